@@ -1,0 +1,286 @@
+//! What a drill hears and what it asks for.
+
+use firedrill_wire::{
+    AgentInfo, Closed, DrillId, Epoch, InjectionId, InjectionView, OpenRequest, Opened, RenewRequest,
+    Renewed, StartRequest,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::{AbortStatus, At, Sample, Verdict};
+
+/// Something that happened. Every one is journaled, in the order the drill saw it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Event {
+    /// Time passed; at least four a second.
+    Tick,
+    /// A person asked for something.
+    Command {
+        /// What.
+        command: Command,
+    },
+    /// All samples that came since the last batch; one record.
+    Samples {
+        /// In the order they came.
+        samples: Vec<Sample>,
+    },
+    /// What preflight found out about the SLIs: notes for people, problems that refuse a start.
+    SourceChecked {
+        /// `Err`: the sentence that says what is wrong and what to do.
+        result: Result<Vec<String>, String>,
+    },
+    /// An agent answered a call, or did not.
+    Agent {
+        /// Index in the plan.
+        agent: usize,
+        /// What it said.
+        reply: Reply,
+    },
+    /// The journal could not be written. Itself a reason to stop.
+    JournalFailed {
+        /// What the disk said.
+        why: String,
+    },
+}
+
+/// What a person may ask of a running drill.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "command", rename_all = "snake_case")]
+pub enum Command {
+    /// Confirms the start.
+    Arm,
+    /// Ends early and politely: revert, recover, verdict; no latch.
+    Finish,
+    /// Stops everything now. The abort line has already been told when this arrives.
+    Abort {
+        /// Who or what.
+        by: AbortedBy,
+        /// Why, in words.
+        reason: String,
+    },
+    /// A note on the timeline.
+    Note {
+        /// Who.
+        author: String,
+        /// At most 2,000 bytes.
+        text: String,
+    },
+}
+
+/// Who or what aborted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AbortedBy {
+    /// A person, by name: latches.
+    Person(String),
+    /// A signal such as Ctrl-C: latches.
+    Signal(String),
+    /// Another process with the abort card, as seen from the agents' side.
+    Elsewhere,
+}
+
+/// What an agent said.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "reply", rename_all = "snake_case")]
+pub enum Reply {
+    /// `GET /v1/agent`.
+    Info {
+        /// The answer.
+        result: Result<Box<AgentInfo>, Failure>,
+    },
+    /// A heartbeat on the abort line.
+    Heartbeat {
+        /// The answer's stamp and latch come with `Info`; here: the round trip, or none within the time-out.
+        rtt_us: Option<u64>,
+    },
+    /// The abort path was exercised with `noop`.
+    AbortTested {
+        /// Microseconds from the send to the end of the answer.
+        result: Result<u64, String>,
+    },
+    /// The opening.
+    Opened {
+        /// The answer.
+        result: Result<Opened, Failure>,
+    },
+    /// A renewal.
+    Renewed {
+        /// The answer.
+        result: Result<Renewed, Failure>,
+    },
+    /// A start.
+    Started {
+        /// Which.
+        id: InjectionId,
+        /// The answer.
+        result: Result<Box<InjectionView>, Failure>,
+    },
+    /// A revert, after the read-back.
+    Reverted {
+        /// Which.
+        id: InjectionId,
+        /// The answer.
+        result: Result<Box<InjectionView>, Failure>,
+    },
+    /// The agent told of an injection by itself (event stream or a re-read).
+    Injection {
+        /// As it is now.
+        view: Box<InjectionView>,
+    },
+    /// Somebody latched or released the agent.
+    Latch {
+        /// As it is now.
+        latch: Option<firedrill_wire::LatchView>,
+    },
+    /// The close.
+    Closed {
+        /// The answer.
+        result: Result<Closed, Failure>,
+    },
+    /// The abort line's news of the abort on this agent.
+    Abort {
+        /// As it is now.
+        status: AbortStatus,
+    },
+}
+
+/// Why a call failed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "failure", rename_all = "snake_case")]
+pub enum Failure {
+    /// The agent refused it.
+    Refused {
+        /// Its words.
+        problem: firedrill_wire::Problem,
+    },
+    /// No answer, or not an answer: what may have happened is unknown.
+    NoAnswer {
+        /// What went wrong, and what to do.
+        why: String,
+    },
+}
+
+/// What a drill asks for. Carried out in order.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Effect {
+    /// Write to the journal; with `durable`, fsync before the next effect is begun.
+    Record {
+        /// What.
+        entry: Entry,
+        /// Whether it must be on disk first.
+        durable: bool,
+    },
+    /// Check that the SLIs' source answers, is fresh and has traffic; answered by `SourceChecked`. Starts the
+    /// sampler, which sends `Samples` until the end.
+    CheckSource,
+    /// Call an agent through its driver.
+    Call {
+        /// Index in the plan.
+        agent: usize,
+        /// What.
+        call: Call,
+    },
+    /// Exercise the abort path on this agent: open `drill`, start `noop`, abort that drill without a latch.
+    TestAbort {
+        /// Index in the plan.
+        agent: usize,
+        /// A drill id of its own.
+        drill: DrillId,
+    },
+    /// Connect the abort line to these agents and keep it; before any opening is sent.
+    HoldAbortLine {
+        /// Indices in the plan.
+        agents: Vec<usize>,
+    },
+    /// Abort on every agent of the drill, by the abort line. Before it is journaled.
+    Abort {
+        /// Whether agents latch: by a person or a signal yes, by a breach no.
+        latch: bool,
+        /// For the agents' audit.
+        reason: String,
+    },
+    /// Write the abort card: arming.
+    WriteAbortCard,
+    /// Nothing follows: close the journal.
+    End {
+        /// What was found.
+        verdict: Verdict,
+    },
+}
+
+/// A call to an agent.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Call {
+    /// `GET /v1/agent`.
+    Info,
+    /// Open the drill.
+    Open(OpenRequest),
+    /// Renew its lease.
+    Renew(RenewRequest),
+    /// Start an injection.
+    Start(InjectionId, Box<StartRequest>),
+    /// Revert one, and read back.
+    Revert(InjectionId),
+    /// Close the drill's epoch.
+    Close(Epoch),
+}
+
+/// What the journal keeps besides the events.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "entry", rename_all = "snake_case")]
+pub enum Entry {
+    /// The first record: everything a replay needs.
+    Made {
+        /// The drill's id.
+        drill: DrillId,
+        /// The plan's text as it was.
+        plan: String,
+        /// Which experiment.
+        experiment: usize,
+        /// The seed.
+        seed: u64,
+        /// This console.
+        console: String,
+        /// Who drives.
+        who: String,
+        /// How the start is confirmed.
+        arming: crate::Arming,
+        /// The program's version.
+        version: String,
+    },
+    /// An event, as it was fed.
+    Event {
+        /// What.
+        event: Event,
+    },
+    /// A start is about to be sent. On disk before it is.
+    Intent {
+        /// Which agent.
+        agent: usize,
+        /// Which injection.
+        id: InjectionId,
+        /// What, without the holder's secret.
+        start: serde_json::Value,
+    },
+    /// A judgement: a phase begun, a bad sample, a stop, with the reason in words.
+    Judged {
+        /// What was decided.
+        what: String,
+        /// Why.
+        reason: crate::Reason,
+    },
+    /// The verdict.
+    Verdict {
+        /// As found.
+        verdict: Verdict,
+    },
+}
+
+/// A journal entry with its time, as replay reads it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Stamped {
+    /// When.
+    pub at: At,
+    /// What.
+    pub entry: Entry,
+}

@@ -1,0 +1,257 @@
+//! What a drill is made of, as the journal keeps it and the window shows it.
+
+use std::sync::Arc;
+
+use firedrill_plan::Plan;
+use firedrill_wire::{DrillId, Evidence, FaultName, InjectionId, InjectionState, Scope};
+use serde::{Deserialize, Serialize};
+
+/// When something happened on the console: both clocks, because the wall clock jumps.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct At {
+    /// Monotonic microseconds since the drill was made.
+    pub mono_us: u64,
+    /// Wall clock, milliseconds since 1970 UTC.
+    pub wall_ms: i64,
+}
+
+/// What a drill is made from. Everything random is in `seed`, which the journal keeps.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// The drill's id.
+    pub drill: DrillId,
+    /// The plan.
+    pub plan: Arc<Plan>,
+    /// Which experiment of it.
+    pub experiment: usize,
+    /// Chooses targets, nonces and ids.
+    pub seed: u64,
+    /// This console, for the agents and the audit.
+    pub console: String,
+    /// Who drives.
+    pub who: String,
+    /// Whether a person confirms the start; headless: at once.
+    pub arming: Arming,
+}
+
+/// How the start is confirmed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Arming {
+    /// A person confirms it.
+    Ask,
+    /// At once.
+    AtOnce,
+}
+
+/// Where a drill is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Phase {
+    /// Agents answer, SLIs are fresh, the abort path is exercised.
+    Preflight,
+    /// Waiting for the steady state.
+    Baseline,
+    /// Waiting for the confirmed start.
+    Arming,
+    /// Steps run.
+    Inject,
+    /// Faults reverted; waiting for the steady state.
+    Recover,
+    /// Reverting and reading back after an abort or a stop, or closing the agents.
+    Closing,
+    /// Over; the verdict stands.
+    Verdict,
+}
+
+/// What a drill found. `Aborted` is by a person, a signal or a guardrail; a stop by breach is `Broken`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Outcome {
+    /// The hypothesis held and the steady state returned.
+    Held,
+    /// It did not.
+    Broken,
+    /// Nothing can be said: no data, no baseline, contact lost, a start refused, preflight not passed.
+    Inconclusive,
+    /// Ended by a person, a signal or a guardrail.
+    Aborted,
+}
+
+/// The verdict with its reasons: each names the rule, the sample and the time.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Verdict {
+    /// What was found.
+    pub outcome: Outcome,
+    /// Why; the first is the one that decided.
+    pub reasons: Vec<Reason>,
+    /// Injections that nobody has read back as gone. Not empty: something may still be on.
+    pub unconfirmed: Vec<InjectionId>,
+}
+
+/// Why something was judged.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Reason {
+    /// When.
+    pub at: At,
+    /// The rule, in the words of the docs: `stop condition`, `tolerance`, `baseline`, `abort`, `contact`, …
+    pub rule: String,
+    /// In one sentence, with the values.
+    pub words: String,
+}
+
+/// One new observation at a source.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Sample {
+    /// Index of the SLI in the plan.
+    pub sli: usize,
+    /// The source's own time of it, milliseconds since 1970 by the source's clock.
+    pub source_ms: i64,
+    /// How old it was when it reached us, by the source's clock, in milliseconds.
+    pub age_ms: u64,
+    /// What was observed.
+    pub reading: Reading,
+}
+
+/// What was observed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reading {
+    /// A value in the base unit, with the traffic behind it in events per second where that is known.
+    Value {
+        /// Finite.
+        value: f64,
+        /// Events per second.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        rate: Option<f64>,
+    },
+    /// No data, and why, in a sentence with a remedy.
+    NoData {
+        /// Why.
+        why: String,
+    },
+}
+
+/// An SLI's state, as shape and word show it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SliState {
+    /// Inside the band.
+    Steady,
+    /// Outside the band, inside tolerance.
+    Tolerated,
+    /// Outside tolerance.
+    Out,
+    /// Nothing fresh: counts as bad.
+    #[default]
+    NoData,
+}
+
+/// An SLI while a drill runs.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct SliStatus {
+    /// As judged now.
+    pub state: SliState,
+    /// The newest value, also when it has become old.
+    pub value: Option<f64>,
+    /// Why there is no data.
+    pub why_no_data: Option<String>,
+    /// When the newest sample was taken, by our monotonic clock (its arrival less its age), microseconds.
+    pub sampled_us: Option<u64>,
+    /// The interval of the source as seen, in milliseconds.
+    pub interval_ms: Option<u64>,
+    /// Bad samples in a row, while an injection is not read back as reverted.
+    pub bad_in_row: u32,
+    /// Samples inside the band in a row, in the phase that counts them.
+    pub good_since_us: Option<u64>,
+}
+
+/// An injection as the drill knows it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Injection {
+    /// Its id on the wire.
+    pub id: InjectionId,
+    /// Index of the step in the experiment, and which repetition, from 0.
+    pub step: usize,
+    /// Which repetition.
+    pub run: u32,
+    /// Index of the agent in the plan.
+    pub agent: usize,
+    /// What.
+    pub fault: FaultName,
+    /// Where on the host.
+    pub scope: Scope,
+    /// Its parameters as asked.
+    pub parameters: serde_json::Value,
+    /// How long, in milliseconds.
+    pub for_ms: u64,
+    /// How long it grows, in milliseconds.
+    pub ramp_ms: u64,
+    /// As the agent last said; `None` until it answered.
+    pub state: Option<InjectionState>,
+    /// Whether it is proved gone by a second mechanism.
+    pub proved: Option<bool>,
+    /// When the intent was given.
+    pub asked: At,
+    /// When the agent's word that it is active came.
+    pub active: Option<At>,
+    /// When its revert was asked.
+    pub reverting: Option<At>,
+    /// When the agent's word that it is off came.
+    pub off: Option<At>,
+    /// What the agent saw.
+    pub evidence: Evidence,
+    /// What to do by hand, where the agent could not.
+    pub by_hand: Option<String>,
+    /// Why it is refused, failed or unconfirmed.
+    pub problem: Option<String>,
+}
+
+/// An agent while a drill runs.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct AgentStatus {
+    /// Preflight has heard it.
+    pub info: Option<Box<firedrill_wire::AgentInfo>>,
+    /// Its opening.
+    pub opened: Option<firedrill_wire::Opened>,
+    /// Whether this drill needs it: a step may hit it.
+    pub needed: bool,
+    /// Heartbeats answered now.
+    pub contact: bool,
+    /// When it last answered, monotonic microseconds.
+    pub heard_us: Option<u64>,
+    /// Round trip of the last heartbeat, microseconds.
+    pub rtt_us: Option<u64>,
+    /// When the lease ends by our clock, unless renewed, monotonic microseconds; pessimistic.
+    pub lease_until_us: Option<u64>,
+    /// The abort test: when it ended, and how long from send to the end of its answer, or what went wrong.
+    pub abort_test: Option<(At, Result<u64, String>)>,
+    /// The abort that runs or ran on it.
+    pub abort: Option<AbortStatus>,
+    /// The last thing that went wrong, in a sentence.
+    pub problem: Option<String>,
+    /// The opening is closed.
+    pub closed: bool,
+}
+
+/// Requested, received, reverted, proved: an abort on one agent, in microseconds since it was requested.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct AbortStatus {
+    /// When the request was first sent.
+    pub requested: At,
+    /// Its epochs are dead.
+    pub received_us: Option<u64>,
+    /// The latch is on the agent's disk (`false`: its disk refused).
+    pub durable: Option<bool>,
+    /// Latched, with the number; `None`: this abort did not latch.
+    pub latch: Option<u64>,
+    /// Every injection is read back as gone.
+    pub reverted_us: Option<u64>,
+    /// Every injection is proved gone by a second mechanism.
+    pub proved_us: Option<u64>,
+    /// The answer ended; without it the abort is unconfirmed.
+    pub ended: bool,
+    /// How often it was sent.
+    pub sent: u32,
+    /// What went wrong last, and what to do by hand.
+    pub problem: Option<String>,
+}

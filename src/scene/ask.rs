@@ -1,0 +1,74 @@
+//! What a person may ask for by the window. Each is an event for the conductor, never done by a view.
+
+use std::path::PathBuf;
+
+/// A wish of the person at the console.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ask {
+    /// Start the demo: order system, agent, drill (`fragile`).
+    StartDemo,
+    /// Run the same drill on the hardened build.
+    RunFix,
+    /// Choose a plan with the system's dialog, then open it.
+    OpenPlanDialog,
+    /// Open this plan.
+    OpenPlan(PathBuf),
+    /// A new plan from this text, without a file.
+    NewPlan(String),
+    /// Save this text: over the plan's file, or where a dialog says.
+    SavePlan {
+        /// The whole text.
+        text: String,
+        /// Ask for a file first.
+        choose: bool,
+        /// Write although the file on disk is newer.
+        over_newer: bool,
+    },
+    /// Begin a drill of this experiment of the open plan, from this text: preflight, baseline, then arming.
+    Begin {
+        /// The plan's text as in the editor.
+        text: String,
+        /// Its name.
+        experiment: String,
+    },
+    /// Confirm the start.
+    Arm,
+    /// Leave the arming dialog without starting: ends the drill, nothing was injected.
+    Back,
+    /// End early and politely.
+    Finish,
+    /// Stop everything now. Views call `AbortHandle::press` besides, which needs no queue.
+    Abort,
+    /// Close the abort panel; only hides it.
+    DismissAbort,
+    /// A note on the timeline.
+    Note(String),
+    /// Release the latch of an agent.
+    Release {
+        /// The agent's name in the plan.
+        agent: String,
+        /// The latch's number.
+        latch: u64,
+        /// Why it is safe again.
+        reason: String,
+    },
+    /// Ask every agent of the plan who it is.
+    RefreshFleet,
+    /// Exercise the abort path on every agent of the plan.
+    TestAbort,
+    /// Put an agent's bearer token into the credentials file.
+    SetToken {
+        /// The agent's URL.
+        url: String,
+        /// The token.
+        token: String,
+    },
+    /// Open a finished drill's journal.
+    OpenJournalDialog,
+    /// Write the report of this drill to a folder chosen by dialog.
+    ExportReport(String),
+    /// Show this file or folder with the system's program.
+    Show(PathBuf),
+    /// A message was read.
+    Dismiss(u64),
+}

@@ -1,0 +1,184 @@
+//! A drill as Live, Stage and Review's replay show it.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use firedrill_drill::{At, Phase, SliState, Verdict};
+use firedrill_plan::{Range, Say, Stop};
+use firedrill_series::Series;
+use firedrill_wire::InjectionState;
+
+/// One run of one experiment. Times are monotonic microseconds since the drill was made.
+#[derive(Clone, Debug)]
+pub struct DrillScene {
+    /// The drill's id.
+    pub id: String,
+    /// The experiment.
+    pub experiment: String,
+    /// What is expected.
+    pub hypothesis: String,
+    /// What is done, in words for the room, with the numbers filled in.
+    pub say: Option<String>,
+    /// Now.
+    pub now: At,
+    /// Wall time of the drill's zero, milliseconds since 1970 UTC: turns times into clock times.
+    pub origin_wall_ms: i64,
+    /// Where it is.
+    pub phase: Phase,
+    /// Every phase it has been in, with its begin, in order.
+    pub phases: Vec<(Phase, u64)>,
+    /// How far the phase is, 0 to 1, and in words: `steady for 4 of 6 s`.
+    pub progress: Option<(f32, String)>,
+    /// A card each.
+    pub slis: Vec<SliScene>,
+    /// Every injection, past and present.
+    pub injections: Vec<InjectionScene>,
+    /// The steps as planned, for the timeline.
+    pub planned: Vec<PlannedScene>,
+    /// The log, oldest first; bounded.
+    pub log: Arc<VecDeque<LogLine>>,
+    /// What is left of the shortest lease, in milliseconds, while one is open.
+    pub lease_left_ms: Option<u64>,
+    /// How many agents hold this drill.
+    pub agents: usize,
+    /// Preflight's checks, a row each.
+    pub checks: Vec<CheckRow>,
+    /// The confirmation, while it is asked for.
+    pub arming: Option<ArmingScene>,
+    /// When it is over.
+    pub verdict: Option<Verdict>,
+}
+
+/// An SLI's card.
+#[derive(Clone, Debug)]
+pub struct SliScene {
+    /// Its name.
+    pub name: String,
+    /// `%`, `ms`, `s`, `/s` or a word; values are in the base unit.
+    pub unit: String,
+    /// In words for the room.
+    pub say: Say,
+    /// The steady state.
+    pub band: Range,
+    /// What the hypothesis allows.
+    pub tolerate: Range,
+    /// Where safety ends the drill.
+    pub stop: Stop,
+    /// As judged now.
+    pub state: SliState,
+    /// The newest value.
+    pub value: Option<f64>,
+    /// Its age in milliseconds as published.
+    pub age_ms: Option<u64>,
+    /// Why there is no data.
+    pub why_no_data: Option<String>,
+    /// Bad samples in a row.
+    pub bad_in_row: u32,
+    /// All of it; time is microseconds since the drill was made.
+    pub series: Series,
+    /// Bad samples: time and value (`None`: no data).
+    pub bad: Arc<Vec<(u64, Option<f64>)>>,
+}
+
+/// An injection on the plots, the timeline and its own card.
+#[derive(Clone, Debug, PartialEq)]
+pub struct InjectionScene {
+    /// Its id.
+    pub id: String,
+    /// The fault's name.
+    pub fault: String,
+    /// The agent's name.
+    pub agent: String,
+    /// Where on the host, in words: `route payment-http`.
+    pub scope: String,
+    /// Its strength in words: `400 ms ± 100 ms on /api/payment`.
+    pub strength: String,
+    /// How it stands; `None`: asked for, no answer yet.
+    pub state: Option<InjectionState>,
+    /// Proved gone.
+    pub proved: bool,
+    /// Active from, when it is known.
+    pub from_us: Option<u64>,
+    /// Off since, when it is known.
+    pub until_us: Option<u64>,
+    /// When it ends by itself, if nothing stops it before.
+    pub ends_us: u64,
+    /// How long it grows, microseconds.
+    pub ramp_us: u64,
+    /// What the agent saw: `212 requests delayed`.
+    pub evidence: String,
+    /// What to do by hand.
+    pub by_hand: Option<String>,
+}
+
+/// A step as planned, relative to the begin of the phase `Inject`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PlannedScene {
+    /// Its lane.
+    pub lane: String,
+    /// `http.latency · payments-1`, or `wait`.
+    pub label: String,
+    /// Begins, microseconds after the begin of Inject.
+    pub from_us: u64,
+    /// Ends, likewise.
+    pub until_us: u64,
+    /// The ramp's length, microseconds.
+    pub ramp_us: u64,
+    /// A wait.
+    pub wait: bool,
+}
+
+/// A line of the log.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LogLine {
+    /// When.
+    pub at: At,
+    /// Chooses colour and filter.
+    pub kind: LogKind,
+    /// A word or two: `baseline`, `inject`, `bad sample`, `note · Ada`.
+    pub title: String,
+    /// A sentence.
+    pub words: String,
+}
+
+/// What a log line is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogKind {
+    /// A phase began.
+    Phase,
+    /// A fault: asked, active, reverted.
+    Fault,
+    /// An agent's word.
+    Agent,
+    /// A bad sample, tolerance left, no data.
+    Sample,
+    /// A person's note or act.
+    Person,
+    /// An end: stop, abort, verdict.
+    End,
+}
+
+/// A check of preflight or a row of the arming confirmation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CheckRow {
+    /// What was checked.
+    pub what: String,
+    /// `None`: still running.
+    pub ok: Option<bool>,
+    /// What was found, and what would satisfy it.
+    pub words: String,
+}
+
+/// The confirmed start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ArmingScene {
+    /// `Start: payment is slow on 1 of 3 hosts, for 60 s`.
+    pub title: String,
+    /// What is hit, exactly; a line each injection.
+    pub what: Vec<String>,
+    /// Abort tested, steady, targets, people.
+    pub rows: Vec<CheckRow>,
+    /// What will stop it by itself, in a sentence or two.
+    pub stops_itself: String,
+    /// The start button may be pressed (every check passed, abort test fresh).
+    pub ready: bool,
+}

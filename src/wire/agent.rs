@@ -1,0 +1,87 @@
+//! `GET /v1/agent`: who an agent is and what it can do.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{AgentId, DrillId, Epoch, FaultInfo, Instance, LatchView, Tick};
+
+/// On every answer: who speaks, in which life, and when by its own clock.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stamp {
+    /// The agent's id.
+    pub agent: AgentId,
+    /// Its life.
+    pub instance: Instance,
+    /// Its clock as it answered.
+    pub tick: Tick,
+}
+
+/// The answer to `GET /v1/agent`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AgentInfo {
+    /// Who speaks.
+    #[serde(flatten)]
+    pub stamp: Stamp,
+    /// [`crate::PROTOCOL_VERSION`] of the agent.
+    pub protocol: u32,
+    /// The agent's release.
+    pub version: String,
+    /// Its host's name.
+    pub host: String,
+    /// Labels that plans choose agents by.
+    pub labels: BTreeMap<String, String>,
+    /// Set: nothing is on and nothing starts until it is released.
+    pub latch: Option<LatchView>,
+    /// Who holds the agent now.
+    pub open: Option<OpenDrillView>,
+    /// Paths of traffic through the agent's proxy.
+    pub routes: Vec<Route>,
+    /// The faults this build knows, each with whether it can be done here.
+    pub faults: Vec<FaultInfo>,
+    /// What an operator should know of this agent's limits (for instance: no keeper in this version).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
+}
+
+/// The drill that holds an agent; never its secret.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OpenDrillView {
+    /// The drill's id.
+    pub drill: DrillId,
+    /// Its epoch here.
+    pub epoch: Epoch,
+    /// The experiment's name.
+    pub experiment: String,
+    /// The console that opened it.
+    pub console: String,
+    /// The person who drives it.
+    pub who: String,
+    /// When it was opened.
+    pub since: Tick,
+    /// What is left of its lease, in milliseconds.
+    pub lease_left_ms: u64,
+}
+
+/// What a route carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum RouteProtocol {
+    /// HTTP/1.1: rules see requests. `tcp.*` faults work here too, on the connections below.
+    Http,
+    /// Any TCP stream.
+    Tcp,
+}
+
+/// A path of traffic through the agent's proxy: agent configuration, there before and after drills.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Route {
+    /// The name that injections use.
+    pub name: String,
+    /// Where the proxy listens, `ip:port`.
+    pub listen: String,
+    /// Where it sends, `host:port`.
+    pub upstream: String,
+    /// What it carries.
+    pub protocol: RouteProtocol,
+}
