@@ -1,0 +1,97 @@
+//! What is on the agent's disk.
+
+use firedrill_wire::{
+    DrillId, Epoch, Evidence, FaultName, InjectionId, InjectionState, Instance, LatchView, Proof, Scope,
+    Tick, Undo,
+};
+use serde::{Deserialize, Serialize};
+
+/// A snapshot of all that must outlive the process.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Durable {
+    /// The highest epoch ever given out. On disk before its opening is answered.
+    pub epoch: Epoch,
+    /// The drill that holds the agent; a life that finds one here kills it.
+    pub open: Option<DrillId>,
+    /// The latch in force.
+    pub latch: Option<LatchView>,
+    /// The highest latch number ever used.
+    pub latch_number: u64,
+    /// Drills that ended or were named in an abort, oldest first. They open no more.
+    pub dead_drills: Vec<DrillId>,
+    /// Aborts seen, oldest first.
+    pub aborts: Vec<PastAbort>,
+    /// Every injection that may be on, and the newest results. On disk before a fault is applied.
+    pub records: Vec<UndoRecord>,
+}
+
+impl Durable {
+    /// What to start with when the state file is lost or unreadable: latched, because nobody knows
+    /// whether somebody had aborted.
+    pub fn lost(why: &str) -> Self {
+        let latch = LatchView {
+            number: 1,
+            reason: format!("the agent's state was lost: {why}"),
+            who: "agent".to_owned(),
+            since: Tick(0),
+        };
+        Self {
+            latch: Some(latch),
+            latch_number: 1,
+            ..Self::default()
+        }
+    }
+}
+
+/// An abort that was obeyed, so that a repeat is known as one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PastAbort {
+    /// Its id.
+    pub id: String,
+    /// The highest epoch given out then: a repeat that comes late kills nothing newer.
+    pub up_to: Epoch,
+    /// Whether it latched.
+    pub latched: bool,
+}
+
+/// One injection on disk: what it takes to undo it and to tell of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct UndoRecord {
+    /// The console's name for it.
+    pub id: InjectionId,
+    /// The drill it belongs to.
+    pub drill: DrillId,
+    /// The drill's epoch.
+    pub epoch: Epoch,
+    /// The life of the agent that started it.
+    pub started_by: Instance,
+    /// What it is.
+    pub fault: FaultName,
+    /// Where on the host.
+    pub scope: Scope,
+    /// How strong it was started or last changed.
+    pub parameters: serde_json::Value,
+    /// Revision of the strength.
+    pub revision: u64,
+    /// How it is undone.
+    pub undo: Undo,
+    /// What it claims.
+    pub claims: Vec<String>,
+    /// Where in its life.
+    pub state: InjectionState,
+    /// When it became active.
+    pub active_since: Option<Tick>,
+    /// When it ends by itself.
+    pub ends_at: Tick,
+    /// When it was last changed; results are forgotten some time after.
+    pub changed: Tick,
+    /// What a person can do if the agent cannot undo it.
+    pub by_hand: String,
+    /// Why it is in this state.
+    pub reason: Option<String>,
+    /// What was last seen.
+    pub evidence: Evidence,
+    /// That it is gone, by a second mechanism.
+    pub proved: Option<Proof>,
+}
