@@ -39,6 +39,9 @@ pub struct AgentInfo {
     pub routes: Vec<Route>,
     /// The faults this build knows, each with whether it can be done here.
     pub faults: Vec<FaultInfo>,
+    /// Where abort, renewal and this call are served a second time; absent: on the next port.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub abort_port: Option<u16>,
     /// What an operator should know of this agent's limits (for instance: no keeper in this version).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
