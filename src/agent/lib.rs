@@ -1,1 +1,11 @@
-//! agent
+//! The agent: injects real faults on its host and always takes them back.
+//!
+//! It serves the protocol of `wire` over HTTP, runs the effects of `ward` (who decides everything), and
+//! keeps what must outlive it in a state folder. Abort, renewal and `GET /v1/agent` are served a second
+//! time by a thread, a runtime and limits of their own ([`second`]): whatever fills the first listener does
+//! not hold an abort. Every injection has an operating system thread of its own ([`faults`]), and the disk
+//! has one, so that neither a stuck fault nor a slow disk holds the revert of another.
+//!
+//! Uses `ward`, `wire`, `catalogue`.
+
+pub mod faults;

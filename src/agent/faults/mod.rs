@@ -1,0 +1,125 @@
+//! The faults, one file each behind one trait.
+//!
+//! A [`Fault`] is shared and knows how to check, to begin and to look; what one injection of it holds is a
+//! [`Held`]. The host runs every injection on an operating system thread of its own: [`Fault::apply`] is
+//! called there, and the `Held` it returns never leaves that thread (ptrace and the death signal of a child
+//! are bound to a thread). So each method may block, within [`Limits::operation_ms`], but must not need the
+//! agent's main runtime: a revert works while that is stuck.
+//!
+//! [`Limits::operation_ms`]: firedrill_ward::Limits::operation_ms
+
+pub mod noop;
+
+use std::time::Duration;
+
+use firedrill_catalogue::{FaultSpec, Parameters};
+use firedrill_ward::Key;
+use firedrill_wire::{Evidence, Problem, Scope};
+
+/// A process, safe against reuse of its number.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Process {
+    /// Its number.
+    pub pid: i32,
+    /// When it began, in clock ticks since boot.
+    pub start_time: u64,
+    /// Its name, for people.
+    pub name: String,
+}
+
+/// A checked injection: what it would hit.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Prepared {
+    /// The resources it takes, one owner each: `route:payments:http.latency`, `pid:4211`, `cpu`.
+    pub claims: Vec<String>,
+    /// One sentence a line: `route payment-http 127.0.0.1:8081 → 127.0.0.1:9081`, `process 4211 nginx`.
+    pub hits: Vec<String>,
+    /// The process that the scope meant when it was checked, for faults on processes.
+    pub process: Option<Process>,
+}
+
+/// What [`Fault::apply`] is asked to do.
+#[derive(Clone, Copy, Debug)]
+pub struct Order<'a> {
+    /// Names the injection for ever.
+    pub key: &'a Key,
+    /// Checked, with defaults.
+    pub parameters: &'a Parameters,
+    /// As on the wire.
+    pub scope: &'a Scope,
+    /// What [`Fault::prepare`] made of it.
+    pub prepared: &'a Prepared,
+    /// When it ends by itself, the ramp included: a second lock, the ward ends it too.
+    pub ends_in: Duration,
+    /// How long it grows from nothing to full strength; zero for faults without a strength.
+    pub ramp: Duration,
+}
+
+/// Why a fault cannot be done on this host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NotHere {
+    /// Why not.
+    pub why: String,
+    /// What would help.
+    pub remedy: String,
+}
+
+/// A start that did not come off.
+#[derive(Clone, Debug)]
+pub struct Failure {
+    /// What the caller is told.
+    pub problem: Problem,
+    /// `false` only when a read-back showed that nothing is left of it.
+    pub half_applied: bool,
+}
+
+/// What was read from the target after a revert.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ReadBack {
+    /// Whether the fault is gone.
+    pub clean: bool,
+    /// What was read.
+    pub evidence: Evidence,
+    /// Where it is not gone: what a person can do.
+    pub by_hand: Option<String>,
+}
+
+/// One kind of failure.
+pub trait Fault: Send + Sync {
+    /// Its line in the catalogue.
+    fn spec(&self) -> &'static FaultSpec;
+
+    /// Whether it can be done on this host, as far as can be told beforehand. Cheap: asked often.
+    fn available(&self) -> Result<(), NotHere>;
+
+    /// Checks scope and parameters (already checked against the catalogue) and says what it would hit,
+    /// without any effect.
+    fn prepare(&self, parameters: &Parameters, scope: &Scope) -> Result<Prepared, Problem>;
+
+    /// Begins it. On success the evidence says what was seen.
+    fn apply(&self, order: &Order<'_>) -> Result<(Box<dyn Held>, Evidence), Failure>;
+
+    /// Takes hold of what a start may have left behind that failed half way, or that a former life of the
+    /// agent began, so that it can be reverted.
+    fn adopt(&self, key: &Key, scope: &Scope) -> Box<dyn Held>;
+}
+
+/// One injection that is on, or was.
+pub trait Held {
+    /// Another strength. After an error the host reverts.
+    fn adjust(&mut self, parameters: &Parameters) -> Result<Evidence, Problem>;
+
+    /// Takes it back and reads back that it is gone. May be asked again.
+    fn revert(&mut self) -> ReadBack;
+
+    /// Looks by another mechanism than the one that undid it: whether it is gone, and what was seen.
+    fn prove(&mut self) -> (bool, Evidence);
+
+    /// Counters while it is on, asked once a second.
+    fn observe(&mut self) -> Option<Evidence>;
+}
+
+/// Evidence of words alone.
+pub fn words(words: impl Into<String>) -> Evidence {
+    Evidence { words: words.into(), ..Evidence::default() }
+}
