@@ -45,7 +45,7 @@ pub struct Limits {
     pub dead_drills: usize,
     /// Abort ids remembered.
     pub aborts: usize,
-    /// Requests waiting for an answer at once.
+    /// Requests that may wait for one and the same thing, and abort streams at once.
     pub asks: usize,
 }
 
@@ -60,7 +60,7 @@ impl Default for Limits {
             tombstones: 256,
             dead_drills: 1024,
             aborts: 256,
-            asks: 1024,
+            asks: 32,
         }
     }
 }

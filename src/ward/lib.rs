@@ -24,8 +24,14 @@
 //!
 //! Uses `wire`.
 
+mod checks;
 mod durable;
 mod event;
+mod injection;
+mod opening;
+mod starting;
+mod stopping;
+mod timers;
 mod ward;
 
 pub use durable::{Durable, PastAbort, UndoRecord};
