@@ -1,8 +1,23 @@
 //! The plan: one TOML file that says what a system is, how well it must do, and what is tried on it.
 //!
-//! Types ([`model`]), reading with every mistake at once, and edits that keep the author's comments. Pure
-//! data: no I/O, no clock. Uses only `catalogue` (which faults there are).
+//! Types ([`model`]), reading with every mistake at once ([`check`], [`parse`]), edits that keep the author's
+//! comments ([`edit`]), and the file format's JSON Schema ([`schema`]). Pure data: no I/O, no clock. Uses only
+//! `catalogue` (which faults there are).
 
+mod diagnostic;
+pub mod edit;
+mod keys;
 pub mod model;
+mod read;
+mod read_experiment;
+mod read_sli;
+mod schema;
+mod selector;
+mod table;
 
+pub use diagnostic::{Diagnostic, Severity};
 pub use model::*;
+pub use read::{Checked, MAX_BYTES, check, parse};
+pub use read_sli::SAMPLES_A_WINDOW;
+pub use schema::schema;
+pub use selector::anchored;

@@ -1,0 +1,146 @@
+//! Edits of a plan's text that keep the author's comments, order and spacing (toml_edit).
+//!
+//! A path is keys and indices: `["experiment", "0", "step", "1", "with", "delay"]`. Every function takes the
+//! text and gives the new text: the text is the one truth, an edit is a value.
+
+use toml_edit::{Array, ArrayOfTables, DocumentMut, InlineTable, Item, Table, TableLike, Value};
+
+/// Why an edit could not be made.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EditError {
+    /// The text is not TOML.
+    #[error("the text is not TOML yet: {0}")]
+    NotToml(String),
+    /// The path leads nowhere.
+    #[error("there is no \"{0}\" in the plan")]
+    NoSuchPlace(String),
+}
+
+/// Sets the value at `path`; tables on the way are made where they are missing.
+pub fn set(text: &str, path: &[&str], value: impl Into<Value>) -> Result<String, EditError> {
+    let mut document = read(text)?;
+    let (last, parents) = path.split_last().ok_or_else(|| no_place(path))?;
+    let mut value = value.into();
+    match walk(Place::Table(document.as_table_mut()), parents, true).ok_or_else(|| no_place(path))? {
+        Place::Table(table) => match table.get_mut(last) {
+            Some(old) => {
+                if let Some(old) = old.as_value() {
+                    *value.decor_mut() = old.decor().clone();
+                }
+                *old = Item::Value(value);
+            }
+            None => drop(table.insert(last, Item::Value(value))),
+        },
+        Place::Array(array) => {
+            let at: usize = last.parse().map_err(|_| no_place(path))?;
+            if at < array.len() {
+                array.replace(at, value);
+            } else {
+                array.push(value);
+            }
+        }
+        Place::Tables(_) => return Err(no_place(path)),
+    }
+    Ok(document.to_string())
+}
+
+/// Takes the value or table at `path` out; nothing happens if it is not there.
+pub fn remove(text: &str, path: &[&str]) -> Result<String, EditError> {
+    let mut document = read(text)?;
+    let (last, parents) = path.split_last().ok_or_else(|| no_place(path))?;
+    match walk(Place::Table(document.as_table_mut()), parents, false) {
+        Some(Place::Table(table)) => drop(table.remove(last)),
+        Some(Place::Tables(tables)) => {
+            if let Some(at) = last.parse().ok().filter(|at| *at < tables.len()) {
+                tables.remove(at);
+            }
+        }
+        Some(Place::Array(array)) => {
+            if let Some(at) = last.parse().ok().filter(|at| *at < array.len()) {
+                array.remove(at);
+            }
+        }
+        None => {}
+    }
+    Ok(document.to_string())
+}
+
+/// Appends a `[[key]]` table, written as TOML in `body`, to the array of tables at `path`.
+pub fn push_table(text: &str, path: &[&str], body: &str) -> Result<String, EditError> {
+    let mut document = read(text)?;
+    let mut table = read(body)?.as_table().clone();
+    let (last, parents) = path.split_last().ok_or_else(|| no_place(path))?;
+    let Some(Place::Table(parent)) = walk(Place::Table(document.as_table_mut()), parents, true) else {
+        return Err(no_place(path));
+    };
+    forget_places(&mut table);
+    table.set_implicit(false);
+    table.decor_mut().set_prefix("\n");
+    if !parent.contains_key(last) {
+        parent.insert(last, Item::ArrayOfTables(ArrayOfTables::new()));
+    }
+    let array = parent
+        .get_mut(last)
+        .and_then(Item::as_array_of_tables_mut)
+        .ok_or_else(|| no_place(path))?;
+    array.push(table);
+    Ok(document.to_string())
+}
+
+/// Places order the tables of a document; a table from another text has none here, and follows its parent.
+fn forget_places(table: &mut Table) {
+    table.set_position(None);
+    for (_, item) in table.iter_mut() {
+        match item {
+            Item::Table(inner) => forget_places(inner),
+            Item::ArrayOfTables(tables) => tables.iter_mut().for_each(forget_places),
+            Item::None | Item::Value(_) => {}
+        }
+    }
+}
+
+/// An inline table `{ key = value, … }`.
+pub fn inline<'k>(pairs: impl IntoIterator<Item = (&'k str, Value)>) -> Value {
+    let mut table = InlineTable::new();
+    for (key, value) in pairs {
+        table.insert(key, value);
+    }
+    Value::InlineTable(table)
+}
+
+fn read(text: &str) -> Result<DocumentMut, EditError> {
+    text.parse::<DocumentMut>()
+        .map_err(|error| EditError::NotToml(error.message().lines().next().unwrap_or_default().to_owned()))
+}
+
+fn no_place(path: &[&str]) -> EditError {
+    EditError::NoSuchPlace(path.join("."))
+}
+
+/// Where a path has led so far.
+enum Place<'d> {
+    Table(&'d mut dyn TableLike),
+    Tables(&'d mut ArrayOfTables),
+    Array(&'d mut Array),
+}
+
+fn walk<'d>(place: Place<'d>, path: &[&str], make: bool) -> Option<Place<'d>> {
+    let Some((key, rest)) = path.split_first() else {
+        return Some(place);
+    };
+    let next = match place {
+        Place::Table(table) => {
+            if make && !table.contains_key(key) {
+                table.insert(key, Item::Value(Value::InlineTable(InlineTable::new())));
+            }
+            match table.get_mut(key)? {
+                Item::ArrayOfTables(tables) => Place::Tables(tables),
+                Item::Value(Value::Array(array)) => Place::Array(array),
+                other => Place::Table(other.as_table_like_mut()?),
+            }
+        }
+        Place::Tables(tables) => Place::Table(tables.get_mut(key.parse().ok()?)?),
+        Place::Array(array) => Place::Table(array.get_mut(key.parse().ok()?)?.as_inline_table_mut()?),
+    };
+    walk(next, rest, make)
+}

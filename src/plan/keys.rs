@@ -1,0 +1,243 @@
+//! Every key a plan may have, once: the reader refuses others with it, and the JSON Schema is made from it.
+
+/// What a key holds.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Kind {
+    /// Text in quotes.
+    Text,
+    /// A list of texts.
+    Texts,
+    /// `"400ms"`, `"2m"`.
+    Duration,
+    /// `"5/s"`.
+    Rate,
+    /// A number.
+    Number,
+    /// A whole number.
+    Count,
+    /// `{ min = …, max = … }` with keys of [`RANGE`] or the given table.
+    Table(&'static [Key]),
+    /// `[[name]]`.
+    Tables(&'static [Key]),
+    /// A table whose keys are the author's.
+    Free,
+    /// `"never"` or a table.
+    StopLine,
+}
+
+/// A key: its name, what it holds, whether it must be there, and one line of explanation.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Key {
+    pub name: &'static str,
+    pub kind: Kind,
+    pub must: bool,
+    pub doc: &'static str,
+}
+
+const fn must(name: &'static str, kind: Kind, doc: &'static str) -> Key {
+    Key {
+        name,
+        kind,
+        must: true,
+        doc,
+    }
+}
+
+const fn may(name: &'static str, kind: Kind, doc: &'static str) -> Key {
+    Key {
+        name,
+        kind,
+        must: false,
+        doc,
+    }
+}
+
+/// Keys that formats.md of the design names and a later release brings: refused, never ignored.
+pub(crate) const NOT_YET: &[(&str, &str)] = &[
+    ("", "guardrails"),
+    ("", "alert"),
+    ("sli", "consistency"),
+    ("sli.band", "learn"),
+    ("sli.band", "k"),
+    ("experiment", "rules"),
+    ("experiment", "on_stop"),
+    ("experiment.step", "http"),
+    ("experiment.step", "load"),
+    ("experiment.step.target", "cgroup"),
+    ("experiment.step.target", "port"),
+    ("experiment.step.target", "pod"),
+    ("experiment.step.target", "container"),
+    ("experiment.step.target", "unit"),
+];
+
+/// Scope keys of a target; every other key of it is a label.
+pub(crate) const TARGET_KEYS: &[&str] = &["mode", "route", "pid", "process"];
+
+pub(crate) const PLAN: &[Key] = &[
+    must("title", Kind::Text, "what the plan is called"),
+    must("system", Kind::Text, "the system under test"),
+    may("goal", Kind::Text, "what is to be learned"),
+    must(
+        "metrics",
+        Kind::Table(METRICS),
+        "where SLIs come from: one of prometheus, scrape, probe",
+    ),
+    must("sli", Kind::Tables(SLI), "a measured indicator of what users get"),
+    must("agent", Kind::Tables(AGENT), "what injects"),
+    must("experiment", Kind::Tables(EXPERIMENT), "a hypothesis with steps"),
+    may("people", Kind::Table(PEOPLE), "who takes part"),
+];
+
+pub(crate) const METRICS: &[Key] = &[
+    may(
+        "prometheus",
+        Kind::Text,
+        "base URL of anything that speaks Prometheus' HTTP API",
+    ),
+    may(
+        "scrape",
+        Kind::Texts,
+        "URLs of exposition text, evaluated by the console",
+    ),
+    may("probe", Kind::Texts, "requests to send, each \"GET http://…\""),
+    may("every", Kind::Duration, "how often to look; default 1s"),
+];
+
+pub(crate) const SLI: &[Key] = &[
+    must("name", Kind::Text, "unique in the plan"),
+    may("ratio", Kind::Table(RATIO), "good events over all events"),
+    may("quantile", Kind::Table(QUANTILE), "a quantile of a histogram"),
+    may("rate", Kind::Table(RATE), "events per second"),
+    may(
+        "gauge",
+        Kind::Text,
+        "a selector; the gauges it selects are summed",
+    ),
+    may("promql", Kind::Text, "raw PromQL, for a Prometheus source only"),
+    may(
+        "unit",
+        Kind::Text,
+        "how it is shown: %, ms, s, /s or a word; lines stay in the base unit",
+    ),
+    may("min_rate", Kind::Rate, "less traffic than this is no data"),
+    must("band", Kind::Table(RANGE), "the steady state"),
+    may(
+        "tolerate",
+        Kind::Table(RANGE),
+        "what the hypothesis allows; default: band",
+    ),
+    may(
+        "stop",
+        Kind::StopLine,
+        "where safety ends the drill; default: tolerate, after 2 bad samples; \"never\"",
+    ),
+    may("say", Kind::Table(SAY), "in words for the room"),
+];
+
+pub(crate) const RATIO: &[Key] = &[
+    must("good", Kind::Text, "selects the good events"),
+    must("total", Kind::Text, "selects all events"),
+    must("window", Kind::Duration, "over which time"),
+];
+
+pub(crate) const QUANTILE: &[Key] = &[
+    must("q", Kind::Number, "within 0 and 1: 0.95"),
+    must("histogram", Kind::Text, "selects the histogram, without _bucket"),
+    must("window", Kind::Duration, "over which time"),
+];
+
+pub(crate) const RATE: &[Key] = &[
+    must("counter", Kind::Text, "selects the counters; they are summed"),
+    must("window", Kind::Duration, "over which time"),
+];
+
+pub(crate) const RANGE: &[Key] = &[
+    may("min", Kind::Number, "smallest value inside, in the base unit"),
+    may("max", Kind::Number, "largest value inside, in the base unit"),
+];
+
+pub(crate) const STOP: &[Key] = &[
+    may("min", Kind::Number, "smallest value that is not bad"),
+    may("max", Kind::Number, "largest value that is not bad"),
+    may(
+        "after",
+        Kind::Count,
+        "this many bad samples in a row stop the drill; default 2",
+    ),
+];
+
+pub(crate) const SAY: &[Key] = &[
+    may("ok", Kind::Text, "while it is inside tolerance"),
+    may("out", Kind::Text, "while it is out"),
+];
+
+pub(crate) const AGENT: &[Key] = &[
+    must("name", Kind::Text, "unique in the plan"),
+    must(
+        "url",
+        Kind::Text,
+        "its address; credentials never stand in a plan",
+    ),
+    may("driver", Kind::Text, "native"),
+    may("labels", Kind::Free, "what targets choose by"),
+];
+
+pub(crate) const EXPERIMENT: &[Key] = &[
+    must("name", Kind::Text, "unique in the plan"),
+    must(
+        "hypothesis",
+        Kind::Text,
+        "what is expected, in a sentence that can turn out wrong",
+    ),
+    may(
+        "say",
+        Kind::Text,
+        "what is done, for the room; {n} and {all} are the targets hit and there",
+    ),
+    may(
+        "lease",
+        Kind::Duration,
+        "how long an agent keeps an injection without hearing from us; 2s to 60s, default 10s",
+    ),
+    may(
+        "baseline",
+        Kind::Duration,
+        "every SLI inside its band this long; default 60s",
+    ),
+    may(
+        "recover",
+        Kind::Duration,
+        "back in the band by then, else broken; default 2m",
+    ),
+    must(
+        "step",
+        Kind::Tables(STEP),
+        "lanes run side by side, steps of a lane one after another",
+    ),
+];
+
+pub(crate) const STEP: &[Key] = &[
+    may("inject", Kind::Text, "a fault's name"),
+    may("wait", Kind::Duration, "wait this long"),
+    may("lane", Kind::Text, "default: main"),
+    may(
+        "target",
+        Kind::Free,
+        "labels and mode choose agents; route, pid or process is the scope on the host",
+    ),
+    may("with", Kind::Free, "the fault's parameters"),
+    may("for", Kind::Duration, "how long, the ramp included"),
+    may("ramp", Kind::Duration, "grows to full strength"),
+    may("repeat", Kind::Table(REPEAT), "how often"),
+];
+
+pub(crate) const REPEAT: &[Key] = &[
+    must("times", Kind::Count, "runs in all"),
+    must("every", Kind::Duration, "start to start"),
+];
+
+pub(crate) const PEOPLE: &[Key] = &[
+    may("facilitator", Kind::Text, "leads the room"),
+    may("operator", Kind::Text, "drives the console"),
+    may("observers", Kind::Texts, "watch"),
+];

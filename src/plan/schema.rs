@@ -1,0 +1,49 @@
+//! The file format as a JSON Schema (draft 2020-12), made from the same tables of keys that the reader refuses
+//! others with, so that the two cannot differ.
+
+use serde_json::{Map, Value, json};
+
+use crate::keys::{Key, Kind, PLAN, STOP, TARGET_KEYS};
+
+/// The JSON Schema of a plan.
+pub fn schema() -> Value {
+    let mut schema = object(PLAN);
+    schema["$schema"] = json!("https://json-schema.org/draft/2020-12/schema");
+    schema["title"] = json!("Firedrill plan");
+    schema
+}
+
+fn object(keys: &[Key]) -> Value {
+    let properties: Map<String, Value> = keys
+        .iter()
+        .map(|key| {
+            let mut property = of(key);
+            property["description"] = json!(key.doc);
+            (key.name.to_owned(), property)
+        })
+        .collect();
+    let required: Vec<_> = keys.iter().filter(|key| key.must).map(|key| key.name).collect();
+    json!({ "type": "object", "properties": properties, "required": required, "additionalProperties": false })
+}
+
+fn of(key: &Key) -> Value {
+    match key.kind {
+        Kind::Text if key.name == "inject" => {
+            json!({ "type": "string", "enum": firedrill_catalogue::FAULTS.iter().map(|fault| fault.name).collect::<Vec<_>>() })
+        }
+        Kind::Text => json!({ "type": "string" }),
+        Kind::Texts => json!({ "type": "array", "items": { "type": "string" } }),
+        Kind::Duration => json!({ "type": "string", "pattern": r"^[0-9.]+\s*(us|µs|ms|s|m|h|d)$" }),
+        Kind::Rate => json!({ "type": "string", "pattern": r"^[0-9.]+\s*/\s*[smh]$" }),
+        Kind::Number => json!({ "type": "number" }),
+        Kind::Count => json!({ "type": "integer", "minimum": 1 }),
+        Kind::Table(keys) => object(keys),
+        Kind::Tables(keys) => json!({ "type": "array", "minItems": 1, "items": object(keys) }),
+        Kind::Free if key.name == "target" => json!({
+            "type": "object",
+            "properties": TARGET_KEYS.iter().map(|key| ((*key).to_owned(), json!({}))).collect::<Map<_, _>>(),
+        }),
+        Kind::Free => json!({ "type": "object" }),
+        Kind::StopLine => json!({ "oneOf": [{ "const": "never" }, object(STOP)] }),
+    }
+}
