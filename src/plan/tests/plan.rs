@@ -61,7 +61,7 @@ fn a_wrong_name_gets_its_place_and_the_nearest_right_one() {
         .position(|line| line.contains("http.latency"))
         .unwrap()
         + 1;
-    assert!(found[0].starts_with(&format!("{line}:10: ")), "{found:?}");
+    assert!(found[0].starts_with(&format!("{line}:12: ")), "{found:?}");
 }
 
 #[test]
