@@ -15,7 +15,7 @@ const OPEN_FOR: Duration = Duration::from_secs(30);
 
 /// Where the breaker stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
+pub(crate) enum State {
     /// Calls pass and are counted.
     Closed,
     /// No call passes before this time.
@@ -33,14 +33,14 @@ pub enum State {
 /// Leave to make one call. Hand it back with how the call ended.
 #[derive(Debug, PartialEq, Eq)]
 #[must_use = "a permit that is not handed back keeps the breaker half-open"]
-pub struct Permit {
+pub(crate) struct Permit {
     /// Which closed or half-open spell it was given in: an answer that comes after a change of state is no news.
     spell: u64,
 }
 
 /// The breaker. `now` is time since any fixed moment; it must not go back.
 #[derive(Debug)]
-pub struct Breaker {
+pub(crate) struct Breaker {
     state: State,
     spell: u64,
     /// The newest results, `true` for a failure.
@@ -59,12 +59,12 @@ impl Default for Breaker {
 
 impl Breaker {
     /// Where it stands now.
-    pub fn state(&self) -> State {
+    pub(crate) fn state(&self) -> State {
         self.state
     }
 
     /// Asks to make a call; the error is when to ask again at the earliest.
-    pub fn ask(&mut self, now: Duration) -> Result<Permit, Duration> {
+    pub(crate) fn ask(&mut self, now: Duration) -> Result<Permit, Duration> {
         if let State::Open { until } = self.state {
             if now < until {
                 return Err(until);
@@ -82,7 +82,7 @@ impl Breaker {
     }
 
     /// The call was answered well.
-    pub fn succeeded(&mut self, permit: Permit) {
+    pub(crate) fn succeeded(&mut self, permit: Permit) {
         if permit.spell != self.spell {
             return;
         }
@@ -93,7 +93,7 @@ impl Breaker {
     }
 
     /// The call failed or took too long.
-    pub fn failed(&mut self, permit: Permit, now: Duration) {
+    pub(crate) fn failed(&mut self, permit: Permit, now: Duration) {
         if permit.spell != self.spell {
             return;
         }
@@ -114,7 +114,7 @@ impl Breaker {
     }
 
     /// The call was given up by the caller: nothing was learned, and the next one may probe.
-    pub fn abandoned(&mut self, permit: Permit) {
+    pub(crate) fn abandoned(&mut self, permit: Permit) {
         if permit.spell == self.spell && self.state == (State::HalfOpen { probing: true }) {
             self.state = State::HalfOpen { probing: false };
         }

@@ -60,6 +60,10 @@ impl Pool {
                 Some(sender) => sender,
                 None => self.connect().await?,
             };
+            // The task that drives a kept connection may not have got round to it since the last answer.
+            if sender.ready().await.is_err() && !fresh {
+                continue;
+            }
             match sender.try_send_request(request).await {
                 Ok(response) => {
                     let status = read(self.to, response).await?;

@@ -239,3 +239,87 @@ impl Drop for Call<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{payments, serve};
+
+    const ORDER: Order = Order {
+        id: 1,
+        pieces: 1,
+        amount_cents: 100,
+    };
+
+    /// Payments on a port of its own, and the hardened side of orders that calls it.
+    async fn with_payments() -> Arc<Hardened> {
+        let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(serve::serve(listener, payments::router()));
+        Arc::new(Hardened::new(Arc::new(Peers::new(address, address))))
+    }
+
+    /// A port on which nobody listens.
+    async fn with_nobody() -> Arc<Hardened> {
+        let address = tokio::net::TcpListener::bind(("127.0.0.1", 0))
+            .await
+            .unwrap()
+            .local_addr()
+            .unwrap();
+        Arc::new(Hardened::new(Arc::new(Peers::new(address, address))))
+    }
+
+    #[tokio::test]
+    async fn queued_payments_are_made() {
+        let hardened = with_payments().await;
+        let task = tokio::spawn(Arc::clone(&hardened).pay_later());
+        for id in 0..5 {
+            assert!(hardened.queue(Order { id, ..ORDER }));
+        }
+        let all_paid = async {
+            while hardened.pending.get() > 0 {
+                sleep(Duration::from_millis(5)).await;
+            }
+        };
+        timeout(Duration::from_secs(20), all_paid).await.unwrap();
+        assert!(hardened.later.lock().is_empty());
+        task.abort();
+    }
+
+    #[tokio::test]
+    async fn the_queue_of_payments_has_an_end() {
+        let hardened = with_nobody().await;
+        for id in 0..MAX_LATER as u64 {
+            assert!(hardened.queue(Order { id, ..ORDER }));
+        }
+        assert!(!hardened.queue(ORDER));
+    }
+
+    #[tokio::test]
+    async fn an_order_that_cannot_reserve_is_refused_in_time() {
+        let hardened = with_nobody().await;
+        let begin = Instant::now();
+        let status = hardened.work(ORDER, begin + Hardened::ORDER_DEADLINE).await;
+        assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+        assert!(begin.elapsed() < Duration::from_secs(5));
+    }
+
+    #[tokio::test]
+    async fn a_probe_given_up_frees_the_breaker() {
+        let hardened = with_nobody().await;
+        let much_later = Duration::from_mins(1);
+        for _ in 0..5 {
+            let mut breaker = hardened.breaker.lock();
+            let permit = breaker.ask(Duration::ZERO).unwrap();
+            breaker.failed(permit, Duration::ZERO);
+        }
+        let probe = hardened.breaker.lock().ask(much_later).unwrap();
+        let call = Call {
+            hardened: &hardened,
+            permit: Some(probe),
+        };
+        assert!(hardened.breaker.lock().ask(much_later).is_err());
+        drop(call);
+        assert!(hardened.breaker.lock().ask(much_later).is_ok());
+    }
+}

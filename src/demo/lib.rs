@@ -27,10 +27,8 @@ mod words;
 
 use std::io;
 
-pub use breaker::{Breaker, Permit, State as BreakerState};
 pub use load::LoadCounts;
 pub use plan::{AGENT_NAME, EXPERIMENT_NAME, PAYMENT_ROUTE, plan};
-pub use retry::next_wait;
 pub use system::{Addresses, Bound, System};
 pub use words::words;
 

@@ -74,3 +74,20 @@ async fn pay(State(payments): State<Arc<Payments>>, Json(payment): Json<Payment>
     }
     StatusCode::OK
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_order_is_charged_once_and_the_memory_has_a_limit() {
+        let mut charged = Charged::default();
+        assert!(charged.add(7));
+        assert!(!charged.add(7));
+        for order in 100..100 + REMEMBERED as u64 {
+            assert!(charged.add(order));
+        }
+        assert_eq!(charged.orders.len(), REMEMBERED);
+        assert!(charged.add(7), "the oldest is forgotten");
+    }
+}

@@ -12,7 +12,7 @@ pub const EXPERIMENT_NAME: &str = "Payment is slow";
 /// The plan for a system at these addresses and the agent at `agent_url` whose proxy has [`PAYMENT_ROUTE`].
 ///
 /// The SLIs are measured at the gateway: what customers get, all waiting included. Times are tuned so that a
-/// drill takes about half a minute: windows of 5 s, a baseline of 6 s, 15 s of fault at the most.
+/// drill takes about half a minute: windows of 5 s, a baseline of 6 s, 20 s of fault at the most.
 pub fn plan(addresses: &Addresses, agent_url: &str) -> String {
     let Addresses { gateway, orders, .. } = addresses;
     format!(
@@ -78,7 +78,7 @@ recover = "15s"                            # back in the band by then, or the hy
   inject = "http.latency"
   target = {{ service = "payments", mode = "one", route = "{PAYMENT_ROUTE}" }}
   with = {{ path = "/api/payment", delay = "400ms", jitter = "100ms" }}
-  for = "15s"
+  for = "20s"
 "#
     )
 }

@@ -11,7 +11,7 @@ const IN_ALL: Duration = Duration::from_secs(10);
 /// `failed` is the number of tries so far (at least 1), `spent` the time since the first began, `jitter` a number
 /// within [0, 1): the wait is between half and all of the step, so that callers who failed together do not come
 /// back together.
-pub fn next_wait(failed: u32, spent: Duration, jitter: f64) -> Option<Duration> {
+pub(crate) fn next_wait(failed: u32, spent: Duration, jitter: f64) -> Option<Duration> {
     let doublings = failed.saturating_sub(1).min(16);
     let step = (FIRST * 2_u32.pow(doublings)).min(LONGEST);
     let wait = step.mul_f64(0.5 + jitter.clamp(0.0, 1.0) / 2.0);

@@ -20,6 +20,11 @@ fn start(build: Build) -> (System, Forwarder) {
     let forwarder = Forwarder::to(bound.payments_addr());
     let system = bound.start(Some(forwarder.address)).unwrap();
     wait_until("customers are served", || system.load().good >= 20);
+    let connections = forwarder.connections();
+    assert!(
+        connections <= 5,
+        "connections are kept: {connections} for 20 orders"
+    );
     (system, forwarder)
 }
 
@@ -86,10 +91,11 @@ fn slow_payments_make_a_queue_in_the_fragile_build_and_customers_keep_coming() {
     assert!(Samples::of(addresses.orders).sum(&["queue_depth"]) >= 30.0);
 
     // Open loop: as many orders came due as the time says, although answers took seconds.
+    // Customers who wait for answers would have come at the rate of the answers, 23 a second.
     let expected = slow_since.elapsed().as_secs_f64() * 40.0;
     let due = (system.load().due - due_before) as f64;
     assert!(
-        (due - expected).abs() <= 20.0,
+        due >= expected * 0.8,
         "{due} orders came due, {expected:.0} are the schedule's"
     );
 

@@ -38,6 +38,10 @@ fn everything_ends_within_a_second() {
         // Ended at its worst: with orders on their way and waiting.
         payments.delay_answers(Duration::from_secs(2));
         wait_until("orders are on their way", || system.load().due >= 60);
+        assert!(
+            payments.connections() >= 1,
+            "payments are reached through the forwarder"
+        );
         if cfg!(target_os = "linux") {
             assert!(!demo_threads().is_empty());
         }

@@ -13,6 +13,7 @@ use tokio::runtime::Runtime;
 pub struct Forwarder {
     pub address: SocketAddr,
     delay_ms: Arc<AtomicU64>,
+    accepted: Arc<AtomicU64>,
     runtime: Option<Runtime>,
 }
 
@@ -28,9 +29,11 @@ impl Forwarder {
             .block_on(tokio::net::TcpListener::bind(("127.0.0.1", 0)))
             .unwrap();
         let address = listener.local_addr().unwrap();
-        let delay = Arc::clone(&delay_ms);
+        let accepted = Arc::new(AtomicU64::new(0));
+        let (delay, count) = (Arc::clone(&delay_ms), Arc::clone(&accepted));
         runtime.spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
+                count.fetch_add(1, Ordering::SeqCst);
                 let Ok(server) = tokio::net::TcpStream::connect(upstream).await else {
                     continue;
                 };
@@ -45,8 +48,14 @@ impl Forwarder {
         Self {
             address,
             delay_ms,
+            accepted,
             runtime: Some(runtime),
         }
+    }
+
+    /// How many were accepted so far.
+    pub fn connections(&self) -> u64 {
+        self.accepted.load(Ordering::SeqCst)
     }
 
     pub fn delay_answers(&self, by: Duration) {
