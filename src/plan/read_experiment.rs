@@ -206,7 +206,7 @@ fn target(r: &mut Reader<'_>, field: &Field<'_>, agents: &[AgentEntry]) -> Optio
             "pid" => {
                 target.pid = r
                     .count(Some(place), 2, i32::MAX.unsigned_abs())
-                    .and_then(|pid| i32::try_from(pid).ok())
+                    .and_then(|pid| i32::try_from(pid).ok());
             }
             later if NOT_YET.contains(&("experiment.step.target", later)) => {
                 r.error(
