@@ -8,7 +8,7 @@
 //! Contract: it listens on 127.0.0.1 only, on ports that the system chooses; it has a thread and a runtime of
 //! its own; [`System::stop`], or dropping the [`System`], ends all of it within a second. It knows nothing of
 //! faults: orders reaches payments at whatever address [`Bound::start`] is given, and it is the drill that puts
-//! an agent's proxy route there. Uses no other room.
+//! an agent's proxy route there. Uses no other room; its tests read the demo plan with `plan`.
 
 mod breaker;
 mod client;

@@ -87,10 +87,12 @@ recover = "15s"                            # back in the band by then, or the hy
 mod tests {
     use std::net::{Ipv4Addr, SocketAddr};
 
+    use firedrill_plan::{Action, Indicator, Source, check};
+
     use super::*;
 
     #[test]
-    fn the_parser_takes_it() {
+    fn it_is_a_plan_without_errors_or_warnings() {
         let at = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let addresses = Addresses {
             gateway: at(1),
@@ -98,15 +100,27 @@ mod tests {
             payments: at(3),
             inventory: at(4),
         };
-        let text = plan(&addresses, "http://127.0.0.1:7431");
-        let document: toml_edit::DocumentMut = text.parse().unwrap();
+        let checked = check(&plan(&addresses, "http://127.0.0.1:7431"));
+        assert!(checked.diagnostics.is_empty(), "{:?}", checked.diagnostics);
+        let plan = checked.plan.unwrap();
+
+        let scrape = ["http://127.0.0.1:1/metrics", "http://127.0.0.1:2/metrics"].map(str::to_owned);
+        assert_eq!(plan.metrics.source, Source::Scrape(scrape.to_vec()));
+        assert!(matches!(
+            plan.slis[0].indicator,
+            Indicator::Ratio { window_ms: 5_000, .. }
+        ));
         assert_eq!(
-            document["metrics"]["scrape"][0].as_str(),
-            Some("http://127.0.0.1:1/metrics")
+            (plan.agents[0].name.as_str(), plan.agents[0].url.as_str()),
+            (AGENT_NAME, "http://127.0.0.1:7431")
         );
-        assert_eq!(
-            document["agent"][0]["url"].as_str(),
-            Some("http://127.0.0.1:7431")
-        );
+        let [experiment] = &plan.experiments[..] else {
+            panic!("one experiment")
+        };
+        assert_eq!(experiment.name, EXPERIMENT_NAME);
+        let Action::Inject(inject) = &experiment.steps[0].action else {
+            panic!("one injection")
+        };
+        assert_eq!(inject.target.route.as_deref(), Some(PAYMENT_ROUTE));
     }
 }
