@@ -1,8 +1,8 @@
 //! What a drill hears and what it asks for.
 
 use firedrill_wire::{
-    AgentInfo, Closed, DrillId, Epoch, InjectionId, InjectionView, OpenRequest, Opened, RenewRequest,
-    Renewed, StartRequest,
+    AgentInfo, Closed, DrillId, Epoch, HolderSecret, InjectionId, InjectionView, OpenRequest, Opened,
+    RenewRequest, Renewed, StartRequest,
 };
 use serde::{Deserialize, Serialize};
 
@@ -43,6 +43,23 @@ pub enum Event {
     },
 }
 
+impl Event {
+    /// The same without the holder's secret, which no journal may have. Stepping the redacted event gives
+    /// the same drill but for the secret.
+    #[must_use]
+    pub fn redacted(&self) -> Self {
+        let mut event = self.clone();
+        if let Self::Agent {
+            reply: Reply::Opened { result: Ok(opened) },
+            ..
+        } = &mut event
+        {
+            opened.holder = HolderSecret(String::new());
+        }
+        event
+    }
+}
+
 /// What a person may ask of a running drill.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "command", rename_all = "snake_case")]
@@ -58,7 +75,7 @@ pub enum Command {
         /// Why, in words.
         reason: String,
     },
-    /// A note on the timeline.
+    /// A note on the timeline. Changes nothing; it is in the journal because every event is.
     Note {
         /// Who.
         author: String,
@@ -283,4 +300,13 @@ pub struct Stamped {
     pub at: At,
     /// What.
     pub entry: Entry,
+}
+
+impl Entry {
+    /// The entry that keeps `event`, without secrets.
+    pub fn event(event: &Event) -> Self {
+        Self::Event {
+            event: event.redacted(),
+        }
+    }
 }

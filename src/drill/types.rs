@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use firedrill_plan::Plan;
-use firedrill_wire::{DrillId, Evidence, FaultName, InjectionId, InjectionState, Scope};
+use firedrill_wire::{DrillId, Evidence, FaultName, InjectionId, InjectionState, Instance, Scope};
 use serde::{Deserialize, Serialize};
 
 /// When something happened on the console: both clocks, because the wall clock jumps.
@@ -15,13 +15,24 @@ pub struct At {
     pub wall_ms: i64,
 }
 
+impl At {
+    /// Milliseconds from `earlier` to this, by the monotonic clock; 0 when it is not earlier.
+    pub fn ms_since(self, earlier: Self) -> u64 {
+        self.mono_us.saturating_sub(earlier.mono_us) / 1_000
+    }
+}
+
 /// What a drill is made from. Everything random is in `seed`, which the journal keeps.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Setup {
     /// The drill's id.
     pub drill: DrillId,
     /// The plan.
     pub plan: Arc<Plan>,
+    /// The text it was read from, for the journal.
+    pub plan_text: Arc<str>,
+    /// The program's version, for the journal.
+    pub version: String,
     /// Which experiment of it.
     pub experiment: usize,
     /// Chooses targets, nonces and ids.
@@ -146,6 +157,18 @@ pub enum SliState {
     NoData,
 }
 
+impl SliState {
+    /// As shown: `steady`, `tolerated`, `OUT`, `no data`.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Steady => "steady",
+            Self::Tolerated => "tolerated",
+            Self::Out => "OUT",
+            Self::NoData => "no data",
+        }
+    }
+}
+
 /// An SLI while a drill runs.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct SliStatus {
@@ -161,7 +184,7 @@ pub struct SliStatus {
     pub interval_ms: Option<u64>,
     /// Bad samples in a row, while an injection is not read back as reverted.
     pub bad_in_row: u32,
-    /// Samples inside the band in a row, in the phase that counts them.
+    /// Since when it has been inside its band without a break, in the phase that counts it (baseline, recover).
     pub good_since_us: Option<u64>,
 }
 
@@ -206,6 +229,23 @@ pub struct Injection {
     pub problem: Option<String>,
 }
 
+impl Injection {
+    /// Whether it is known to be off for good.
+    pub fn is_off(&self) -> bool {
+        self.state.is_some_and(InjectionState::is_off)
+    }
+
+    /// Whether samples at `now` are judged on its account: it is not known to be off, or it is a one-shot
+    /// whose time to be watched is not over.
+    pub fn counts_at(&self, now: At) -> bool {
+        if self.state == Some(InjectionState::Done) {
+            now.ms_since(self.active.unwrap_or(self.asked)) < self.for_ms
+        } else {
+            !self.is_off()
+        }
+    }
+}
+
 /// An agent while a drill runs.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct AgentStatus {
@@ -248,10 +288,109 @@ pub struct AbortStatus {
     pub reverted_us: Option<u64>,
     /// Every injection is proved gone by a second mechanism.
     pub proved_us: Option<u64>,
+    /// The life of the agent that answered. An injection is believed off only from the life that started
+    /// it, or from a later one that names it below.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instance: Option<Instance>,
+    /// Each injection that the answer named in a `reverted` or `proved` line, as it stands.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub injections: Vec<AbortedInjection>,
     /// The answer ended; without it the abort is unconfirmed.
     pub ended: bool,
     /// How often it was sent.
     pub sent: u32,
     /// What went wrong last, and what to do by hand.
     pub problem: Option<String>,
+}
+
+/// One injection in the answer to an abort.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AbortedInjection {
+    /// Which.
+    pub id: InjectionId,
+    /// `reverted`, `done` or `unconfirmed`; `reverting` until its line has come.
+    pub state: InjectionState,
+    /// What the second mechanism said, once it has looked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proved: Option<bool>,
+    /// What was read back.
+    #[serde(default)]
+    pub evidence: Evidence,
+    /// What a person can do where the agent could not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by_hand: Option<String>,
+}
+
+/// A check of preflight.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Check {
+    /// What is checked.
+    pub what: String,
+    /// `None`: still running.
+    pub ok: Option<bool>,
+    /// What was found, and what would satisfy it.
+    pub words: String,
+}
+
+/// A judgement, as the journal has it too.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Judgement {
+    /// `phase`, `bad sample`, `tolerance`, `stop`, `injection`, `not started`, …
+    pub what: String,
+    /// Why, and when.
+    pub reason: Reason,
+}
+
+/// A bad sample: while an injection was not read back as reverted.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct BadSample {
+    /// Index of the SLI in the plan.
+    pub sli: usize,
+    /// When it was judged.
+    pub at: At,
+    /// Outside `stop`; `None`: no data.
+    pub value: Option<f64>,
+    /// How many in a row it made.
+    pub in_row: u32,
+}
+
+/// A step as planned, relative to the begin of [`Phase::Inject`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Planned {
+    /// Index of the step in the experiment.
+    pub step: usize,
+    /// Which repetition, from 0.
+    pub run: u32,
+    /// Its lane.
+    pub lane: String,
+    /// The agents that are hit, as indices in the plan; empty for a wait.
+    pub agents: Vec<usize>,
+    /// Begins, in microseconds.
+    pub from_us: u64,
+    /// Ends, in microseconds.
+    pub until_us: u64,
+}
+
+/// What one step of injections hits.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Chosen {
+    /// Index of the step in the experiment.
+    pub step: usize,
+    /// The agents that are hit, as indices in the plan, ascending.
+    pub agents: Vec<usize>,
+    /// How many agents its labels match.
+    pub matching: usize,
+}
+
+/// What a person must know before confirming the start.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ArmingFacts {
+    /// What is hit, a row a step of injections.
+    pub chosen: Vec<Chosen>,
+    /// Steady state, contact, abort tested: a row each.
+    pub checks: Vec<Check>,
+    /// The oldest abort test; older than [`crate::ABORT_TEST_GOOD_MS`] it is repeated on [`crate::Command::Arm`].
+    pub abort_tested: Option<At>,
+    /// The start may be confirmed now.
+    pub ready: bool,
 }
