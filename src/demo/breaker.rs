@@ -1,7 +1,8 @@
 //! A circuit breaker as a pure state machine: time is a value, so its cycle is tested without waiting.
 //!
-//! It opens above 50 % failures among the last ten calls, with at least five failures; stays open for 30 s; then
-//! lets exactly one probe through. A probe that succeeds closes it, one that fails opens it for another 30 s.
+//! It opens above 50 % failures among the last ten calls, with at least five failures; stays open for 30 s;
+//! then lets exactly one probe through. A probe that succeeds closes it, one that fails opens it for another
+//! 30 s.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -34,7 +35,8 @@ pub(crate) enum State {
 #[derive(Debug, PartialEq, Eq)]
 #[must_use = "a permit that is not handed back keeps the breaker half-open"]
 pub(crate) struct Permit {
-    /// Which closed or half-open spell it was given in: an answer that comes after a change of state is no news.
+    /// Which closed or half-open spell it was given in: an answer that comes after a change of state is no
+    /// news.
     spell: u64,
 }
 

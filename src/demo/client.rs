@@ -1,5 +1,5 @@
-//! How the services and the customers call each other. Neither client has a deadline or retries: those are the
-//! caller's, and what the two builds differ in.
+//! How the services and the customers call each other. Neither client has a deadline or retries: those are
+//! the caller's, and what the two builds differ in.
 
 use std::io;
 use std::net::SocketAddr;
@@ -71,7 +71,8 @@ impl Pool {
                     return Ok(status);
                 }
                 Err(mut error) => match error.take_message() {
-                    // The other side had closed the kept connection: nothing was sent, so another may carry it.
+                    // The other side had closed the kept connection: nothing was sent, so another may carry
+                    // it.
                     Some(unsent) if !fresh => request = unsent,
                     _ => {
                         return Err(CallError::Broken {

@@ -1,4 +1,5 @@
-//! The shop's front door: hands an order on and gives back the answer. What it measures is what customers get.
+//! The shop's front door: hands an order on and gives back the answer. What it measures is what customers
+//! get.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,8 +14,8 @@ use crate::client::Channel;
 use crate::metrics::{Metrics, register_cpu};
 use crate::{Build, serve};
 
-/// How long the hardened gateway waits for orders: longer than orders itself takes at the worst, so that it only
-/// acts when orders does not.
+/// How long the hardened gateway waits for orders: longer than orders itself takes at the worst, so that it
+/// only acts when orders does not.
 const DEADLINE: Duration = Duration::from_secs(2);
 
 struct Gateway {

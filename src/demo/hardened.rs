@@ -1,4 +1,5 @@
-//! What the hardened build does about a slow or failing peer: deadlines, retries, a breaker, and payment later.
+//! What the hardened build does about a slow or failing peer: deadlines, retries, a breaker, and payment
+//! later.
 //!
 //! An order is answered within [`Hardened::ORDER_DEADLINE`]. A payment that is not made by then, or that the
 //! breaker does not let through, is queued: the customer gets 202 at once, and a task pays later.
@@ -210,8 +211,8 @@ impl Hardened {
     }
 }
 
-/// A call on its way. Dropped without an end (the customer went away, the order's time was over), its permit goes
-/// back, or a probe that nobody waits for would hold the breaker half-open for good.
+/// A call on its way. Dropped without an end (the customer went away, the order's time was over), its permit
+/// goes back, or a probe that nobody waits for would hold the breaker half-open for good.
 struct Call<'a> {
     hardened: &'a Hardened,
     permit: Option<Permit>,

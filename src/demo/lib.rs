@@ -1,14 +1,15 @@
-//! The order system that people rehearse on: gateway → orders → payments and inventory, four real HTTP servers
-//! on loopback with `/metrics`, and customers who order at a fixed rate whatever the answers.
+//! The order system that people rehearse on: gateway → orders → payments and inventory, four real HTTP
+//! servers on loopback with `/metrics`, and customers who order at a fixed rate whatever the answers.
 //!
 //! It comes in two builds of behaviour, so that a drill has something to find and something to compare with:
-//! [`Build::Fragile`] waits for payments without end, [`Build::Hardened`] has deadlines, retries with back-off,
-//! a circuit breaker and a fallback. Which build runs is chosen at the start and never changed while it runs.
+//! [`Build::Fragile`] waits for payments without end, [`Build::Hardened`] has deadlines, retries with
+//! back-off, a circuit breaker and a fallback. Which build runs is chosen at the start and never changed
+//! while it runs.
 //!
 //! Contract: it listens on 127.0.0.1 only, on ports that the system chooses; it has a thread and a runtime of
 //! its own; [`System::stop`], or dropping the [`System`], ends all of it within a second. It knows nothing of
-//! faults: orders reaches payments at whatever address [`Bound::start`] is given, and it is the drill that puts
-//! an agent's proxy route there. Uses no other room; its tests read the demo plan with `plan`.
+//! faults: orders reaches payments at whatever address [`Bound::start`] is given, and it is the drill that
+//! puts an agent's proxy route there. Uses no other room; its tests read the demo plan with `plan`.
 
 mod breaker;
 mod client;

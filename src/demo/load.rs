@@ -1,6 +1,6 @@
-//! The customers: an open-loop load. Each order has its time from the start on and is sent then, whether or not
-//! the ones before it were answered, so that a slow system is not spared by customers who wait for it (the
-//! coordinated omission of closed-loop load).
+//! The customers: an open-loop load. Each order has its time from the start on and is sent then, whether or
+//! not the ones before it were answered, so that a slow system is not spared by customers who wait for it
+//! (the coordinated omission of closed-loop load).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -16,8 +16,8 @@ use prometheus_client::registry::Registry;
 /// The content type that goes with [`Metrics::text`].
 pub(crate) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// Bucket edges, seconds: close together where the plan's lines are (0.3, 0.8, 2.0), and a line on an edge, so
-/// that a quantile near a line is exact.
+/// Bucket edges, seconds: close together where the plan's lines are (0.3, 0.8, 2.0), and a line on an edge,
+/// so that a quantile near a line is exact.
 const EDGES: [f64; 28] = [
     0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5, 0.6, 0.7, 0.8, 1.0,
     1.25, 1.5, 1.75, 2.0, 2.5, 3.0, 4.0, 5.0, 7.5, 10.0,
@@ -81,8 +81,9 @@ impl Metrics {
     }
 }
 
-/// The encoder writes OpenMetrics, in which a counter's HELP and TYPE lack the `_total` of its samples and the
-/// text ends with a mark. The older text format, which every reader knows, wants the full name and no mark.
+/// The encoder writes OpenMetrics, in which a counter's HELP and TYPE lack the `_total` of its samples and
+/// the text ends with a mark. The older text format, which every reader knows, wants the full name and no
+/// mark.
 fn to_prometheus_text(open_metrics: &str) -> String {
     let mut text = String::with_capacity(open_metrics.len() + 256);
     let mut lines = open_metrics.lines().peekable();
@@ -155,7 +156,8 @@ mod cpu {
         }
     }
 
-    /// User and system time in a line of /proc/PID/stat. The program's name, in parentheses, may hold anything.
+    /// User and system time in a line of /proc/PID/stat. The program's name, in parentheses, may hold
+    /// anything.
     fn seconds_in(stat: &str) -> Option<f64> {
         let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace().skip(11);
         let user: u64 = fields.next()?.parse().ok()?;

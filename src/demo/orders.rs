@@ -1,4 +1,5 @@
-//! The service in the middle: a pool of workers, each of which reserves the goods and then sees to the payment.
+//! The service in the middle: a pool of workers, each of which reserves the goods and then sees to the
+//! payment.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -21,8 +22,8 @@ use crate::metrics::Metrics;
 use crate::payments::Payment;
 use crate::{Build, serve};
 
-/// Orders worked on at once. With 25 ms an order that is 400 a second, ten times what customers send; with 425 ms
-/// an order it is 23, and the queue grows by 17 a second.
+/// Orders worked on at once. With 25 ms an order that is 400 a second, ten times what customers send; with
+/// 425 ms an order it is 23, and the queue grows by 17 a second.
 const WORKERS: usize = 10;
 /// How long the fragile build waits before it asks again.
 const FRAGILE_PAUSE: Duration = Duration::from_millis(20);
@@ -109,7 +110,8 @@ struct Orders {
     queue: Gauge,
 }
 
-/// The routes of orders. The hardened build starts its task that makes payments later: call it inside the runtime.
+/// The routes of orders. The hardened build starts its task that makes payments later: call it inside the
+/// runtime.
 pub(crate) fn router(build: Build, peers: Peers) -> Router {
     let queue = Gauge::default();
     let peers = Arc::new(peers);

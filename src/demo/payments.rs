@@ -1,4 +1,5 @@
-//! The payment provider: charges a card, which takes 12 to 20 ms. An order is charged once however often it asks.
+//! The payment provider: charges a card, which takes 12 to 20 ms. An order is charged once however often it
+//! asks.
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;

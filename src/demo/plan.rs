@@ -28,8 +28,8 @@ goal = "Checkout stays usable while the payment provider is slow."
 scrape = ["http://{gateway}/metrics", "http://{orders}/metrics"]
 every = "500ms"
 
-# What customers get, in two numbers, measured at the gateway. Each has three lines: `band` is the steady state,
-# `tolerate` what the hypothesis allows, `stop` where safety ends the drill.
+# What customers get, in two numbers, measured at the gateway. Each has three lines: `band` is the steady
+# state, `tolerate` what the hypothesis allows, `stop` where safety ends the drill.
 [[sli]]
 name = "Order success"
 ratio = {{ good = 'http_requests_total{{job="gateway",code!~"5.."}}', total = 'http_requests_total{{job="gateway"}}', window = "5s" }}
@@ -70,7 +70,7 @@ labels = {{ env = "demo", service = "payments" }}
 name = "{EXPERIMENT_NAME}"
 hypothesis = "Orders stay within tolerance when payment answers 400 ms later."
 say = "Payment is slow on {{n}} of {{all}} hosts."
-lease = "5s"                               # the agent takes the fault back by itself when it hears nothing for so long
+lease = "5s"                               # without a word from us, the agent takes the fault back by itself
 baseline = "6s"                            # steady for so long before anything is injected
 recover = "15s"                            # back in the band by then, or the hypothesis is broken
 

@@ -8,9 +8,9 @@ const IN_ALL: Duration = Duration::from_secs(10);
 
 /// How long to wait before the next try; `None` when the time for all tries would be over.
 ///
-/// `failed` is the number of tries so far (at least 1), `spent` the time since the first began, `jitter` a number
-/// within [0, 1): the wait is between half and all of the step, so that callers who failed together do not come
-/// back together.
+/// `failed` is the number of tries so far (at least 1), `spent` the time since the first began, `jitter` a
+/// number within [0, 1): the wait is between half and all of the step, so that callers who failed together do
+/// not come back together.
 pub(crate) fn next_wait(failed: u32, spent: Duration, jitter: f64) -> Option<Duration> {
     let doublings = failed.saturating_sub(1).min(16);
     let step = (FIRST * 2_u32.pow(doublings)).min(LONGEST);
@@ -18,7 +18,8 @@ pub(crate) fn next_wait(failed: u32, spent: Duration, jitter: f64) -> Option<Dur
     (spent + wait <= IN_ALL).then_some(wait)
 }
 
-/// A number within [0, 1) that looks random and is the same for the same try of the same order: drills repeat.
+/// A number within [0, 1) that looks random and is the same for the same try of the same order: drills
+/// repeat.
 pub(crate) fn jitter(order: u64, failed: u32) -> f64 {
     let mut x =
         order.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ u64::from(failed).wrapping_mul(0xbf58_476d_1ce4_e5b9);

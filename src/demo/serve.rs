@@ -19,8 +19,8 @@ use crate::metrics::{CONTENT_TYPE, Metrics};
 
 /// Connections one service holds at most; more wait to be accepted.
 const MAX_CONNECTIONS: usize = 256;
-/// Requests on one HTTP/2 connection: more than customers ever have on their way, or those above it would wait
-/// where no metric sees them.
+/// Requests on one HTTP/2 connection: more than customers ever have on their way, or those above it would
+/// wait where no metric sees them.
 const MAX_STREAMS: u32 = 4_096;
 /// Largest request body, bytes.
 const MAX_BODY: usize = 16 * 1024;

@@ -136,8 +136,8 @@ impl Bound {
         self.addresses.payments
     }
 
-    /// Starts the services, then the customers. Orders calls payments at `payment_via`, the listening address of
-    /// a proxy route; `None`: directly.
+    /// Starts the services, then the customers. Orders calls payments at `payment_via`, the listening address
+    /// of a proxy route; `None`: directly.
     pub fn start(self, payment_via: Option<SocketAddr>) -> Result<System, StartError> {
         let Self {
             build,
