@@ -290,11 +290,11 @@ impl Bench {
     }
 
     pub fn proved(&mut self, epoch: Epoch, id: &str, clean: bool) {
-        let attempts = self.effects.iter().filter_map(|effect| match effect {
+        let mut attempts = self.effects.iter().filter_map(|effect| match effect {
             Effect::Prove { key, attempt, .. } if key.id.as_str() == id => Some(*attempt),
             _ => None,
         });
-        let Some(attempt) = attempts.last() else {
+        let Some(attempt) = attempts.next_back() else {
             panic!("no proof of {id} was asked for")
         };
         self.step(Event::Proved {

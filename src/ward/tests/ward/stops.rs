@@ -300,7 +300,7 @@ fn aborts_are_served_beyond_every_bound() {
     let mut b = Bench::new();
     let fence = b.open("d1");
     b.active(&fence, "i1");
-    let asks: Vec<_> = (0..limits().asks + 1)
+    let asks: Vec<_> = (0..=limits().asks)
         .map(|_| b.abort(Some("a1"), None, true))
         .collect();
     let hung_up = |effect: &Effect| matches!(effect, Effect::HangUp { ask } if *ask == asks[0]);
@@ -376,6 +376,8 @@ fn a_latch_and_dead_drills_outlive_the_process() {
     b.release(1);
     let open = b.open_as("d1", "n1");
     assert_eq!(b.kind(open), P::Fenced);
+    b.restart();
+    assert!(b.ward.latch().is_none(), "a release outlives it too");
     assert!(Durable::lost("garbled").latch.is_some());
 }
 
