@@ -29,7 +29,7 @@ pub fn words(build: Build, addresses: &Addresses) -> Vec<String> {
             "Orders reaches payments through the route {PAYMENT_ROUTE} of a Firedrill agent, a process of its own; that is where the fault is injected."
         ),
         "Everything listens on 127.0.0.1 only: no other computer can reach it.".to_owned(),
-        "It ends with this window.".to_owned(),
+        "It ends with this window, or with the command that started it.".to_owned(),
     ]
 }
 
