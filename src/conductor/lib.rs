@@ -1,1 +1,16 @@
-//! conductor
+//! Owns a drill: carries out its effects, turns replies into events, publishes scenes.
+//!
+//! Contract: one tokio runtime; the abort line has a thread, a runtime and connections of its own and needs
+//! nothing of the rest. Events are journaled, then stepped; effects run in their order; a durable record is on
+//! disk before the effect after it is begun. The press of ABORT closes the drill's gate first, then goes to the
+//! agents, then to the journal. A window reads scenes without a lock and sends asks by a bounded queue.
+//!
+//! Uses every room below it; knows no window.
+
+mod abort;
+mod clock;
+
+pub use abort::{
+    AbortCard, AbortHandle, AbortLine, AbortTarget, AgentLine, Board, CardAgent, CardError, Press,
+};
+pub use clock::Clock;

@@ -1,0 +1,13 @@
+//! The abort line: one OS thread with its own runtime and connections, and the card for the time without it.
+
+mod board;
+mod card;
+mod fold;
+mod line;
+mod link;
+mod peer;
+
+pub use board::{AgentLine, Board, Press};
+pub use card::{AbortCard, CardAgent, CardError};
+pub use line::{AbortHandle, AbortLine};
+pub use link::AbortTarget;

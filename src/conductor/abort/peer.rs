@@ -1,0 +1,383 @@
+//! The abort line to one agent: two kept-alive connections, a heartbeat, and, once ordered, an abort that goes
+//! on until it is proved clean.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use firedrill_wire::{AbortLine, AbortRequest, LatchView};
+use futures_util::{StreamExt, stream::FuturesUnordered};
+use hyper::Method;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::{
+    board::{AgentLine, Shared},
+    fold::Fold,
+    line::Order,
+    link::{AbortTarget, Answer, Link},
+};
+
+const HEARTBEAT: Duration = Duration::from_secs(1);
+/// After this long without an answer a second connection is tried, or the abort is sent once more.
+const SECOND_TRY: Duration = Duration::from_millis(200);
+/// After this long a heartbeat counts as unanswered.
+const BEAT_LIMIT: Duration = Duration::from_millis(900);
+/// An attempt that has said nothing for this long is given up.
+const ATTEMPT_LIMIT: Duration = Duration::from_secs(10);
+/// Attempts under way at once: an agent that answers late is waited for, not flooded.
+const MAX_ATTEMPTS: usize = 16;
+/// An agent that could not prove it clean is asked to try again this often.
+const AGAIN: Duration = Duration::from_secs(1);
+/// The test of the abort path.
+const TEST_LIMIT: Duration = Duration::from_secs(5);
+
+/// A test of the abort path: the request, and where the microseconds it took go.
+pub(crate) type Test = (AbortRequest, oneshot::Sender<Result<u64, String>>);
+
+pub(crate) struct Peer {
+    pub(crate) target: AbortTarget,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) orders: watch::Receiver<Option<Arc<Order>>>,
+    pub(crate) tests: mpsc::Receiver<Test>,
+    /// Connections are kept and heartbeats sent: in a drill.
+    pub(crate) heartbeat: bool,
+    pub(crate) links: Vec<Link>,
+}
+
+impl Peer {
+    /// For ever, or until the task is dropped.
+    pub(crate) async fn run(mut self) {
+        let mut beat = tokio::time::interval(HEARTBEAT);
+        beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            // An order may be older than this peer.
+            let order = self.orders.borrow_and_update().clone();
+            if let Some(order) = order {
+                self.abort(&order).await;
+            }
+            tokio::select! {
+                biased;
+                changed = self.orders.changed() => if changed.is_err() { return },
+                () = async { beat.tick().await; }, if self.heartbeat => self.heartbeat_unless_ordered().await,
+                test = self.tests.recv() => match test {
+                    Some(test) => self.test_unless_ordered(test).await,
+                    None => return,
+                },
+            }
+        }
+    }
+
+    async fn heartbeat_unless_ordered(&mut self) {
+        let mut orders = self.orders.clone();
+        // A half-done beat is let go of: its connection is then not ready, the other one is.
+        tokio::select! {
+            biased;
+            _ = orders.changed() => {}
+            () = self.beat() => {}
+        }
+    }
+
+    async fn test_unless_ordered(&mut self, (request, done): Test) {
+        let mut orders = self.orders.clone();
+        let result = tokio::select! {
+            biased;
+            _ = orders.changed() => Err("an abort came in between".to_owned()),
+            result = tokio::time::timeout(TEST_LIMIT, self.test(&request)) => {
+                result.unwrap_or_else(|_| Err("no end of the answer within 5 s".to_owned()))
+            }
+        };
+        // Nobody waits any more: then nobody needs it.
+        done.send(result).ok();
+    }
+
+    /// A ready connection, taken out, the one used longest ago first; or a new one.
+    async fn link(&mut self) -> Result<Link, String> {
+        match self.take_ready() {
+            Some(link) => Ok(link),
+            None => Link::connect(&self.target).await,
+        }
+    }
+
+    fn take_ready(&mut self) -> Option<Link> {
+        let ready = self.links.iter().position(Link::is_ready)?;
+        Some(self.links.remove(ready))
+    }
+
+    /// Keeps two.
+    fn keep(&mut self, link: Link) {
+        self.links.push(link);
+        if self.links.len() > 2 {
+            let dead = self.links.iter().position(|link| !link.is_ready()).unwrap_or(0);
+            self.links.remove(dead);
+        }
+    }
+
+    async fn beat(&mut self) {
+        let begun = Instant::now();
+        let first = self.link().await;
+        let target = self.target.clone();
+        let asked = async {
+            let ask = |link| heartbeat_on(link, target.clone());
+            let mut under_way = FuturesUnordered::new();
+            let mut why = None;
+            match first {
+                Ok(link) => under_way.push(ask(Ok(link))),
+                Err(error) => why = Some(error),
+            }
+            let mut second = std::pin::pin!(tokio::time::sleep(SECOND_TRY));
+            let mut tried = false;
+            loop {
+                tokio::select! {
+                    Some(result) = under_way.next() => match result {
+                        Ok(answered) => return Ok(answered),
+                        Err(error) if tried && under_way.is_empty() => return Err(error),
+                        Err(error) => why = Some(error),
+                    },
+                    () = &mut second, if !tried => {
+                        tried = true;
+                        under_way.push(ask(Err(())));
+                    }
+                    else => return Err(why.unwrap_or_default()),
+                }
+            }
+        };
+        let result = match tokio::time::timeout(BEAT_LIMIT, asked).await {
+            Ok(result) => result,
+            Err(_) => Err("not answered in time".to_owned()),
+        };
+        let took = begun.elapsed().as_micros() as u64;
+        match result {
+            Ok((link, latch)) => {
+                self.keep(link);
+                self.beaten(Some(took), |line| line.latch = latch);
+            }
+            Err(why) => {
+                tracing::debug!("heartbeat of {}: {why}", self.target.name);
+                self.links.retain(Link::is_ready);
+                self.beaten(None, |_| {});
+            }
+        }
+        // The spare connection, so that a press never waits for a heartbeat or for a handshake.
+        if self.links.len() < 2
+            && took < 500_000
+            && let Ok(Ok(link)) = tokio::time::timeout(SECOND_TRY, Link::connect(&self.target)).await
+        {
+            self.links.insert(0, link);
+        }
+    }
+
+    fn beaten(&self, rtt_us: Option<u64>, change: impl FnOnce(&mut AgentLine)) {
+        self.shared.change_line(self.target.agent, |line| {
+            line.beats += 1;
+            line.rtt_us = rtt_us;
+            change(line);
+        });
+    }
+
+    /// Microseconds from the send to the end of the answer.
+    async fn test(&mut self, request: &AbortRequest) -> Result<u64, String> {
+        let mut link = self.link().await?;
+        let body = Bytes::from(serde_json::to_vec(request).map_err(|error| error.to_string())?);
+        let begun = Instant::now();
+        let mut answer = link.send(&self.target, Method::POST, "/v1/abort", body).await?;
+        refused(&mut answer).await?;
+        while let Some(line) = answer.line().await? {
+            if let AbortLine::End { clean, .. } = parse(&line)? {
+                let took = begun.elapsed().as_micros() as u64;
+                if answer.finish().await {
+                    self.keep(link);
+                }
+                return if clean {
+                    Ok(took)
+                } else {
+                    Err("the agent could not prove the test fault gone".to_owned())
+                };
+            }
+        }
+        Err("the answer ended without its end".to_owned())
+    }
+
+    /// Sends the abort at once and again, until an answer ends with everything proved clean, or a newer order
+    /// comes.
+    async fn abort(&mut self, order: &Order) {
+        let mut fold = Fold::new(order.requested);
+        let body = Bytes::from(serde_json::to_vec(&order.request).unwrap_or_default());
+        let (tell, mut told) = mpsc::channel::<Told>(64);
+        let mut attempts = FuturesUnordered::new();
+        let mut orders = self.orders.clone();
+        let mut next = tokio::time::Instant::now();
+        let mut heard = None::<Instant>;
+        let give_up = order.give_up_after.map(|after| order.pressed + after);
+        loop {
+            tokio::select! {
+                biased;
+                _ = orders.changed() => return,
+                Some(news) = told.recv() => {
+                    heard = Some(Instant::now());
+                    let us = order.pressed.elapsed().as_micros() as u64;
+                    match news {
+                        Told::Line(line) => fold.line(line, us),
+                        Told::Failed(why) => fold.failed(format!(
+                            "{why}; still sending. By hand, on the host of {}: firedrill-agent abort", self.target.name
+                        )),
+                    }
+                    self.shared.fold(self.target.agent, &fold);
+                    if fold.clean() {
+                        break;
+                    }
+                }
+                Some(link) = attempts.next() => self.kept(link),
+                () = tokio::time::sleep_until(next) => {
+                    if give_up.is_some_and(|end| Instant::now() > end) {
+                        self.shared.change_line(self.target.agent, |line| line.given_up = true);
+                        break;
+                    }
+                    let waits = heard.is_some_and(|heard| heard.elapsed() < AGAIN) && fold.status().received_us.is_some();
+                    if attempts.len() < MAX_ATTEMPTS && !waits {
+                        fold.sent();
+                        self.shared.fold(self.target.agent, &fold);
+                        let link = self.take_ready();
+                        attempts.push(attempt(link, self.target.clone(), body.clone(), tell.clone()));
+                    }
+                    next = tokio::time::Instant::now() + SECOND_TRY;
+                }
+            }
+        }
+        // The connection that served is whole in a moment; whatever else is under way would tell the same.
+        if let Ok(Some(link)) = tokio::time::timeout(SECOND_TRY, attempts.next()).await {
+            self.kept(link);
+        }
+        drop(attempts);
+        self.wait_for_another_order(order).await;
+    }
+
+    fn kept(&mut self, link: Option<Link>) {
+        if let Some(link) = link {
+            self.keep(link);
+        }
+    }
+
+    /// An order that is done is not done twice; heartbeats go on.
+    async fn wait_for_another_order(&mut self, done: &Order) {
+        let mut beat = tokio::time::interval(HEARTBEAT);
+        beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            let same = self
+                .orders
+                .borrow()
+                .as_ref()
+                .is_some_and(|order| order.number == done.number);
+            if !same {
+                return;
+            }
+            tokio::select! {
+                biased;
+                changed = self.orders.changed() => if changed.is_err() { return },
+                () = async { beat.tick().await; }, if self.heartbeat => self.heartbeat_unless_ordered().await,
+                test = self.tests.recv() => match test {
+                    Some(test) => self.test_unless_ordered(test).await,
+                    None => return,
+                },
+            }
+        }
+    }
+}
+
+/// What an attempt tells.
+enum Told {
+    Line(AbortLine),
+    Failed(String),
+}
+
+/// One sending of an abort, on a kept connection or a new one; gives back the connection where it is whole.
+async fn attempt(
+    link: Option<Link>,
+    target: AbortTarget,
+    body: Bytes,
+    tell: mpsc::Sender<Told>,
+) -> Option<Link> {
+    let work = async {
+        let kept = link.is_some();
+        let mut link = match link {
+            Some(link) => link,
+            None => Link::connect(&target).await?,
+        };
+        let mut answer = match link.send(&target, Method::POST, "/v1/abort", body.clone()).await {
+            Ok(answer) => answer,
+            // A kept connection may have died unseen: a new one at once, not after the next pause.
+            Err(_) if kept => {
+                link = Link::connect(&target).await?;
+                link.send(&target, Method::POST, "/v1/abort", body).await?
+            }
+            Err(error) => return Err(error),
+        };
+        refused(&mut answer).await?;
+        loop {
+            let line = match tokio::time::timeout(ATTEMPT_LIMIT, answer.line()).await {
+                Ok(line) => line?,
+                Err(_) => return Err("nothing more of the answer for 10 s".to_owned()),
+            };
+            let Some(line) = line else {
+                return Err("the answer broke off before its end".to_owned());
+            };
+            let line = parse(&line)?;
+            let ended = matches!(line, AbortLine::End { .. });
+            // The receiver lives as long as the attempts do.
+            tell.send(Told::Line(line)).await.ok();
+            if ended {
+                return Ok(answer.finish().await.then_some(link));
+            }
+        }
+    };
+    let result = match tokio::time::timeout(ATTEMPT_LIMIT * 6, work).await {
+        Ok(result) => result,
+        Err(_) => Err("no end of the answer within 60 s".to_owned()),
+    };
+    match result {
+        Ok(link) => link,
+        Err(why) => {
+            tell.send(Told::Failed(why)).await.ok();
+            None
+        }
+    }
+}
+
+fn parse(line: &[u8]) -> Result<AbortLine, String> {
+    serde_json::from_slice(line).map_err(|_| "the answer is not an agent's".to_owned())
+}
+
+/// An answer that is not 200 is a refusal, in the agent's words where it has some.
+async fn refused(answer: &mut Answer) -> Result<(), String> {
+    let status = answer.status();
+    if status == 200 {
+        return Ok(());
+    }
+    let body = tokio::time::timeout(BEAT_LIMIT, answer.whole()).await;
+    let body = body.unwrap_or_else(|_| Ok(Vec::new()))?;
+    match serde_json::from_slice::<firedrill_wire::Problem>(&body) {
+        Ok(problem) => Err(problem.to_string()),
+        Err(_) => Err(format!("answered {status}, not as an agent does")),
+    }
+}
+
+/// Asks who it is, for the round trip and the latch.
+async fn heartbeat_on(
+    link: Result<Link, ()>,
+    target: AbortTarget,
+) -> Result<(Link, Option<LatchView>), String> {
+    #[derive(serde::Deserialize)]
+    struct Said {
+        latch: Option<LatchView>,
+    }
+    let mut link = match link {
+        Ok(link) => link,
+        Err(()) => Link::connect(&target).await?,
+    };
+    let mut answer = link.send(&target, Method::GET, "/v1/agent", Bytes::new()).await?;
+    refused(&mut answer).await?;
+    let body = answer.whole().await?;
+    let said: Said = serde_json::from_slice(&body).map_err(|_| "the answer is not an agent's".to_owned())?;
+    Ok((link, said.latch))
+}
