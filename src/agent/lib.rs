@@ -9,3 +9,4 @@
 //! Uses `ward`, `wire`, `catalogue`.
 
 pub mod faults;
+pub mod proxy;

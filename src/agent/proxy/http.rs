@@ -1,0 +1,358 @@
+//! Requests: rules first, then a plain HTTP/1.1 reverse proxy.
+//!
+//! Keep-alive on both sides, bodies streamed both ways, `Host` and everything end-to-end kept, hop-by-hop
+//! headers dropped. Upgrades (WebSocket) and CONNECT are answered 501. An upstream that fails is a 502 with a
+//! body that names this proxy, so that nobody takes it for the service's own words. A probe goes through the
+//! rules of its path and method like a request (it is always in the share and never counted) and is answered
+//! here, with the number of rules that hit it.
+
+use std::convert::Infallible;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use bytes::Bytes;
+use hyper::body::{Body, Frame, Incoming, SizeHint};
+use hyper::header::{
+    CONNECTION, HOST, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE,
+    TRANSFER_ENCODING, UPGRADE,
+};
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response, StatusCode, Uri, Version};
+use hyper_util::rt::{TokioIo, TokioTimer};
+
+use super::pool::Sender;
+use super::protocol::{Only, RuleSpec};
+use super::route::Route;
+use super::rule::{Rule, Tally, matches};
+use super::shape::{Flags, Shaped};
+
+/// The header of a probe's answer: how many rules hit it.
+pub const PROBE_HEADER: &str = "x-firedrill-rules";
+
+/// Largest head of a request in bytes.
+const MAX_HEAD_BYTES: usize = 64 * 1024;
+
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
+
+/// What all requests of a connection share.
+struct Client {
+    route: Arc<Route>,
+    flags: Arc<Flags>,
+    probe: bool,
+}
+
+/// Serves a client's connection.
+pub async fn serve(stream: Shaped, route: Arc<Route>, flags: Arc<Flags>, probe: bool) -> io::Result<()> {
+    let header_timeout = route.limits.header_timeout;
+    let client = Arc::new(Client { route, flags, probe });
+    let service = service_fn(move |request| {
+        let client = Arc::clone(&client);
+        async move { Ok::<_, Infallible>(client.answer(request).await) }
+    });
+    hyper::server::conn::http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(header_timeout)
+        .max_header_size(MAX_HEAD_BYTES)
+        .serve_connection(TokioIo::new(stream), service)
+        .await
+        .map_err(io::Error::other)
+}
+
+/// What the rules made of a request.
+enum Ruled {
+    /// It goes on; this many rules hit it.
+    Pass(u64),
+    /// It is answered here.
+    Answer(StatusCode, String),
+}
+
+impl Client {
+    async fn answer(&self, request: Request<Incoming>) -> Response<Answer> {
+        self.flags.busy.store(true, Ordering::Release);
+        let mut hits = 0;
+        if self.route.has_http_rules() {
+            match self.rule(request.method(), request.uri()).await {
+                Ruled::Pass(count) => hits = count,
+                Ruled::Answer(status, body) => return self.say(status, body),
+            }
+        }
+        if self.probe {
+            let mut response = self.say(StatusCode::NO_CONTENT, String::new());
+            response
+                .headers_mut()
+                .insert(PROBE_HEADER, HeaderValue::from(hits));
+            return response;
+        }
+        match self.forward(request).await {
+            Ok(response) => response,
+            Err((status, words)) => {
+                let name = &self.route.config.name;
+                self.say(status, format!("firedrill proxy, route \"{name}\": {words}\n"))
+            }
+        }
+    }
+
+    /// Applies the rules in the order they were set.
+    async fn rule(&self, method: &Method, uri: &Uri) -> Ruled {
+        let mut hits = 0;
+        for rule in &self.route.rules().http {
+            let (RuleSpec::HttpLatency { only, .. } | RuleSpec::HttpStatus { only, .. }) = &rule.set.rule
+            else {
+                continue;
+            };
+            if !self.is_hit(rule, only, method, uri) {
+                continue;
+            }
+            hits += 1;
+            if let RuleSpec::HttpStatus { code, body, .. } = &rule.set.rule {
+                self.count(rule, |tally| Tally::add(&tally.answered, 1));
+                let status = StatusCode::from_u16(*code).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
+                return Ruled::Answer(status, body.clone());
+            }
+            self.delay(rule).await;
+        }
+        Ruled::Pass(hits)
+    }
+
+    fn is_hit(&self, rule: &Rule, only: &Only, method: &Method, uri: &Uri) -> bool {
+        if rule.core.revoked() || !matches(only, method.as_str(), uri.path()) {
+            return false;
+        }
+        self.count(rule, |tally| Tally::add(&tally.seen, 1));
+        self.probe || rule.drawn(only.share, Instant::now())
+    }
+
+    async fn delay(&self, rule: &Rule) {
+        let now = Instant::now();
+        let Some(delay) = rule.delay(now) else { return };
+        let Some(hold) = rule.core.hold(now + delay) else {
+            return;
+        };
+        hold.await;
+        self.count(rule, |tally| {
+            Tally::add(&tally.delayed, 1);
+            Tally::add(&tally.added_us, now.elapsed().as_micros() as u64);
+        });
+    }
+
+    /// Probes are not traffic.
+    fn count(&self, rule: &Rule, count: impl FnOnce(&Tally)) {
+        if !self.probe {
+            count(&rule.core.tally);
+        }
+    }
+
+    /// An answer of the proxy's own.
+    fn say(&self, status: StatusCode, body: String) -> Response<Answer> {
+        let body = (!body.is_empty()).then(|| Bytes::from(body));
+        let mut response = Response::new(Answer {
+            content: Content::Whole(body),
+            flags: Arc::clone(&self.flags),
+        });
+        *response.status_mut() = status;
+        response
+    }
+
+    async fn forward(&self, request: Request<Incoming>) -> Result<Response<Answer>, (StatusCode, String)> {
+        let request = prepare(request, &self.route.config.upstream)?;
+        let (sender, response) = self.send(request).await?;
+        let (mut head, body) = response.into_parts();
+        drop_hop_by_hop(&mut head.headers);
+        head.version = Version::HTTP_11;
+        let lease = Lease {
+            route: Arc::clone(&self.route),
+            sender: Some(sender),
+            body,
+            ended: false,
+        };
+        let content = Content::Upstream(lease);
+        Ok(Response::from_parts(
+            head,
+            Answer {
+                content,
+                flags: Arc::clone(&self.flags),
+            },
+        ))
+    }
+
+    /// Sends on an idle connection, or on a new one if there is none or it was closed before the request left.
+    async fn send(
+        &self,
+        mut request: Request<Incoming>,
+    ) -> Result<(Sender, Response<Incoming>), (StatusCode, String)> {
+        let upstream = &self.route.config.upstream;
+        let failed = |what: String| (StatusCode::BAD_GATEWAY, format!("upstream {upstream} {what}"));
+        if let Some(mut sender) = self.route.pool.take().await {
+            match sender.try_send_request(request).await {
+                Ok(response) => return Ok((sender, response)),
+                Err(mut error) => match error.take_message() {
+                    Some(unsent) => request = unsent,
+                    None => return Err(failed(format!("broke off: {}", error.into_error()))),
+                },
+            }
+        }
+        let mut sender = self
+            .route
+            .pool
+            .connect()
+            .await
+            .map_err(|error| failed(format!("cannot be reached: {error}")))?;
+        let response = sender
+            .send_request(request)
+            .await
+            .map_err(|error| failed(format!("gave no answer: {error}")))?;
+        Ok((sender, response))
+    }
+}
+
+/// Makes a request fit for the upstream.
+fn prepare(
+    mut request: Request<Incoming>,
+    upstream: &str,
+) -> Result<Request<Incoming>, (StatusCode, String)> {
+    if let Some(upgrade) = request.headers().get(UPGRADE)
+        // A client that offers HTTP/2 in this way is content with HTTP/1.1.
+        && upgrade != "h2c"
+    {
+        return Err((
+            StatusCode::NOT_IMPLEMENTED,
+            "upgrades are not passed on: use a tcp route".to_owned(),
+        ));
+    }
+    if request.method() == Method::CONNECT {
+        return Err((StatusCode::NOT_IMPLEMENTED, "CONNECT is not passed on".to_owned()));
+    }
+    drop_hop_by_hop(request.headers_mut());
+    if request.uri().authority().is_some() {
+        to_origin_form(&mut request)?;
+    }
+    if !request.headers().contains_key(HOST)
+        && let Ok(host) = HeaderValue::from_str(upstream)
+    {
+        request.headers_mut().insert(HOST, host);
+    }
+    *request.version_mut() = Version::HTTP_11;
+    Ok(request)
+}
+
+/// `GET http://host/path` becomes `GET /path`, and its host wins over the header, as the RFC wants it.
+fn to_origin_form(request: &mut Request<Incoming>) -> Result<(), (StatusCode, String)> {
+    let bad = || {
+        (
+            StatusCode::BAD_REQUEST,
+            "the request target cannot be passed on".to_owned(),
+        )
+    };
+    if let Some(authority) = request.uri().authority() {
+        let host = HeaderValue::from_str(authority.as_str()).map_err(|_| bad())?;
+        request.headers_mut().insert(HOST, host);
+    }
+    let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
+    let uri = path.parse().map_err(|_| bad())?;
+    *request.uri_mut() = uri;
+    Ok(())
+}
+
+/// Removes what is between two neighbours only. Framing is made anew by hyper.
+fn drop_hop_by_hop(headers: &mut HeaderMap) {
+    if headers.contains_key(CONNECTION) {
+        let named: Vec<String> = headers
+            .get_all(CONNECTION)
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .flat_map(|value| value.split(','))
+            .map(|name| name.trim().to_ascii_lowercase())
+            .collect();
+        headers.remove(CONNECTION);
+        // Whoever names these two would make the next hop misread where the message ends or whom it is for.
+        for name in named
+            .iter()
+            .filter(|name| !matches!(name.as_str(), "content-length" | "host"))
+        {
+            headers.remove(name);
+        }
+    }
+    for name in [
+        KEEP_ALIVE,
+        PROXY_CONNECTION,
+        PROXY_AUTHENTICATE,
+        PROXY_AUTHORIZATION,
+        TE,
+        TRANSFER_ENCODING,
+        UPGRADE,
+    ] {
+        headers.remove(name);
+    }
+}
+
+/// The body of an answer. The connection counts as busy until it is dropped.
+struct Answer {
+    content: Content,
+    flags: Arc<Flags>,
+}
+
+enum Content {
+    Whole(Option<Bytes>),
+    Upstream(Lease),
+}
+
+/// A body that comes from the upstream, with the connection it comes on.
+struct Lease {
+    route: Arc<Route>,
+    sender: Option<Sender>,
+    body: Incoming,
+    ended: bool,
+}
+
+impl Body for Answer {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        match &mut self.content {
+            Content::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
+            Content::Upstream(lease) => {
+                let frame = Pin::new(&mut lease.body).poll_frame(cx);
+                lease.ended |= matches!(frame, Poll::Ready(None));
+                frame
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.content {
+            Content::Whole(bytes) => bytes.is_none(),
+            Content::Upstream(lease) => lease.body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.content {
+            Content::Whole(bytes) => {
+                SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
+            }
+            Content::Upstream(lease) => lease.body.size_hint(),
+        }
+    }
+}
+
+impl Drop for Answer {
+    fn drop(&mut self) {
+        self.flags.busy.store(false, Ordering::Release);
+        // A body left unread takes its connection down with it.
+        if let Content::Upstream(lease) = &mut self.content
+            && (lease.ended || lease.body.is_end_stream())
+            && let Some(sender) = lease.sender.take()
+        {
+            lease.route.pool.put(sender);
+        }
+    }
+}

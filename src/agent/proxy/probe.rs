@@ -1,0 +1,167 @@
+//! The probe from outside: a client like any other, in the agent's process, with a clock.
+
+use std::io::{self, Read as _, Write as _};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
+
+use firedrill_wire::RouteProtocol;
+use socket2::{Domain, Protocol, Socket, Type};
+
+use super::http::PROBE_HEADER;
+
+/// Bytes that a probe of a stream sends and wants back.
+const STREAM_BYTES: &[u8] = b"firedrill probe\n";
+
+/// Longest answer to a probe that is read.
+const MAX_ANSWER_BYTES: u64 = 64 * 1024;
+
+/// What a probe goes through.
+#[derive(Clone, Debug, Default)]
+pub struct ProbeRequest {
+    /// On `http` routes: the method, `GET` if none.
+    pub method: Option<String>,
+    /// On `http` routes: the path, `/` if none.
+    pub path: Option<String>,
+}
+
+/// What a probe saw.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Probe {
+    /// From before the connection until the last byte of the answer.
+    pub took: Duration,
+    /// On `http` routes: the status; 204 unless a rule answered.
+    pub status: Option<u16>,
+    /// On `http` routes: how many rules hit it; none when a rule answered.
+    pub rules_hit: Option<u64>,
+}
+
+/// A socket whose own address is known before it connects.
+#[derive(Debug)]
+pub(super) struct Prober {
+    socket: Socket,
+    target: SocketAddr,
+    from: SocketAddr,
+}
+
+impl Prober {
+    /// Makes the socket for a listener's address.
+    pub(super) fn bind(listening: SocketAddr) -> io::Result<Self> {
+        let target = reachable(listening);
+        let socket = Socket::new(Domain::for_address(target), Type::STREAM, Some(Protocol::TCP))?;
+        socket.bind(&SocketAddr::new(target.ip(), 0).into())?;
+        let from = socket.local_addr()?.as_socket();
+        let from = from.ok_or_else(|| io::Error::other("not an internet address"))?;
+        Ok(Self { socket, target, from })
+    }
+
+    /// The probe's own address, to be announced.
+    pub(super) fn from(&self) -> SocketAddr {
+        self.from
+    }
+
+    /// Connects, asks, and reads the answer.
+    pub(super) fn go(
+        self,
+        protocol: RouteProtocol,
+        request: &ProbeRequest,
+        patience: Duration,
+    ) -> io::Result<Probe> {
+        let start = Instant::now();
+        let deadline = start + patience;
+        self.socket.set_tcp_nodelay(true)?;
+        self.socket
+            .connect_timeout(&self.target.into(), left(deadline)?)?;
+        let mut stream: TcpStream = self.socket.into();
+        let (status, rules_hit) = match protocol {
+            RouteProtocol::Http => {
+                stream.write_all(head(request).as_bytes())?;
+                understand(&read_all(&mut stream, deadline)?)?
+            }
+            RouteProtocol::Tcp => {
+                stream.write_all(STREAM_BYTES)?;
+                stream.shutdown(std::net::Shutdown::Write)?;
+                if read_all(&mut stream, deadline)? != STREAM_BYTES {
+                    return Err(io::Error::other("the answer is not the probe's own bytes"));
+                }
+                (None, None)
+            }
+        };
+        Ok(Probe {
+            took: start.elapsed(),
+            status,
+            rules_hit,
+        })
+    }
+}
+
+/// Where to connect for a listener's address: a listener on every address is reached on loopback.
+fn reachable(listening: SocketAddr) -> SocketAddr {
+    let ip = match listening.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, listening.port())
+}
+
+fn left(deadline: Instant) -> io::Result<Duration> {
+    let left = deadline.saturating_duration_since(Instant::now());
+    if left.is_zero() {
+        Err(io::Error::new(io::ErrorKind::TimedOut, "no answer in time"))
+    } else {
+        Ok(left)
+    }
+}
+
+/// Everything until the end, or until the deadline.
+fn read_all(stream: &mut TcpStream, deadline: Instant) -> io::Result<Vec<u8>> {
+    let mut answer = Vec::new();
+    let mut part = [0; 4096];
+    loop {
+        stream.set_read_timeout(Some(left(deadline)?))?;
+        let room = MAX_ANSWER_BYTES - answer.len() as u64;
+        match stream.take(room).read(&mut part) {
+            Ok(0) => return Ok(answer),
+            Ok(n) => answer.extend_from_slice(&part[..n]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => left(deadline).map(drop)?,
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+fn head(request: &ProbeRequest) -> String {
+    // What would break the request line cannot be the path or the method of a real request either.
+    let clean = |text: &str| text.bytes().all(|byte| byte.is_ascii_graphic());
+    let method = request
+        .method
+        .as_deref()
+        .filter(|method| clean(method))
+        .unwrap_or("GET")
+        .to_ascii_uppercase();
+    let path = request
+        .path
+        .as_deref()
+        .filter(|path| path.starts_with('/') && clean(path))
+        .unwrap_or("/");
+    format!(
+        "{method} {path} HTTP/1.1\r\nhost: firedrill-probe\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+    )
+}
+
+/// The status, and how many rules hit.
+fn understand(answer: &[u8]) -> io::Result<(Option<u16>, Option<u64>)> {
+    let text = String::from_utf8_lossy(answer);
+    let status = text
+        .strip_prefix("HTTP/1.1 ")
+        .and_then(|rest| rest.get(..3)?.parse().ok());
+    let status = status.ok_or_else(|| io::Error::other("the answer is not HTTP"))?;
+    let hits = text.lines().find_map(|line| {
+        line.strip_prefix(PROBE_HEADER)?
+            .strip_prefix(':')?
+            .trim()
+            .parse()
+            .ok()
+    });
+    Ok((Some(status), hits))
+}

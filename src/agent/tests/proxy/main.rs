@@ -1,0 +1,13 @@
+//! The proxy with real sockets on loopback: what passes, what each rule does, and that nothing stays.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test that cannot go on fails"
+)]
+
+mod control;
+mod http;
+mod limits;
+mod rig;
+mod tcp;
