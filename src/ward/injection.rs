@@ -75,6 +75,8 @@ pub(crate) struct Injection {
     pub retry_at: Option<Tick>,
     /// Reverted, but another mechanism still sees it.
     pub suspect: bool,
+    /// Reverted, but something new took its resource before another mechanism could look.
+    pub proof_abandoned: bool,
     /// Tell the event stream at the end of this step.
     pub changed: bool,
 }
@@ -97,6 +99,7 @@ impl Injection {
             fruitless: 0,
             retry_at: None,
             suspect: false,
+            proof_abandoned: false,
             changed: true,
         }
     }
@@ -211,6 +214,7 @@ impl Injection {
 
     /// Asks the host for a look with another mechanism.
     pub fn prove(&mut self, cx: &mut Cx) {
+        self.proof_abandoned = false;
         self.attempt += 1;
         self.retry_at = None;
         self.work = Work::Proving {

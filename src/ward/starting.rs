@@ -177,6 +177,7 @@ impl Ward {
             let proving = matches!(injection.work, Work::Proving { .. }) && !injection.suspect;
             if proving && injection.record.claims.iter().any(|claim| claims.contains(claim)) {
                 injection.work = Work::Idle;
+                injection.proof_abandoned = true;
             }
         }
     }

@@ -204,7 +204,7 @@ impl Ward {
                 }
             }
         }
-        if let Some(drill) = drill.filter(|drill| checks::is_name(drill.as_str())) {
+        if let Some(drill) = drill.clone().filter(|drill| checks::is_name(drill.as_str())) {
             self.bury(drill);
         }
         if latches {
@@ -215,7 +215,7 @@ impl Ward {
             "abort: {words}{}",
             if latches { ", latched" } else { "" }
         ));
-        self.open_stream(ask, &reach);
+        self.open_stream(ask, &reach, drill.as_ref());
     }
 
     fn set_latch(&mut self, reason: String, who: String) {
@@ -253,8 +253,9 @@ impl Ward {
         });
     }
 
-    /// The answer names everything in reach that is not off, or off and not proved.
-    fn open_stream(&mut self, ask: AskId, reach: &Reach) {
+    /// The answer names everything in reach that is not off, or off and not proved; and of the drill that is
+    /// named all that was ever on, because an earlier answer may have been lost on its way.
+    fn open_stream(&mut self, ask: AskId, reach: &Reach, named: Option<&DrillId>) {
         if self.streams.len() >= self.cx.limits.asks {
             // The oldest caller has most likely gone; the newest must be served.
             let oldest = self.streams.remove(0);
@@ -264,7 +265,10 @@ impl Ward {
             .injections
             .iter()
             .filter(|(key, it)| reach.hits(&it.record.drill, key.epoch))
-            .filter_map(|(key, it)| awaits(it).map(|awaited| (key.clone(), awaited)))
+            .filter_map(|(key, it)| {
+                let awaited = awaits(it, named == Some(&it.record.drill))?;
+                Some((key.clone(), awaited))
+            })
             .collect();
         let injections = awaited.keys().map(|key| key.id.clone()).collect();
         let until = self.cx.now.plus_ms(self.cx.limits.operation_ms);
@@ -439,9 +443,10 @@ impl Ward {
 }
 
 /// What an abort that has just condemned `injection` waits for.
-fn awaits(injection: &Injection) -> Option<Awaited> {
+fn awaits(injection: &Injection, named: bool) -> Option<Awaited> {
     match injection.state() {
         state if !state.is_off() => Some(Awaited::ReadBack),
+        InjectionState::Reverted | InjectionState::Done if named => Some(Awaited::ReadBack),
         _ if injection.suspect => Some(Awaited::Proof),
         _ => None,
     }
@@ -473,6 +478,10 @@ impl Stream {
             }
             if matches!(it.work, Work::Proving { .. }) {
                 return true;
+            }
+            if it.proof_abandoned {
+                // What took the resource since has to be proved in its stead.
+                return false;
             }
             let proof = it.record.proved.as_ref();
             *clean &= proof.is_some();

@@ -287,6 +287,51 @@ fn a_repeated_abort_does_not_latch_again_and_kills_nothing_newer() {
 }
 
 #[test]
+fn an_abort_of_a_drill_tells_again_of_all_that_was_ever_on() {
+    let mut b = Bench::new();
+    let fence = b.open("d1");
+    b.active(&fence, "i1");
+    b.abort(Some("a1"), Some("d1"), false);
+    b.read_back(fence.epoch, "i1", true);
+    b.proved(fence.epoch, "i1", true);
+    let again = b.abort(Some("a1"), Some("d1"), false);
+    let lines = b.lines(again);
+    assert!(matches!(
+        &lines[..2],
+        [
+            AbortLine::Received { .. },
+            AbortLine::Reverted {
+                state: S::Reverted,
+                ..
+            }
+        ]
+    ));
+    assert!(
+        matches!(lines[2], AbortLine::Proved { clean: true, .. }),
+        "{lines:?}"
+    );
+    assert_eq!(end(&b, again), Some(true));
+}
+
+#[test]
+fn a_proof_says_nothing_once_something_new_has_the_resource() {
+    let mut b = Bench::new();
+    let fence = b.open("d1");
+    let request = b.start_request(&fence);
+    b.start_with("i1", request.clone(), "cpu", Undo::ProcessHeld);
+    b.applied(fence.epoch, "i1");
+    b.revert("i1");
+    b.read_back(fence.epoch, "i1", true);
+    b.start_with("i2", request, "cpu", Undo::ProcessHeld);
+    b.applied(fence.epoch, "i2");
+    b.proved(fence.epoch, "i1", false);
+    let abort = b.abort(None, Some("d1"), true);
+    b.read_back(fence.epoch, "i2", true);
+    b.proved(fence.epoch, "i2", true);
+    assert_eq!(end(&b, abort), Some(true));
+}
+
+#[test]
 fn a_repeated_abort_may_latch_when_the_first_did_not() {
     let mut b = Bench::new();
     b.abort(Some("a1"), None, false);
