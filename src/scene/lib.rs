@@ -6,11 +6,15 @@
 //! Uses `plan`, `drill`, `series` and `wire`.
 
 mod ask;
+mod builder;
+mod builder_log;
+mod builder_words;
 mod drill;
 mod fleet;
 mod review;
 
 pub use ask::*;
+pub use builder::{SceneBuilder, ours};
 pub use drill::*;
 pub use fleet::*;
 pub use review::*;

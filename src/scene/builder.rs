@@ -1,0 +1,372 @@
+//! From a drill's states to what the window shows of it: live, from a journal, for a picture.
+
+use std::sync::Arc;
+
+use firedrill_drill::{Arming, At, Chosen, Command, Drill, Event, Phase, Reading, Setup, SliState};
+use firedrill_plan::{Action, Experiment, Plan};
+use firedrill_series::Series;
+use firedrill_wire::InjectionState;
+
+use crate::{
+    ArmingScene, CheckRow, DrillScene, InjectionScene, Ours, PlannedScene, SliScene,
+    builder_log::Log,
+    builder_words::{inject, scope, span, stops_itself, strength},
+};
+
+/// Bad samples of one SLI: time and value.
+type Marks = Arc<Vec<(u64, Option<f64>)>>;
+
+/// Collects what a drill's state does not keep: series, marks, the log. Pure: the same events give the same
+/// scenes.
+#[derive(Clone, Debug)]
+pub struct SceneBuilder {
+    series: Vec<Series>,
+    states: Vec<SliState>,
+    bad: Vec<Marks>,
+    bad_seen: usize,
+    log: Log,
+    origin_wall_ms: Option<i64>,
+    /// The start was confirmed, and nothing was in the way.
+    armed: bool,
+}
+
+impl SceneBuilder {
+    /// For a drill that is being made.
+    pub fn new(setup: &Setup) -> Self {
+        let slis = setup.plan.slis.len();
+        Self {
+            series: (0..slis).map(|_| Series::new()).collect(),
+            states: vec![SliState::NoData; slis],
+            bad: (0..slis).map(|_| Arc::default()).collect(),
+            bad_seen: 0,
+            log: Log::default(),
+            origin_wall_ms: None,
+            armed: false,
+        }
+    }
+
+    /// After the drill has taken `event` at `at`; `None`: it was just made.
+    pub fn feed(&mut self, drill: &Drill, at: At, event: Option<&Event>) {
+        self.origin_wall_ms
+            .get_or_insert(at.wall_ms - (at.mono_us / 1_000).cast_signed());
+        if let Some(Event::Samples { samples }) = event {
+            for sample in samples {
+                let Some(series) = self.series.get_mut(sample.sli) else {
+                    continue;
+                };
+                let taken = at.mono_us.saturating_sub(sample.age_ms.saturating_mul(1_000));
+                let value = match &sample.reading {
+                    Reading::Value { value, .. } => Some(*value),
+                    Reading::NoData { .. } => None,
+                };
+                // A repeated or older one is nothing new: the series keeps its order.
+                series.push(taken, value);
+            }
+        }
+        for ((status, before), series) in drill.slis().iter().zip(&mut self.states).zip(&mut self.series) {
+            if status.state == SliState::NoData && *before != SliState::NoData {
+                series.push(at.mono_us, None);
+            }
+            *before = status.state;
+        }
+        let bad = drill.bad_samples();
+        for sample in bad.get(self.bad_seen..).unwrap_or_default() {
+            if let Some(marks) = self.bad.get_mut(sample.sli) {
+                Arc::make_mut(marks).push((sample.at.mono_us, sample.value));
+            }
+        }
+        self.bad_seen = bad.len();
+        if let Some(Event::Command {
+            command: Command::Arm,
+        }) = event
+        {
+            let refused = drill
+                .judgements()
+                .last()
+                .is_some_and(|it| it.what == "not started" && it.reason.at == drill.at());
+            self.armed = drill.phase() == Phase::Arming && !refused;
+        }
+        self.log.feed(drill, at, event);
+    }
+
+    /// The drill as it is to be shown at `now`.
+    pub fn scene(&self, drill: &Drill, now: At) -> DrillScene {
+        let plan = drill.plan();
+        let experiment = drill.experiment();
+        DrillScene {
+            id: drill.setup().drill.to_string(),
+            experiment: experiment.map_or_else(String::new, |it| it.name.clone()),
+            hypothesis: experiment.map_or_else(String::new, |it| it.hypothesis.clone()),
+            say: experiment.and_then(|it| said(it, drill.chosen())),
+            now,
+            origin_wall_ms: self.origin_wall_ms.unwrap_or(now.wall_ms),
+            phase: drill.phase(),
+            phases: drill
+                .phases()
+                .iter()
+                .map(|(phase, at)| (*phase, at.mono_us))
+                .collect(),
+            progress: drill.progress(now),
+            slis: (0..plan.slis.len())
+                .map(|index| self.sli(drill, now, index))
+                .collect(),
+            injections: injections(drill),
+            planned: planned(drill),
+            log: self.log.lines(),
+            lease_left_ms: drill.lease_left_ms(now),
+            agents: drill
+                .agents()
+                .iter()
+                .filter(|agent| agent.opened.is_some() && !agent.closed)
+                .count(),
+            checks: drill
+                .checks()
+                .iter()
+                .map(|check| row(&check.what, check.ok, &check.words))
+                .collect(),
+            arming: self.arming(drill),
+            verdict: drill.verdict().cloned(),
+        }
+    }
+
+    fn sli(&self, drill: &Drill, now: At, index: usize) -> SliScene {
+        let sli = &drill.plan().slis[index];
+        let status = drill.slis().get(index).cloned().unwrap_or_default();
+        let age = |sampled: u64| now.mono_us.saturating_sub(sampled) / 1_000;
+        SliScene {
+            name: sli.name.clone(),
+            unit: sli.unit.clone(),
+            say: sli.say.clone(),
+            band: sli.band,
+            tolerate: sli.tolerate,
+            stop: sli.stop,
+            state: status.state,
+            value: status.value,
+            age_ms: status.sampled_us.map(age),
+            why_no_data: status.why_no_data,
+            bad_in_row: status.bad_in_row,
+            series: self.series[index].clone(),
+            bad: Arc::clone(&self.bad[index]),
+        }
+    }
+
+    /// While a person is asked to confirm the start.
+    fn arming(&self, drill: &Drill) -> Option<ArmingScene> {
+        let asks = drill.phase() == Phase::Arming
+            && drill.setup().arming == Arming::Ask
+            && !self.armed
+            && !drill.is_ending();
+        let experiment = drill.experiment().filter(|_| asks)?;
+        let facts = drill.arming();
+        let mut rows: Vec<CheckRow> = facts
+            .checks
+            .iter()
+            .map(|check| row(&check.what, check.ok, &check.words))
+            .collect();
+        let (hit, all) = reach(&facts.chosen);
+        let hosts = if all == 1 { "host" } else { "hosts" };
+        rows.push(row(
+            "Blast radius",
+            Some(true),
+            &format!("{hit} of {all} {hosts} that match"),
+        ));
+        if let Some(people) = people(drill.plan()) {
+            rows.push(row("People", Some(true), &people));
+        }
+        let longest = drill.planned().iter().map(|it| it.until_us).max().unwrap_or(0);
+        Some(ArmingScene {
+            title: title(experiment, &facts.chosen, longest / 1_000),
+            what: what(drill, experiment, &facts.chosen),
+            rows,
+            stops_itself: stops_itself(&drill.plan().slis, experiment.lease_ms),
+            ready: facts.ready,
+        })
+    }
+}
+
+/// "Is this us?", as far as this drill is concerned.
+pub fn ours(drill: &Drill, now: At) -> Ours {
+    let name = |index: usize| {
+        let agent = drill.plan().agents.get(index);
+        agent.map_or_else(String::new, |agent| agent.name.clone())
+    };
+    let names = |list: Vec<usize>| {
+        let mut names: Vec<String> = list.into_iter().map(name).collect();
+        names.sort();
+        names.dedup();
+        names
+    };
+    let open: Vec<_> = drill.injections().iter().filter(|it| !it.is_off()).collect();
+    let lost = |it: &&&firedrill_drill::Injection| {
+        it.state == Some(InjectionState::Unconfirmed) || drill.verdict().is_some()
+    };
+    let unconfirmed: Vec<usize> = open.iter().filter(lost).map(|it| it.agent).collect();
+    if !unconfirmed.is_empty() {
+        return Ours::MayBeOn {
+            agents: names(unconfirmed),
+        };
+    }
+    if !open.is_empty() {
+        let last = open.iter().map(|it| drill.ends_us(it)).max().unwrap_or(0);
+        return Ours::On {
+            faults: open.len(),
+            agents: names(open.iter().map(|it| it.agent).collect()),
+            ends_in_ms: last.saturating_sub(now.mono_us) / 1_000,
+        };
+    }
+    let off = drill
+        .injections()
+        .iter()
+        .filter_map(|it| it.off)
+        .map(|at| at.wall_ms);
+    let tested = drill.agents().iter().filter_map(|it| match &it.abort_test {
+        Some((at, Ok(_))) => Some(at.wall_ms),
+        _ => None,
+    });
+    Ours::Nothing {
+        proved_ms: off.chain(tested).max(),
+    }
+}
+
+fn row(what: &str, ok: Option<bool>, words: &str) -> CheckRow {
+    CheckRow {
+        what: what.to_owned(),
+        ok,
+        words: words.to_owned(),
+    }
+}
+
+/// How many agents are hit, and how many match.
+fn reach(chosen: &[Chosen]) -> (usize, usize) {
+    let mut hit: Vec<usize> = chosen.iter().flat_map(|it| it.agents.iter().copied()).collect();
+    hit.sort_unstable();
+    hit.dedup();
+    let matching = chosen.iter().map(|it| it.matching).max().unwrap_or(0);
+    (hit.len(), matching.max(hit.len()))
+}
+
+/// The experiment in words for the room, with the numbers filled in.
+fn said(experiment: &Experiment, chosen: &[Chosen]) -> Option<String> {
+    let (hit, all) = reach(chosen);
+    let say = experiment.say.as_ref()?;
+    Some(
+        say.replace("{n}", &hit.to_string())
+            .replace("{all}", &all.to_string()),
+    )
+}
+
+/// `Start: payment is slow on 1 of 3 hosts, for 60 s`.
+fn title(experiment: &Experiment, chosen: &[Chosen], longest_ms: u64) -> String {
+    let (hit, all) = reach(chosen);
+    let what =
+        said(experiment, chosen).unwrap_or_else(|| format!("{} on {hit} of {all} hosts", experiment.name));
+    let what = what.trim().trim_end_matches('.');
+    let mut letters = what.chars();
+    let first = letters
+        .next()
+        .map(|letter| letter.to_lowercase().collect::<String>());
+    format!(
+        "Start: {}{}, for {}",
+        first.unwrap_or_default(),
+        letters.as_str(),
+        span(longest_ms)
+    )
+}
+
+/// A line a step of injections: what is hit, exactly.
+fn what(drill: &Drill, experiment: &Experiment, chosen: &[Chosen]) -> Vec<String> {
+    let line = |it: &Chosen| {
+        let Action::Inject(step) = &experiment.steps.get(it.step)?.action else {
+            return None;
+        };
+        let agents = agents(drill.plan(), &it.agents);
+        let route = step.target.route.as_ref();
+        let route = route.map_or_else(String::new, |route| format!(", route {route}"));
+        let ramp = if step.ramp_ms > 0 {
+            format!(", growing over {}", span(step.ramp_ms))
+        } else {
+            String::new()
+        };
+        let times = if step.repeat.times > 1 {
+            format!(
+                ", {} times, every {}",
+                step.repeat.times,
+                span(step.repeat.every_ms)
+            )
+        } else {
+            String::new()
+        };
+        Some(format!(
+            "{} of {agents}{route}, for {}{ramp}{times}",
+            inject(step),
+            span(step.for_ms)
+        ))
+    };
+    chosen.iter().filter_map(line).collect()
+}
+
+fn agents(plan: &Plan, indices: &[usize]) -> String {
+    let names = indices.iter().filter_map(|index| plan.agents.get(*index));
+    names
+        .map(|agent| agent.name.as_str())
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+/// `Ada leads, Grace drives, 2 observers`.
+fn people(plan: &Plan) -> Option<String> {
+    let people = &plan.people;
+    let leads = people.facilitator.as_ref().map(|name| format!("{name} leads"));
+    let drives = people.operator.as_ref().map(|name| format!("{name} drives"));
+    let watch = match people.observers.len() {
+        0 => None,
+        1 => Some("1 observer".to_owned()),
+        n => Some(format!("{n} observers")),
+    };
+    let all: Vec<String> = [leads, drives, watch].into_iter().flatten().collect();
+    (!all.is_empty()).then(|| all.join(", "))
+}
+
+fn injections(drill: &Drill) -> Vec<InjectionScene> {
+    let one = |it: &firedrill_drill::Injection| InjectionScene {
+        id: it.id.to_string(),
+        fault: it.fault.to_string(),
+        agent: agents(drill.plan(), &[it.agent]),
+        scope: scope(&it.scope),
+        strength: strength(&it.parameters),
+        state: it.state,
+        proved: it.proved == Some(true),
+        from_us: it.active.map(|at| at.mono_us),
+        until_us: it.off.map(|at| at.mono_us),
+        ends_us: drill.ends_us(it),
+        ramp_us: it.ramp_ms.saturating_mul(1_000),
+        evidence: it.evidence.words.clone(),
+        by_hand: it.by_hand.clone().or_else(|| it.problem.clone()),
+    };
+    drill.injections().iter().map(one).collect()
+}
+
+fn planned(drill: &Drill) -> Vec<PlannedScene> {
+    let Some(experiment) = drill.experiment() else {
+        return Vec::new();
+    };
+    let one = |it: firedrill_drill::Planned| {
+        let action = &experiment.steps.get(it.step)?.action;
+        let (label, ramp_ms, wait) = match action {
+            Action::Wait(_) => ("wait".to_owned(), 0, true),
+            Action::Inject(step) => {
+                let agents = agents(drill.plan(), &it.agents);
+                (format!("{} · {agents}", step.fault), step.ramp_ms, false)
+            }
+        };
+        Some(PlannedScene {
+            lane: it.lane,
+            label,
+            from_us: it.from_us,
+            until_us: it.until_us,
+            ramp_us: ramp_ms.saturating_mul(1_000),
+            wait,
+        })
+    };
+    drill.planned().into_iter().filter_map(one).collect()
+}
