@@ -49,6 +49,11 @@ impl Counter {
         self.samples.back().copied()
     }
 
+    /// Time in milliseconds and value of the oldest sample kept.
+    pub fn oldest(&self) -> Option<(i64, f64)> {
+        self.samples.front().copied()
+    }
+
     /// By how much it grew in the `window_ms` up to `end_ms`. `None` with fewer than two samples in it.
     pub fn increase(&self, end_ms: i64, window_ms: u64) -> Option<f64> {
         let begin_ms = end_ms.checked_sub_unsigned(window_ms)?;

@@ -1,1 +1,56 @@
-//! signals
+//! Where SLIs come from: a Prometheus server, exposition text that we read ourselves, or requests that we send.
+//!
+//! Contract: a [`Sampler`] sends batches of samples that are new *at the source*, known by the source's own time,
+//! each with its age by the source's clock. Whatever a source answers becomes a value or no data with a sentence
+//! that says why and what to do; nothing a source says can panic, and everything read has a limit: at most two
+//! requests of a source are under way, each with a time-out and a size. The same workload gives the same numbers
+//! by every source.
+//!
+//! Uses `plan`, `drill` (for its `Sample`) and `series`.
+
+mod check;
+mod evaluate;
+mod exposition;
+mod http;
+mod novelty;
+mod probe;
+mod prometheus;
+mod promql;
+mod promql_names;
+mod query;
+mod sampler;
+mod scrape;
+mod selector;
+
+pub use check::check_source;
+pub use promql::explain;
+pub use sampler::Sampler;
+
+/// Why no source can be made of a plan's `[metrics]`.
+#[derive(Debug, thiserror::Error)]
+pub enum SetupError {
+    /// A matcher's regular expression does not compile, or is too large.
+    #[error(
+        "the regular expression in {selector} cannot be used: {why}. Prometheus' syntax (RE2) is expected, up to 1 MiB compiled"
+    )]
+    Regex {
+        /// The selector that holds it.
+        selector: String,
+        /// What the compiler said.
+        why: String,
+    },
+    /// Raw PromQL on a source that does not speak it.
+    #[error(
+        "\"{sli}\" is raw PromQL, which only a Prometheus source can answer; give [metrics] prometheus, or use ratio, quantile, rate or gauge"
+    )]
+    PromqlElsewhere {
+        /// The SLI's name.
+        sli: String,
+    },
+    /// The HTTP client cannot be made.
+    #[error("no HTTP client can be made for [metrics]: {0}")]
+    Client(String),
+    /// A probe's method is not one.
+    #[error("\"{0}\" is not an HTTP method; a probe is written as \"GET http://…\"")]
+    Method(String),
+}
