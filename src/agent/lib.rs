@@ -2,11 +2,27 @@
 //!
 //! It serves the protocol of `wire` over HTTP, runs the effects of `ward` (who decides everything), and
 //! keeps what must outlive it in a state folder. Abort, renewal and `GET /v1/agent` are served a second
-//! time by a thread, a runtime and limits of their own ([`second`]): whatever fills the first listener does
+//! time by a thread, a runtime and limits of their own: whatever fills the first listener does
 //! not hold an abort. Every injection has an operating system thread of its own ([`faults`]), and the disk
 //! has one, so that neither a stuck fault nor a slow disk holds the revert of another.
 //!
 //! Uses `ward`, `wire`, `catalogue`.
 
+mod check;
+pub mod cli;
+mod clock;
+pub mod config;
+mod deadline;
+mod disk;
+mod events;
 pub mod faults;
+mod host;
+mod http;
+mod local;
+mod metrics;
+mod operator;
 pub mod proxy;
+pub mod server;
+mod state;
+
+pub use check::schema_of;

@@ -8,13 +8,20 @@
 //!
 //! [`Limits::operation_ms`]: firedrill_ward::Limits::operation_ms
 
+pub mod cpu_burn;
+pub mod cpu_burn_child;
 pub mod noop;
+pub mod process;
+pub mod process_pause;
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use firedrill_catalogue::{FaultSpec, Parameters};
+use firedrill_catalogue::{FAULTS, FaultSpec, Parameters};
 use firedrill_ward::Key;
 use firedrill_wire::{Evidence, Problem, Scope};
+
+use crate::config::SelfCommand;
 
 /// A process, safe against reuse of its number.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -121,5 +128,25 @@ pub trait Held {
 
 /// Evidence of words alone.
 pub fn words(words: impl Into<String>) -> Evidence {
-    Evidence { words: words.into(), ..Evidence::default() }
+    Evidence {
+        words: words.into(),
+        ..Evidence::default()
+    }
+}
+
+/// Every fault of this build, in the order of the catalogue.
+pub fn all(program: &SelfCommand) -> Vec<Arc<dyn Fault>> {
+    FAULTS.iter().filter_map(|spec| of(spec, program)).collect()
+}
+
+fn of(spec: &'static FaultSpec, program: &SelfCommand) -> Option<Arc<dyn Fault>> {
+    match spec.name {
+        "noop" => Some(Arc::new(noop::Noop(spec))),
+        "process.pause" => Some(Arc::new(process_pause::ProcessPause(spec))),
+        "cpu.burn" => Some(Arc::new(cpu_burn::CpuBurn {
+            spec,
+            program: program.clone(),
+        })),
+        _ => None,
+    }
 }

@@ -20,7 +20,10 @@ impl Fault for Noop {
     }
 
     fn prepare(&self, _parameters: &Parameters, _scope: &Scope) -> Result<Prepared, Problem> {
-        Ok(Prepared { hits: vec!["nothing".to_owned()], ..Prepared::default() })
+        Ok(Prepared {
+            hits: vec!["nothing".to_owned()],
+            ..Prepared::default()
+        })
     }
 
     fn apply(&self, _order: &Order<'_>) -> Result<(Box<dyn Held>, Evidence), Failure> {
@@ -41,7 +44,11 @@ impl Held for HeldNoop {
     }
 
     fn revert(&mut self) -> ReadBack {
-        ReadBack { clean: true, evidence: words("there was nothing to take back"), by_hand: None }
+        ReadBack {
+            clean: true,
+            evidence: words("there was nothing to take back"),
+            by_hand: None,
+        }
     }
 
     fn prove(&mut self) -> (bool, Evidence) {

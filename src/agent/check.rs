@@ -1,0 +1,272 @@
+//! Checks of what is asked for, before the ward hears of it: the fault, its parameters, its scope.
+
+use firedrill_catalogue::{FaultSpec, ParamKind, Parameters, ScopeKey};
+use firedrill_wire::{FaultInfo, FaultName, ParamDoc, Problem, ProblemKind, Scope};
+use serde_json::{Map, Value, json};
+
+use crate::faults::{Fault, Prepared};
+use crate::host::Host;
+
+/// Parameters with their defaults, or all that is wrong with them.
+pub fn parameters(spec: &FaultSpec, given: &Value) -> Result<Parameters, Problem> {
+    firedrill_catalogue::check(spec, given).map_err(|problems| {
+        let words = problems
+            .iter()
+            .map(|it| match it.key.as_str() {
+                "parameters" => format!("parameters: {}", it.message),
+                key => format!("parameters.{key}: {}", it.message),
+            })
+            .collect();
+        refuse(spec, words)
+    })
+}
+
+fn refuse(spec: &FaultSpec, words: Vec<String>) -> Problem {
+    Problem::new(
+        ProblemKind::Parameters,
+        "the parameters are not right",
+        words.join("; "),
+        format!("see the schema of {} in `GET /v1/agent`", spec.name),
+    )
+}
+
+/// What an injection would hit; every mistake at once.
+pub fn injection(
+    host: &Host,
+    fault: &FaultName,
+    given: &Value,
+    scope: &Scope,
+    ramp_ms: u64,
+) -> Result<Prepared, Problem> {
+    let found = host.fault(fault).ok_or_else(|| unknown_fault(host, fault))?;
+    let spec = found.spec();
+    let mut wrong = Vec::new();
+    let parameters = firedrill_catalogue::check(spec, given)
+        .map_err(|problems| {
+            wrong.extend(problems.into_iter().map(|it| match it.key.as_str() {
+                "parameters" => format!("parameters: {}", it.message),
+                key => format!("parameters.{key}: {}", it.message),
+            }));
+        })
+        .ok();
+    wrong.extend(scope_problems(spec, scope));
+    if ramp_ms > 0 && spec.strength.is_none() {
+        wrong.push(format!(
+            "ramp_ms: {} is on or off, it does not grow: give 0",
+            spec.name
+        ));
+    }
+    let Some(parameters) = parameters.filter(|_| wrong.is_empty()) else {
+        return Err(refuse(spec, wrong));
+    };
+    found.available().map_err(|it| {
+        Problem::new(
+            ProblemKind::NotPossible,
+            format!("{} cannot be done on this host", spec.name),
+            it.why,
+            it.remedy,
+        )
+    })?;
+    found.prepare(&parameters, scope)
+}
+
+/// Whether another strength makes sense for this fault.
+pub fn change(host: &Host, fault: &FaultName, given: &Value) -> Result<(), Problem> {
+    let spec = host
+        .fault(fault)
+        .ok_or_else(|| unknown_fault(host, fault))?
+        .spec();
+    if spec.params.is_empty() {
+        return Err(refuse(
+            spec,
+            vec![format!(
+                "parameters: {} is on or off, it has none to change",
+                spec.name
+            )],
+        ));
+    }
+    parameters(spec, given).map(drop)
+}
+
+fn unknown_fault(host: &Host, name: &FaultName) -> Problem {
+    let known: Vec<_> = host.faults().iter().map(|fault| fault.spec().name).collect();
+    Problem::new(
+        ProblemKind::Parameters,
+        "no such fault",
+        format!("fault: this agent knows no \"{name}\""),
+        format!("one of: {}", known.join(", ")),
+    )
+}
+
+fn scope_problems(spec: &FaultSpec, scope: &Scope) -> Vec<String> {
+    let Scope { route, pid, process } = scope;
+    let mut wrong = Vec::new();
+    let (needs_route, needs_process) = (
+        spec.scope.contains(&ScopeKey::Route),
+        spec.scope.contains(&ScopeKey::Process),
+    );
+    if needs_route && route.is_none() {
+        wrong.push("scope.route: missing: the name of a route of the agent's proxy".to_owned());
+    }
+    if needs_process && pid.is_none() == process.is_none() {
+        wrong.push("scope: exactly one of pid and process (a name)".to_owned());
+    }
+    let extra = [
+        ("route", route.is_some() && !needs_route),
+        ("pid", pid.is_some() && !needs_process),
+        ("process", process.is_some() && !needs_process),
+    ];
+    for (key, _) in extra.iter().filter(|(_, is_extra)| *is_extra) {
+        wrong.push(format!("scope.{key}: {} takes no such key", spec.name));
+    }
+    wrong
+}
+
+/// A fault as `GET /v1/agent` lists it.
+pub fn info(fault: &dyn Fault) -> FaultInfo {
+    let spec = fault.spec();
+    let here = fault.available();
+    FaultInfo {
+        name: FaultName::from(spec.name),
+        summary: spec.summary.to_owned(),
+        schema: schema_of(spec),
+        params: spec.params.iter().map(param_doc).collect(),
+        scope: spec
+            .scope
+            .iter()
+            .map(|key| match key {
+                ScopeKey::Route => "route".to_owned(),
+                ScopeKey::Process => "process".to_owned(),
+            })
+            .collect(),
+        undo: spec.undo,
+        undo_words: spec.undo_words.to_owned(),
+        available: here.is_ok(),
+        why_not: here.as_ref().err().map(|it| it.why.clone()),
+        remedy: here.err().map(|it| it.remedy),
+    }
+}
+
+/// The JSON Schema (draft 2020-12) of a fault's parameters, made from its line in the catalogue.
+pub fn schema_of(spec: &FaultSpec) -> Value {
+    let properties: Map<_, _> = spec
+        .params
+        .iter()
+        .map(|param| {
+            let mut schema = kind_schema(param.kind);
+            if let Some(schema) = schema.as_object_mut() {
+                schema.insert("description".to_owned(), json!(param.summary));
+                if let Some(default) = param.default {
+                    schema.insert("default".to_owned(), json!(default));
+                }
+            }
+            (param.name.to_owned(), schema)
+        })
+        .collect();
+    let required: Vec<_> = spec
+        .params
+        .iter()
+        .filter(|param| param.required)
+        .map(|param| param.name)
+        .collect();
+    json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": spec.name,
+        "description": spec.summary,
+        "type": "object",
+        "properties": properties,
+        "required": required,
+        "additionalProperties": false,
+    })
+}
+
+const NUMBER: &str = r"[0-9]+(\.[0-9]+)?|\.[0-9]+";
+
+fn kind_schema(kind: ParamKind) -> Value {
+    match kind {
+        ParamKind::Duration { min_ms, max_ms } => json!({
+            "type": "string",
+            "pattern": format!(r"^\s*({NUMBER})\s*(us|µs|ms|s|m|h|d)\s*$"),
+            "examples": ["400ms", "1.5s"],
+            "x-min-ms": min_ms,
+            "x-max-ms": max_ms,
+        }),
+        ParamKind::Share => json!({
+            "anyOf": [
+                { "type": "number", "exclusiveMinimum": 0, "maximum": 1 },
+                { "type": "string", "pattern": r"^\s*[0-9.]+\s*%?\s*$" },
+            ],
+            "examples": ["25%", 0.25],
+        }),
+        ParamKind::Bandwidth { min, max } => json!({
+            "type": "string",
+            "pattern": format!(r"^\s*({NUMBER})\s*(B|KB|kB|MB|GB)/s\s*$"),
+            "examples": ["64KB/s", "1MB/s"],
+            "x-min-bytes-per-s": min,
+            "x-max-bytes-per-s": max,
+        }),
+        ParamKind::Count { min, max } => json!({ "type": "integer", "minimum": min, "maximum": max }),
+        ParamKind::Text { max_len } => json!({ "type": "string", "maxLength": max_len }),
+    }
+}
+
+fn param_doc(param: &firedrill_catalogue::ParamSpec) -> ParamDoc {
+    let (kind, unit, min, max) = match param.kind {
+        ParamKind::Duration { min_ms, max_ms } => {
+            ("duration", "ms", Some(min_ms as f64), Some(max_ms as f64))
+        }
+        ParamKind::Share => ("share", "%", Some(0.0), Some(100.0)),
+        ParamKind::Bandwidth { min, max } => ("rate", "bytes/s", Some(min as f64), Some(max as f64)),
+        ParamKind::Count { min, max } => ("count", "", Some(min as f64), Some(max as f64)),
+        ParamKind::Text { .. } => ("text", "", None, None),
+    };
+    ParamDoc {
+        name: param.name.to_owned(),
+        summary: param.summary.to_owned(),
+        kind: kind.to_owned(),
+        unit: unit.to_owned(),
+        required: param.required,
+        default: param.default.map(str::to_owned),
+        min,
+        max,
+        choices: Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn schemas_name_every_parameter_and_nothing_else() {
+        for spec in firedrill_catalogue::FAULTS {
+            let schema = schema_of(spec);
+            assert_eq!(schema["additionalProperties"], false);
+            for param in spec.params {
+                let property = &schema["properties"][param.name];
+                assert_eq!(
+                    property["description"], param.summary,
+                    "{} {}",
+                    spec.name, param.name
+                );
+                let required = schema["required"].as_array().unwrap();
+                assert_eq!(required.contains(&json!(param.name)), param.required);
+            }
+        }
+    }
+
+    #[test]
+    fn scopes_are_checked_all_at_once() {
+        let pause = firedrill_catalogue::find("process.pause").unwrap();
+        let scope = Scope {
+            route: Some("r".into()),
+            pid: Some(1),
+            process: Some("x".into()),
+        };
+        assert_eq!(scope_problems(pause, &scope).len(), 2);
+        assert_eq!(scope_problems(pause, &Scope::default()).len(), 1);
+        let noop = firedrill_catalogue::find("noop").unwrap();
+        assert_eq!(scope_problems(noop, &scope).len(), 3);
+        assert!(scope_problems(noop, &Scope::default()).is_empty());
+    }
+}

@@ -1,0 +1,156 @@
+//! The disk's own thread: snapshots and the audit log, so that no slow disk holds a revert or its answer.
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io::Write as _;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use firedrill_ward::{Durable, SaveId};
+use firedrill_wire::Tick;
+use parking_lot::{Condvar, Mutex};
+
+use crate::state::StateFolder;
+
+/// Lines that wait for a slow disk; beyond it they are counted and the count is written.
+const MAX_LINES: usize = 8_192;
+
+/// What waits to be written.
+#[derive(Debug, Default)]
+struct Waiting {
+    /// The newest snapshot, and the saves it stands for, oldest first.
+    snapshot: Option<(Vec<SaveId>, Box<Durable>)>,
+    lines: VecDeque<(Tick, String)>,
+    lines_lost: u64,
+    busy: bool,
+    ending: bool,
+}
+
+/// The queue to the disk's thread.
+#[derive(Debug, Default)]
+pub struct Disk {
+    waiting: Mutex<Waiting>,
+    changed: Condvar,
+}
+
+impl Disk {
+    /// A snapshot to write; a newer one stands for those before it.
+    pub fn save(&self, save: SaveId, durable: Box<Durable>) {
+        let mut waiting = self.waiting.lock();
+        let mut saves = waiting
+            .snapshot
+            .take()
+            .map(|(saves, _)| saves)
+            .unwrap_or_default();
+        saves.push(save);
+        waiting.snapshot = Some((saves, durable));
+        self.changed.notify_all();
+    }
+
+    /// A line for the audit log.
+    pub fn audit(&self, tick: Tick, words: String) {
+        let mut waiting = self.waiting.lock();
+        if waiting.lines.len() >= MAX_LINES {
+            waiting.lines_lost += 1;
+            return;
+        }
+        waiting.lines.push_back((tick, words));
+        self.changed.notify_all();
+    }
+
+    /// Waits until all is written, at most this long.
+    pub fn flush(&self, at_most: Duration) {
+        let deadline = Instant::now() + at_most;
+        let mut waiting = self.waiting.lock();
+        while waiting.busy || waiting.snapshot.is_some() || !waiting.lines.is_empty() {
+            if self.changed.wait_until(&mut waiting, deadline).timed_out() {
+                return;
+            }
+        }
+    }
+
+    /// Lets the thread end once all is written.
+    pub fn end(&self) {
+        self.waiting.lock().ending = true;
+        self.changed.notify_all();
+    }
+
+    /// The thread's work: writes, and reports each save by `saved`. Returns after [`Self::end`].
+    pub fn run(&self, state: &StateFolder, mut audit: File, saved: impl Fn(SaveId, bool)) {
+        while let Some((snapshot, lines, lost)) = self.next() {
+            if let Some((saves, durable)) = snapshot {
+                let written = state.save(&durable);
+                if let Err(error) = &written {
+                    tracing::error!("{error:#}");
+                }
+                for save in saves {
+                    saved(save, written.is_ok());
+                }
+            }
+            write_lines(&mut audit, &lines, lost);
+            self.waiting.lock().busy = false;
+            self.changed.notify_all();
+        }
+    }
+
+    #[expect(
+        clippy::type_complexity,
+        reason = "what `Waiting` holds, taken out; it has one reader"
+    )]
+    fn next(&self) -> Option<(Option<(Vec<SaveId>, Box<Durable>)>, VecDeque<(Tick, String)>, u64)> {
+        let mut waiting = self.waiting.lock();
+        while waiting.snapshot.is_none() && waiting.lines.is_empty() {
+            if waiting.ending {
+                return None;
+            }
+            self.changed.wait(&mut waiting);
+        }
+        waiting.busy = true;
+        Some((
+            waiting.snapshot.take(),
+            std::mem::take(&mut waiting.lines),
+            std::mem::take(&mut waiting.lines_lost),
+        ))
+    }
+}
+
+fn write_lines(audit: &mut File, lines: &VecDeque<(Tick, String)>, lost: u64) {
+    let mut text = String::new();
+    for (tick, words) in lines {
+        text.push_str(&audit_line(*tick, words));
+    }
+    if lost > 0 {
+        text.push_str(&audit_line(
+            lines.back().map_or(Tick(0), |(tick, _)| *tick),
+            &format!("{lost} lines are lost: the disk was too slow"),
+        ));
+    }
+    if let Err(error) = audit.write_all(text.as_bytes()) {
+        tracing::error!(%error, "the audit log cannot be written");
+    }
+}
+
+fn audit_line(tick: Tick, words: &str) -> String {
+    // The date is for people who read the log; nothing is decided by it.
+    let since_1970 = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap_or_default();
+    format!(
+        "{}\n",
+        serde_json::json!({ "unix_ms": since_1970.as_millis() as u64, "tick": tick, "what": words })
+    )
+}
+
+/// A disk whose thread runs until [`Disk::end`].
+pub fn start(
+    state: Arc<StateFolder>,
+    saved: impl Fn(SaveId, bool) + Send + 'static,
+    disk: Arc<Disk>,
+) -> anyhow::Result<std::thread::JoinHandle<()>> {
+    let audit = state.audit_log()?;
+    let thread = std::thread::Builder::new()
+        .name("disk".to_owned())
+        .stack_size(256 * 1024)
+        .spawn(move || disk.run(&state, audit, saved))?;
+    Ok(thread)
+}

@@ -1,0 +1,270 @@
+//! Connections: accepted, counted, and ended when they take a place for nothing.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use hyper::Request;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use parking_lot::Mutex;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, UnixListener};
+use tokio::task::AbortHandle;
+
+use super::{App, Door, calls};
+use crate::clock;
+
+/// A connection must have asked for something by then.
+const FIRST_REQUEST_WITHIN: Duration = Duration::from_secs(5);
+
+/// A request's head must have come by then; an idle connection is closed after it.
+const HEAD_WITHIN: Duration = Duration::from_secs(30);
+
+/// How long to wait when the kernel has no more descriptors.
+const ACCEPT_AGAIN_AFTER: Duration = Duration::from_millis(20);
+
+/// What is known of one connection.
+#[derive(Debug, Default)]
+pub struct Connection {
+    /// It has shown a token.
+    authorized: AtomicBool,
+    /// It has asked for something.
+    asked: AtomicBool,
+    /// Requests being answered.
+    in_flight: AtomicU64,
+    /// When it last asked, by the agent's clock.
+    last_asked: AtomicU64,
+}
+
+impl Connection {
+    /// It has shown a token: it is closed last when places are short.
+    pub fn authorize(&self) {
+        self.authorized.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Counts a request as being answered until it is dropped.
+#[derive(Debug)]
+pub struct Busy(Arc<Connection>);
+
+impl Busy {
+    fn new(connection: &Arc<Connection>) -> Self {
+        connection.asked.store(true, Ordering::Relaxed);
+        connection.in_flight.fetch_add(1, Ordering::Relaxed);
+        connection.last_asked.store(clock::tick().0, Ordering::Relaxed);
+        Self(Arc::clone(connection))
+    }
+
+    /// The connection it came by.
+    pub fn connection(&self) -> &Connection {
+        &self.0
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// The open connections of one door.
+#[derive(Debug)]
+struct Table {
+    most: usize,
+    open: Mutex<(u64, HashMap<u64, Open>)>,
+}
+
+#[derive(Debug)]
+struct Open {
+    connection: Arc<Connection>,
+    task: Option<AbortHandle>,
+}
+
+impl Table {
+    /// A place for a new connection. When all are taken, the connection that waits longest for nothing
+    /// loses its place, those that never showed a token first; `None` when all are busy.
+    fn admit(&self) -> Option<(u64, Arc<Connection>)> {
+        let mut open = self.open.lock();
+        if open.1.len() >= self.most {
+            let idle = open
+                .1
+                .iter()
+                .filter(|(_, it)| it.connection.in_flight.load(Ordering::Relaxed) == 0);
+            let (victim, _) = idle.min_by_key(|(number, it)| {
+                (
+                    it.connection.authorized.load(Ordering::Relaxed),
+                    it.connection.last_asked.load(Ordering::Relaxed),
+                    **number,
+                )
+            })?;
+            let victim = *victim;
+            if let Some(Open { task: Some(task), .. }) = open.1.remove(&victim) {
+                task.abort();
+            }
+        }
+        open.0 += 1;
+        let (number, connection) = (open.0, Arc::new(Connection::default()));
+        open.1.insert(
+            number,
+            Open {
+                connection: Arc::clone(&connection),
+                task: None,
+            },
+        );
+        Some((number, connection))
+    }
+
+    fn started(&self, number: u64, task: AbortHandle) {
+        if let Some(open) = self.open.lock().1.get_mut(&number) {
+            open.task = Some(task);
+        }
+    }
+}
+
+/// Gives the place back, however the connection ends.
+struct Place {
+    table: Arc<Table>,
+    number: u64,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.table.open.lock().1.remove(&self.number);
+    }
+}
+
+/// Serves a TCP listener for ever.
+pub async fn tcp(listener: TcpListener, app: Arc<App>, door: Door, most: usize) {
+    let port = listener
+        .local_addr()
+        .map_or(0, |address: SocketAddr| address.port());
+    let table = new_table(most);
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                // Lines of an abort are small and urgent.
+                stream.set_nodelay(true).ok();
+                serve(&table, stream, &app, door, port);
+            }
+            Err(error) => accept_failed(&error).await,
+        }
+    }
+}
+
+/// Serves a unix socket for ever.
+pub async fn unix(listener: UnixListener, app: Arc<App>, most: usize) {
+    let table = new_table(most);
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => serve(&table, stream, &app, Door::Socket, 0),
+            Err(error) => accept_failed(&error).await,
+        }
+    }
+}
+
+fn new_table(most: usize) -> Arc<Table> {
+    Arc::new(Table {
+        most,
+        open: Mutex::new((0, HashMap::new())),
+    })
+}
+
+async fn accept_failed(error: &std::io::Error) {
+    tracing::warn!(%error, "a connection could not be accepted");
+    tokio::time::sleep(ACCEPT_AGAIN_AFTER).await;
+}
+
+fn serve<S>(table: &Arc<Table>, stream: S, app: &Arc<App>, door: Door, port: u16)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let Some((number, connection)) = table.admit() else {
+        // All are busy: closed unanswered.
+        return;
+    };
+    let place = Place {
+        table: Arc::clone(table),
+        number,
+    };
+    let app = Arc::clone(app);
+    let task = tokio::spawn(async move {
+        let _place = place;
+        let watched = Arc::clone(&connection);
+        let service = service_fn(move |request: Request<Incoming>| {
+            let busy = Busy::new(&connection);
+            let app = Arc::clone(&app);
+            async move { Ok::<_, std::convert::Infallible>(calls::answer(&app, door, port, request, busy).await) }
+        });
+        let builder = builder();
+        let served = builder.serve_connection(TokioIo::new(stream), service);
+        tokio::select! {
+            ended = served => if let Err(error) = ended {
+                tracing::debug!(%error, "a connection ended badly");
+            },
+            () = silent(&watched) => {}
+        }
+    });
+    table.started(number, task.abort_handle());
+}
+
+fn builder() -> auto::Builder<TokioExecutor> {
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_WITHIN)
+        .max_buf_size(128 * 1024)
+        .max_headers(64);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(64)
+        .max_header_list_size(16 * 1024)
+        .max_send_buf_size(256 * 1024)
+        .keep_alive_interval(Duration::from_secs(20))
+        .keep_alive_timeout(Duration::from_secs(10));
+    builder
+}
+
+/// Ends when a connection has asked for nothing in its first seconds.
+fn silent(connection: &Connection) -> impl Future<Output = ()> {
+    async move {
+        tokio::time::sleep(FIRST_REQUEST_WITHIN).await;
+        if connection.asked.load(Ordering::Relaxed) {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_waits_for_nothing_makes_room() {
+        let table = new_table(2);
+        let (first, connection) = table.admit().unwrap();
+        connection.authorize();
+        let (second, _) = table.admit().unwrap();
+        let (third, _) = table.admit().unwrap();
+        let held = |number| table.open.lock().1.contains_key(&number);
+        assert!(held(first) && !held(second) && held(third));
+    }
+
+    #[test]
+    fn the_busy_keep_their_place() {
+        let table = new_table(1);
+        let (number, connection) = table.admit().unwrap();
+        let busy = Busy::new(&connection);
+        assert!(table.admit().is_none());
+        drop(busy);
+        assert!(table.admit().is_some());
+        assert!(!table.open.lock().1.contains_key(&number));
+    }
+}

@@ -1,0 +1,107 @@
+//! The protocol over HTTP/1.1 and HTTP/2.
+//!
+//! A request passes the [`guard`] (Host header, token, content type, size), then the call itself
+//! ([`calls`]). [`listen`] holds the limits of connections. The same code serves both listeners; the second
+//! one knows only abort, renewal, `GET /v1/agent` and `GET /healthz`.
+
+pub mod answer;
+pub mod calls;
+pub mod guard;
+pub mod listen;
+pub mod streams;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use firedrill_wire::{AgentInfo, FaultInfo, PROTOCOL_VERSION, Route};
+use parking_lot::Mutex;
+
+use crate::clock;
+use crate::host::Host;
+use crate::proxy;
+
+/// How long the list of faults is kept before the host is looked at again, in milliseconds.
+const FAULTS_KEPT_MS: u64 = 10_000;
+
+/// Which door a request came through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Door {
+    /// The first listener: every call.
+    First,
+    /// The second one: abort, renewal, who it is.
+    Second,
+    /// The same on the unix socket, whose file only the owner can reach: no token is asked for.
+    Socket,
+}
+
+/// What every request needs.
+pub struct App {
+    /// The core.
+    pub host: Arc<Host>,
+    /// The token for everything.
+    pub token: guard::Token,
+    /// The token that may only abort and see who it is.
+    pub abort_token: guard::Token,
+    /// What the host is called.
+    pub name: String,
+    /// The agent's labels.
+    pub labels: BTreeMap<String, String>,
+    /// The routes as configured.
+    pub routes: Vec<Route>,
+    /// The proxy, if there are routes.
+    pub proxy: Option<proxy::Client>,
+    /// Port of the second listener.
+    pub abort_port: u16,
+    /// What this host can do, and when that was looked at.
+    pub faults: Mutex<(u64, Vec<FaultInfo>)>,
+    /// Listeners of `GET /v1/events` now.
+    pub event_listeners: Arc<tokio::sync::Semaphore>,
+}
+
+impl App {
+    /// The answer to `GET /v1/agent`.
+    pub fn info(&self) -> AgentInfo {
+        let (latch, open) = self.host.standing();
+        AgentInfo {
+            stamp: self.host.stamp(),
+            protocol: PROTOCOL_VERSION,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            host: self.name.clone(),
+            labels: self.labels.clone(),
+            latch,
+            open,
+            routes: self.live_routes(),
+            faults: self.fault_list(),
+            abort_port: Some(self.abort_port),
+            notes: vec![
+                "no keeper in this version: only faults that end with the agent's process; an agent that is stopped (not ended) keeps them until it goes on or is killed"
+                    .to_owned(),
+            ],
+        }
+    }
+
+    /// The routes with the addresses that the proxy really listens on.
+    pub fn live_routes(&self) -> Vec<Route> {
+        let hello = self.proxy.as_ref().and_then(proxy::Client::hello);
+        let mut routes = self.routes.clone();
+        for route in &mut routes {
+            if let Some(address) = hello.as_ref().and_then(|hello| hello.address(&route.name)) {
+                route.listen = address.to_string();
+            }
+        }
+        routes
+    }
+
+    fn fault_list(&self) -> Vec<FaultInfo> {
+        let now = clock::tick().0 / 1_000;
+        let mut faults = self.faults.lock();
+        if faults.1.is_empty() || now.saturating_sub(faults.0) > FAULTS_KEPT_MS {
+            let list = self.host.faults().iter();
+            *faults = (
+                now,
+                list.map(|fault| crate::check::info(fault.as_ref())).collect(),
+            );
+        }
+        faults.1.clone()
+    }
+}

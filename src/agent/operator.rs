@@ -1,0 +1,268 @@
+//! One injection's own thread: begins it, changes it, takes it back, looks whether it is gone.
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::time::Duration;
+
+use firedrill_ward::{Event, Key};
+use firedrill_wire::{Evidence, Scope};
+use serde_json::Value;
+
+use crate::faults::{Failure, Fault, Held, Order, Prepared};
+use crate::host::Host;
+
+/// Orders that may wait while an earlier one runs. More are not taken: the ward asks again.
+const MAX_COMMANDS: usize = 8;
+
+/// How often an injection's counters are read while it is on.
+const OBSERVE_EVERY: Duration = Duration::from_secs(1);
+
+/// After a clean read-back the thread waits this long for the order to prove it.
+const PROOF_WITHIN: Duration = Duration::from_secs(30);
+
+/// How an operator begins.
+#[derive(Debug)]
+pub enum Begin {
+    /// With the fault itself.
+    Apply {
+        /// As on the wire, checked.
+        parameters: Value,
+        /// When it ends by itself.
+        ends_in: Duration,
+        /// How long it grows.
+        ramp: Duration,
+        /// What it hits.
+        prepared: Prepared,
+    },
+    /// With what a former life or a dead thread left.
+    Adopt,
+}
+
+/// An order to an injection's thread.
+#[derive(Debug)]
+pub enum Command {
+    /// See [`Held::adjust`].
+    Adjust {
+        /// All of them.
+        parameters: Value,
+    },
+    /// See [`Held::revert`].
+    Revert {
+        /// Repeated in the result.
+        attempt: u32,
+    },
+    /// See [`Held::prove`].
+    Prove {
+        /// Repeated in the result.
+        attempt: u32,
+    },
+}
+
+/// Why an order was not taken.
+#[derive(Debug)]
+pub enum Refused {
+    /// Earlier ones hang.
+    Busy,
+    /// The thread has ended.
+    Gone(Command),
+}
+
+/// The handle on an injection's thread.
+#[derive(Debug)]
+pub struct Operator {
+    /// Tells it from an earlier one of the same injection.
+    pub number: u64,
+    commands: SyncSender<Command>,
+}
+
+impl Operator {
+    /// Hands an order over without waiting.
+    pub fn send(&self, command: Command) -> Result<(), Refused> {
+        self.commands.try_send(command).map_err(|error| match error {
+            TrySendError::Full(_) => Refused::Busy,
+            TrySendError::Disconnected(command) => Refused::Gone(command),
+        })
+    }
+}
+
+/// What an injection's thread works on.
+pub struct Task {
+    /// Whom to tell.
+    pub host: Arc<Host>,
+    /// Its number.
+    pub number: u64,
+    /// What it injects.
+    pub fault: Arc<dyn Fault>,
+    /// Which injection.
+    pub key: Key,
+    /// Where.
+    pub scope: Scope,
+}
+
+impl Task {
+    /// Starts the thread.
+    pub fn start(self, begin: Begin) -> std::io::Result<Operator> {
+        let (commands, receiver) = sync_channel(MAX_COMMANDS);
+        let number = self.number;
+        std::thread::Builder::new()
+            .name(format!("inject-{number}"))
+            .stack_size(512 * 1024)
+            .spawn(move || self.run(begin, &receiver))?;
+        Ok(Operator { number, commands })
+    }
+
+    fn run(self, begin: Begin, commands: &Receiver<Command>) {
+        let Some(mut held) = self.begin(begin, commands) else {
+            return;
+        };
+        let mut phase = Phase::On;
+        loop {
+            let patience = if phase == Phase::Off {
+                PROOF_WITHIN
+            } else {
+                OBSERVE_EVERY
+            };
+            match commands.recv_timeout(patience) {
+                Ok(command) => phase = self.obey(held.as_mut(), command, phase),
+                Err(RecvTimeoutError::Disconnected) => return,
+                Err(RecvTimeoutError::Timeout) => match phase {
+                    Phase::On => self.observe(held.as_mut()),
+                    Phase::Stuck | Phase::Proved => {}
+                    Phase::Off => phase = Phase::Proved,
+                },
+            }
+            if phase == Phase::Proved {
+                match self.dismissed(commands) {
+                    None => return,
+                    Some(command) => phase = self.obey(held.as_mut(), command, phase),
+                }
+            }
+        }
+    }
+
+    /// What is held, or `None` when the thread may end.
+    fn begin(&self, begin: Begin, commands: &Receiver<Command>) -> Option<Box<dyn Held>> {
+        let adopt = || self.fault.adopt(&self.key, &self.scope);
+        let Begin::Apply {
+            parameters,
+            ends_in,
+            ramp,
+            prepared,
+        } = begin
+        else {
+            return Some(adopt());
+        };
+        let (mut held, one_shot) = match self.apply(&parameters, ends_in, ramp, &prepared) {
+            Ok((held, evidence)) => {
+                self.tell(|key| Event::Applied { key, evidence });
+                (held, self.fault.spec().undo == firedrill_wire::Undo::None)
+            }
+            Err(Failure {
+                problem,
+                half_applied,
+            }) => {
+                self.tell(|key| Event::ApplyFailed {
+                    key,
+                    problem,
+                    half_applied,
+                });
+                (adopt(), !half_applied)
+            }
+        };
+        if one_shot {
+            while let Some(command) = self.dismissed(commands) {
+                self.obey(held.as_mut(), command, Phase::Proved);
+            }
+            return None;
+        }
+        Some(held)
+    }
+
+    fn apply(
+        &self,
+        parameters: &Value,
+        ends_in: Duration,
+        ramp: Duration,
+        prepared: &Prepared,
+    ) -> Result<(Box<dyn Held>, Evidence), Failure> {
+        let parameters =
+            crate::check::parameters(self.fault.spec(), parameters).map_err(|problem| Failure {
+                problem,
+                half_applied: false,
+            })?;
+        self.fault.apply(&Order {
+            key: &self.key,
+            parameters: &parameters,
+            scope: &self.scope,
+            prepared,
+            ends_in,
+            ramp,
+        })
+    }
+
+    fn obey(&self, held: &mut dyn Held, command: Command, phase: Phase) -> Phase {
+        match command {
+            Command::Adjust { parameters } => {
+                let result = crate::check::parameters(self.fault.spec(), &parameters)
+                    .and_then(|parameters| held.adjust(&parameters));
+                self.tell(|key| Event::Adjusted { key, result });
+                phase
+            }
+            Command::Revert { attempt } => {
+                let found = held.revert();
+                let clean = found.clean;
+                self.tell(|key| Event::ReadBack {
+                    key,
+                    attempt,
+                    clean,
+                    evidence: found.evidence,
+                    by_hand: found.by_hand,
+                });
+                if clean { Phase::Off } else { Phase::Stuck }
+            }
+            Command::Prove { attempt } => {
+                let (clean, evidence) = held.prove();
+                self.tell(|key| Event::Proved {
+                    key,
+                    attempt,
+                    clean,
+                    evidence,
+                });
+                if clean { Phase::Proved } else { Phase::Stuck }
+            }
+        }
+    }
+
+    fn observe(&self, held: &mut dyn Held) {
+        if let Some(evidence) = held.observe() {
+            self.tell(|key| Event::Observed { key, evidence });
+        }
+    }
+
+    /// Takes leave of the host; a command that came meanwhile keeps the thread.
+    fn dismissed(&self, commands: &Receiver<Command>) -> Option<Command> {
+        let mut pending = None;
+        self.host.dismiss(&self.key, self.number, || {
+            pending = commands.try_recv().ok();
+            pending.is_none()
+        });
+        pending
+    }
+
+    fn tell(&self, event: impl FnOnce(Key) -> Event) {
+        self.host.feed(event(self.key.clone()));
+    }
+}
+
+/// Where an injection's thread is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// The fault is on, or may be.
+    On,
+    /// A revert or a proof did not find it gone.
+    Stuck,
+    /// Read back as gone.
+    Off,
+    /// There is nothing more to do.
+    Proved,
+}

@@ -1,0 +1,371 @@
+//! An agent that runs: its threads, its doors, and its end.
+
+use std::net::{SocketAddr, TcpListener as StdTcpListener};
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::net::UnixListener as StdUnixListener;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use firedrill_ward::{Event, Limits};
+use firedrill_wire::{Instance, Route};
+use parking_lot::Mutex;
+use tokio::runtime;
+use tokio::sync::{Semaphore, oneshot};
+
+use crate::config::Config;
+use crate::deadline::Alarm;
+use crate::disk::{self, Disk};
+use crate::faults;
+use crate::host::{Host, Parts};
+use crate::http::guard::Token;
+use crate::http::{App, Door, listen};
+use crate::metrics::Metrics;
+use crate::proxy;
+use crate::state::{StateFolder, random_hex};
+
+/// Connections of the first listener.
+const FIRST_CONNECTIONS: usize = 256;
+
+/// Connections of the second listener, and of the socket.
+const SECOND_CONNECTIONS: usize = 64;
+
+/// Listeners of events.
+const EVENT_LISTENERS: usize = 32;
+
+/// How long the proxy may take to be there before the agent says it is ready without it.
+const PROXY_WITHIN: Duration = Duration::from_secs(5);
+
+/// How long read-backs may take at the end: longer than the ward waits for them.
+const STOP_WITHIN: Duration = Duration::from_secs(30);
+
+/// How long the disk may take at the end.
+const FLUSH_WITHIN: Duration = Duration::from_secs(2);
+
+/// How long traffic under way may take when the proxy is retired.
+const DRAIN: Duration = Duration::from_millis(500);
+
+/// Where an agent really listens.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct Ready {
+    /// Always true: for whoever reads lines.
+    pub ready: bool,
+    /// The first listener.
+    pub listen: SocketAddr,
+    /// The second listener.
+    pub abort_listen: SocketAddr,
+    /// The unix socket.
+    pub socket: PathBuf,
+    /// The file with the token.
+    pub token_file: PathBuf,
+    /// The routes, with the addresses that the proxy listens on.
+    pub routes: Vec<Route>,
+}
+
+/// An agent that runs. Dropping it stops nothing: use [`Running::stop`].
+pub struct Running {
+    /// Where.
+    pub ready: Ready,
+    host: Arc<Host>,
+    disk: Arc<Disk>,
+    first: runtime::Runtime,
+    end_second: Option<oneshot::Sender<()>>,
+    ending: Arc<AtomicBool>,
+    threads: Vec<JoinHandle<()>>,
+    supervisor: Option<proxy::Supervisor>,
+    retire_proxy: bool,
+}
+
+/// Starts an agent.
+pub fn start(config: Config) -> anyhow::Result<Running> {
+    if !config.listen.ip().is_loopback() {
+        bail!(
+            "the agent would listen on {}, which other hosts can reach, and this version speaks no TLS: give a loopback address such as 127.0.0.1:{} and reach it through a tunnel, for instance `ssh -L`",
+            config.listen,
+            if config.listen.port() == 0 {
+                firedrill_wire::DEFAULT_PORT
+            } else {
+                config.listen.port()
+            }
+        );
+    }
+    let state = Arc::new(StateFolder::open(&config.state)?);
+    let doors = Doors::open(config.listen, state.path())?;
+    Starter { config, state, doors }.start()
+}
+
+/// The listeners, bound.
+struct Doors {
+    first: StdTcpListener,
+    second: StdTcpListener,
+    socket: StdUnixListener,
+    socket_path: PathBuf,
+}
+
+impl Doors {
+    fn open(listen: SocketAddr, folder: &Path) -> anyhow::Result<Self> {
+        let first = bind(listen, "--listen names another one")?;
+        let mut abort_listen = listen;
+        if listen.port() != 0 {
+            let port = listen.port().checked_add(1);
+            abort_listen
+                .set_port(port.context("port 65535 leaves no next port for aborts: give a lower one")?);
+        }
+        let second = bind(
+            abort_listen,
+            "aborts are served on the port after --listen's: give another one",
+        )?;
+        let socket_path = folder.join("agent.sock");
+        // The folder is locked: a socket that is there belongs to a dead agent.
+        std::fs::remove_file(&socket_path).ok();
+        let socket = StdUnixListener::bind(&socket_path).with_context(|| {
+            format!(
+                "cannot listen on {} (a socket's path has at most 107 bytes: a shorter --state helps)",
+                socket_path.display()
+            )
+        })?;
+        std::fs::set_permissions(&socket_path, std::fs::Permissions::from_mode(0o600))?;
+        socket.set_nonblocking(true)?;
+        Ok(Self {
+            first,
+            second,
+            socket,
+            socket_path,
+        })
+    }
+}
+
+fn bind(address: SocketAddr, remedy: &str) -> anyhow::Result<StdTcpListener> {
+    let listener =
+        StdTcpListener::bind(address).with_context(|| format!("cannot listen on {address}; {remedy}"))?;
+    listener.set_nonblocking(true)?;
+    Ok(listener)
+}
+
+struct Starter {
+    config: Config,
+    state: Arc<StateFolder>,
+    doors: Doors,
+}
+
+impl Starter {
+    fn start(self) -> anyhow::Result<Running> {
+        let Self { config, state, doors } = self;
+        let (token, new) = state.secret("token")?;
+        let (abort_token, _) = state.secret("abort-token")?;
+        let token_file = state.path().join("token");
+        if new {
+            tracing::info!("the token is in {}", token_file.display());
+        }
+        let supervisor = supervise(&config, state.path())?;
+        let client = supervisor.as_ref().map(proxy::Supervisor::client);
+        let name = config.name.clone().unwrap_or_else(host_name);
+        let disk = Arc::new(Disk::default());
+        let durable = state.load();
+        state
+            .save(&durable)
+            .context("the state folder cannot be written")?;
+        let host = Host::start(Parts {
+            agent: state.agent_id()?,
+            instance: Instance(random_hex::<8>()?),
+            faults: faults::all(&config.program),
+            disk: Arc::clone(&disk),
+            alarm: Alarm::new()?,
+            metrics: Metrics::new(&name, &config.labels),
+            durable,
+            limits: Limits::default(),
+        });
+        host.audit(format!(
+            "the agent starts: {} {}, version {}",
+            host.agent,
+            host.instance,
+            env!("CARGO_PKG_VERSION")
+        ));
+        let ending = Arc::new(AtomicBool::new(false));
+        let disk_thread = start_disk(&host, &state, &disk)?;
+        let clock_thread = start_clock(&host, &ending)?;
+        let app = Arc::new(App {
+            host: Arc::clone(&host),
+            token: Token::new(&token),
+            abort_token: Token::new(&abort_token),
+            name,
+            labels: config.labels,
+            routes: config.routes,
+            proxy: client,
+            abort_port: doors.second.local_addr()?.port(),
+            faults: Mutex::default(),
+            event_listeners: Arc::new(Semaphore::new(EVENT_LISTENERS)),
+        });
+        let mut ready = Ready {
+            ready: true,
+            listen: doors.first.local_addr()?,
+            abort_listen: doors.second.local_addr()?,
+            socket: doors.socket_path,
+            token_file,
+            routes: Vec::new(),
+        };
+        let (end_second, second_ends) = oneshot::channel();
+        let second = start_second(doors.second, doors.socket, Arc::clone(&app), second_ends)?;
+        let first = runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .max_blocking_threads(8)
+            .thread_name("serve")
+            .enable_all()
+            .build()
+            .context("no threads to serve with")?;
+        let listener = {
+            let _inside = first.enter();
+            tokio::net::TcpListener::from_std(doors.first)?
+        };
+        wait_for_proxy(app.proxy.as_ref());
+        ready.routes = app.live_routes();
+        first.spawn(listen::tcp(listener, app, Door::First, FIRST_CONNECTIONS));
+        Ok(Running {
+            ready,
+            host,
+            disk,
+            first,
+            end_second: Some(end_second),
+            ending,
+            threads: vec![second, clock_thread, disk_thread],
+            supervisor,
+            retire_proxy: config.retire_proxy,
+        })
+    }
+}
+
+fn start_disk(
+    host: &Arc<Host>,
+    state: &Arc<StateFolder>,
+    disk: &Arc<Disk>,
+) -> anyhow::Result<JoinHandle<()>> {
+    let host = Arc::clone(host);
+    let saved = move |save, durable| host.feed(Event::Saved { save, durable });
+    disk::start(Arc::clone(state), saved, Arc::clone(disk))
+}
+
+/// The thread of deadlines.
+fn start_clock(host: &Arc<Host>, ending: &Arc<AtomicBool>) -> anyhow::Result<JoinHandle<()>> {
+    let (host, ending) = (Arc::clone(host), Arc::clone(ending));
+    let thread = std::thread::Builder::new()
+        .name("deadlines".to_owned())
+        .stack_size(256 * 1024)
+        .spawn(move || {
+            while !ending.load(Ordering::Relaxed) {
+                host.alarm.wait();
+                host.feed(Event::Tick);
+            }
+        })?;
+    Ok(thread)
+}
+
+/// The thread that serves the second listener and the socket, whatever the others do.
+fn start_second(
+    tcp: StdTcpListener,
+    socket: StdUnixListener,
+    app: Arc<App>,
+    ends: oneshot::Receiver<()>,
+) -> anyhow::Result<JoinHandle<()>> {
+    let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+    let (tcp, socket) = {
+        let _inside = runtime.enter();
+        (
+            tokio::net::TcpListener::from_std(tcp)?,
+            tokio::net::UnixListener::from_std(socket)?,
+        )
+    };
+    let thread = std::thread::Builder::new()
+        .name("abort".to_owned())
+        .spawn(move || {
+            runtime.block_on(async move {
+                tokio::spawn(listen::tcp(
+                    tcp,
+                    Arc::clone(&app),
+                    Door::Second,
+                    SECOND_CONNECTIONS,
+                ));
+                tokio::spawn(listen::unix(socket, app, SECOND_CONNECTIONS));
+                // Also when the sender is dropped.
+                ends.await.ok();
+            });
+        })?;
+    Ok(thread)
+}
+
+fn supervise(config: &Config, folder: &Path) -> anyhow::Result<Option<proxy::Supervisor>> {
+    if config.routes.is_empty() {
+        return Ok(None);
+    }
+    let supervisor = proxy::SupervisorConfig {
+        executable: config.program.program.clone(),
+        subcommand: config.program.subcommand("proxy"),
+        folder: folder.to_owned(),
+        routes: config.routes.clone(),
+        // One that shall end with its agent also ends when the agent is killed.
+        orphan_exit_s: config.retire_proxy.then_some(30),
+    };
+    let report = |event: proxy::ProxyEvent| tracing::info!(?event, "proxy");
+    Ok(Some(
+        proxy::Supervisor::start(supervisor, report).context("the proxy cannot be started")?,
+    ))
+}
+
+fn wait_for_proxy(client: Option<&proxy::Client>) {
+    if let Some(client) = client
+        && let Err(error) = client.up(PROXY_WITHIN)
+    {
+        tracing::error!(%error, "the proxy is not there; the agent goes on without its routes");
+    }
+}
+
+fn host_name() -> String {
+    nix::sys::utsname::uname().map_or_else(
+        |_| "unknown".to_owned(),
+        |name| name.nodename().to_string_lossy().into_owned(),
+    )
+}
+
+impl Running {
+    /// The token for everything.
+    pub fn token(&self) -> anyhow::Result<String> {
+        Ok(crate::state::read_small(&self.ready.token_file)?
+            .trim()
+            .to_owned())
+    }
+
+    /// Ends the agent: an unlatched abort of everything, then the doors. Whether all is off. Must not be
+    /// called from inside a runtime.
+    pub fn stop(mut self) -> bool {
+        let mut stopped = self.host.stopped();
+        self.host.feed(Event::Shutdown);
+        let clean = self.first.block_on(async {
+            let waited = tokio::time::timeout(STOP_WITHIN, stopped.wait_for(Option::is_some)).await;
+            matches!(waited, Ok(Ok(clean)) if *clean == Some(true))
+        });
+        self.host
+            .audit(format!("the agent ends; everything off: {clean}"));
+        self.disk.flush(FLUSH_WITHIN);
+        if let Some(supervisor) = self.supervisor.take() {
+            if self.retire_proxy {
+                if let Err(error) = supervisor.retire(DRAIN) {
+                    tracing::warn!(%error, "the proxy could not be retired");
+                }
+            } else {
+                supervisor.detach();
+            }
+        }
+        drop(self.end_second.take());
+        self.ending.store(true, Ordering::Relaxed);
+        self.disk.end();
+        std::fs::remove_file(&self.ready.socket).ok();
+        self.first.shutdown_timeout(Duration::from_millis(100));
+        for thread in self.threads {
+            // A thread that panicked has nothing left to say.
+            thread.join().ok();
+        }
+        clean
+    }
+}

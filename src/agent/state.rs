@@ -1,0 +1,275 @@
+//! The state folder: who the agent is, what must outlive it, and who may talk to it.
+//!
+//! `id`, `durable.json`, `token`, `abort-token`, `audit.log`, `lock`, `agent.sock`; all for the owner only.
+
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail};
+use firedrill_ward::Durable;
+use firedrill_wire::AgentId;
+use nix::fcntl::{Flock, FlockArg};
+
+/// Largest file that is read back, in bytes.
+const MAX_FILE_BYTES: u64 = 16 * 1024 * 1024;
+
+/// The folder, held by one agent at a time.
+#[derive(Debug)]
+pub struct StateFolder {
+    path: PathBuf,
+    /// Held as long as the agent lives.
+    _lock: Flock<File>,
+}
+
+impl StateFolder {
+    /// Makes the folder if it is not there, and takes it.
+    pub fn open(path: &Path) -> anyhow::Result<Self> {
+        make_private(path)?;
+        let lock = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .mode(0o600)
+            .open(path.join("lock"))
+            .with_context(|| format!("cannot open the lock in {}", path.display()))?;
+        match Flock::lock(lock, FlockArg::LockExclusiveNonblock) {
+            Ok(lock) => Ok(Self {
+                path: path.to_owned(),
+                _lock: lock,
+            }),
+            Err((_, error)) => bail!(
+                "another agent uses the state folder {} ({error}); end it, or give this one a folder of its own with --state",
+                path.display()
+            ),
+        }
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The agent's id, made at its first start.
+    pub fn agent_id(&self) -> anyhow::Result<AgentId> {
+        let path = self.path.join("id");
+        match read_small(&path) {
+            Ok(id) if is_word(id.trim()) => Ok(AgentId(id.trim().to_owned())),
+            Ok(_) => bail!(
+                "{} is not an agent id; remove it to get a new one",
+                path.display()
+            ),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let id = format!("a-{}", random_hex::<8>()?);
+                self.write_atomically("id", id.as_bytes())?;
+                Ok(AgentId(id))
+            }
+            Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
+        }
+    }
+
+    /// A secret of that file name, made at the first start. The second value tells whether it is new.
+    pub fn secret(&self, name: &str) -> anyhow::Result<(String, bool)> {
+        let path = self.path.join(name);
+        match read_small(&path) {
+            Ok(secret) if is_word(secret.trim()) && secret.trim().len() >= 32 => {
+                let mode = std::fs::metadata(&path)?.permissions().mode();
+                if mode & 0o077 != 0 {
+                    bail!(
+                        "{} can be read by others (mode {:o}); remove it and restart: a new one is made",
+                        path.display(),
+                        mode & 0o777
+                    );
+                }
+                Ok((secret.trim().to_owned(), false))
+            }
+            Ok(_) => bail!(
+                "{} holds no token of 32 characters or more; remove it and restart: a new one is made",
+                path.display()
+            ),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let secret = random_hex::<32>()?;
+                self.write_atomically(name, secret.as_bytes())?;
+                Ok((secret, true))
+            }
+            Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
+        }
+    }
+
+    /// What the former life left. Lost or unreadable: latched, because nobody knows what was on.
+    pub fn load(&self) -> Durable {
+        let path = self.path.join("durable.json");
+        let fresh = !self.path.join("audit.log").exists();
+        match read_small(&path) {
+            Ok(text) => serde_json::from_str(&text).unwrap_or_else(|error| {
+                tracing::error!(path = %path.display(), %error, "the state is unreadable: the agent latches");
+                // Kept for whoever wants to know what was on.
+                std::fs::rename(&path, self.path.join("durable.unreadable.json")).ok();
+                Durable::lost(&format!("{} is unreadable", path.display()))
+            }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound && fresh => Durable::default(),
+            Err(error) => Durable::lost(&format!("{}: {error}", path.display())),
+        }
+    }
+
+    /// Puts a snapshot on disk, or leaves the former one as it was.
+    pub fn save(&self, durable: &Durable) -> anyhow::Result<()> {
+        self.write_atomically("durable.json", &serde_json::to_vec(durable)?)
+    }
+
+    /// Opens the audit log for appending.
+    pub fn audit_log(&self) -> anyhow::Result<File> {
+        let path = self.path.join("audit.log");
+        OpenOptions::new()
+            .create(true)
+            .append(true)
+            .mode(0o600)
+            .open(&path)
+            .with_context(|| format!("cannot open {}", path.display()))
+    }
+
+    fn write_atomically(&self, name: &str, content: &[u8]) -> anyhow::Result<()> {
+        let (path, temporary) = (self.path.join(name), self.path.join(format!("{name}.new")));
+        let write = || -> io::Result<()> {
+            let mut file = OpenOptions::new()
+                .create(true)
+                .truncate(true)
+                .write(true)
+                .mode(0o600)
+                .open(&temporary)?;
+            file.write_all(content)?;
+            file.sync_all()?;
+            std::fs::rename(&temporary, &path)?;
+            File::open(&self.path)?.sync_all()
+        };
+        write().with_context(|| format!("cannot write {}", path.display()))
+    }
+}
+
+fn make_private(path: &Path) -> anyhow::Result<()> {
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+        .with_context(|| format!("cannot make the state folder {}", path.display()))?;
+    let found = std::fs::metadata(path)?;
+    if found.uid() != nix::unistd::geteuid().as_raw() {
+        bail!(
+            "the state folder {} belongs to user {}; run the agent as that user, or give it another folder with --state",
+            path.display(),
+            found.uid()
+        );
+    }
+    if found.permissions().mode() & 0o077 != 0 {
+        bail!(
+            "the state folder {} is open to others (mode {:o}); `chmod 700` it, or give another one with --state",
+            path.display(),
+            found.permissions().mode() & 0o777
+        );
+    }
+    Ok(())
+}
+
+/// Reads a text file of at most [`MAX_FILE_BYTES`].
+pub fn read_small(path: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    let read = File::open(path)?
+        .take(MAX_FILE_BYTES + 1)
+        .read_to_string(&mut text)?;
+    if read as u64 > MAX_FILE_BYTES {
+        return Err(io::Error::other("larger than any file of an agent"));
+    }
+    Ok(text)
+}
+
+/// `N` random bytes in hexadecimal.
+pub fn random_hex<const N: usize>() -> anyhow::Result<String> {
+    let mut bytes = [0_u8; N];
+    getrandom::fill(&mut bytes)
+        .map_err(|error| anyhow::anyhow!("the kernel gives no random bytes: {error}"))?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+fn is_word(text: &str) -> bool {
+    (1..=256).contains(&text.len())
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn folder() -> (tempfile::TempDir, PathBuf) {
+        let temp = tempfile::tempdir().unwrap();
+        let path = temp.path().join("state");
+        (temp, path)
+    }
+
+    #[test]
+    fn a_second_agent_is_turned_away() {
+        let (_temp, path) = folder();
+        let first = StateFolder::open(&path).unwrap();
+        let refusal = StateFolder::open(&path).unwrap_err().to_string();
+        assert!(refusal.contains("another agent"), "{refusal}");
+        drop(first);
+        StateFolder::open(&path).unwrap();
+    }
+
+    #[test]
+    fn secrets_and_id_stay_and_are_private() {
+        let (_temp, path) = folder();
+        let state = StateFolder::open(&path).unwrap();
+        let (token, new) = state.secret("token").unwrap();
+        assert!(new && token.len() == 64);
+        assert_eq!(state.secret("token").unwrap(), (token, false));
+        assert_eq!(state.agent_id().unwrap(), state.agent_id().unwrap());
+        let mode = std::fs::metadata(path.join("token"))
+            .unwrap()
+            .permissions()
+            .mode();
+        assert_eq!(mode & 0o777, 0o600);
+        std::fs::set_permissions(path.join("token"), std::fs::Permissions::from_mode(0o644)).unwrap();
+        assert!(
+            state
+                .secret("token")
+                .unwrap_err()
+                .to_string()
+                .contains("read by others")
+        );
+    }
+
+    #[test]
+    fn an_open_folder_is_refused() {
+        let (_temp, path) = folder();
+        std::fs::create_dir(&path).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        assert!(
+            StateFolder::open(&path)
+                .unwrap_err()
+                .to_string()
+                .contains("open to others")
+        );
+    }
+
+    #[test]
+    fn a_torn_state_latches() {
+        let (_temp, path) = folder();
+        let state = StateFolder::open(&path).unwrap();
+        assert_eq!(state.load(), Durable::default());
+        let durable = Durable {
+            latch_number: 7,
+            ..Durable::default()
+        };
+        state.save(&durable).unwrap();
+        assert_eq!(state.load(), durable);
+        std::fs::write(path.join("durable.json"), b"{\"epoch\":").unwrap();
+        assert!(state.load().latch.is_some());
+        // An agent that has lived but whose state is gone.
+        drop(state.audit_log().unwrap());
+        std::fs::remove_file(path.join("durable.json")).ok();
+        assert!(state.load().latch.is_some());
+    }
+}
