@@ -1,1 +1,91 @@
-//! analysis
+//! What a drill found, from its journal alone: the verdict with numbers before, during and after, the measured
+//! times, and two drills side by side.
+//!
+//! Pure: a journal's entries are stepped through a fresh drill, so the same journal gives the same review.
+//! Uses `drill`, `scene` and `series`.
+
+mod compare;
+mod numbers;
+
+use std::{path::PathBuf, sync::Arc};
+
+use firedrill_drill::{At, Drill, Outcome, Reason, ReplayError, Stamped, Verdict, replay};
+use firedrill_scene::{DrillScene, Review, SceneBuilder};
+
+pub use compare::compare;
+use numbers::{Spans, numbers};
+
+/// What is known of the journal itself.
+#[derive(Clone, Debug)]
+pub struct Record {
+    /// Where it is.
+    pub path: Option<PathBuf>,
+    /// Whether its chain is whole and closed: `Err` says where it is not.
+    pub sealed: Result<(), String>,
+    /// The chain's last hash, hex.
+    pub hash: String,
+}
+
+/// Rebuilds a finished drill from its journal's entries.
+pub fn review(entries: &[Stamped], record: Record) -> Result<Review, ReplayError> {
+    let (drill, scene) = replayed(entries, None)?;
+    let spans = Spans::of(&drill, scene.now);
+    let verdict = drill
+        .verdict()
+        .cloned()
+        .unwrap_or_else(|| unfinished(&drill, scene.now));
+    Ok(Review {
+        drill: scene.id.clone(),
+        title: drill.plan().title.clone(),
+        system: drill.plan().system.clone(),
+        journal: record.path,
+        sealed: record.sealed,
+        hash: record.hash,
+        numbers: scene.slis.iter().map(|sli| numbers(sli, &spans)).collect(),
+        time_to_break_ms: spans.time_to_break_ms(&scene),
+        time_to_stop_ms: spans.time_to_stop_ms(&drill),
+        time_to_recover_ms: spans.time_to_recover_ms(&drill),
+        bad_samples: drill.bad_samples().len(),
+        verdict,
+        scene: Arc::new(scene),
+    })
+}
+
+/// The scene of a journal as it was at `until_us` (microseconds since the drill was made), or at its end.
+pub fn scene_at(entries: &[Stamped], until_us: Option<u64>) -> Result<DrillScene, ReplayError> {
+    replayed(entries, until_us).map(|(_, scene)| scene)
+}
+
+fn replayed(entries: &[Stamped], until_us: Option<u64>) -> Result<(Drill, DrillScene), ReplayError> {
+    let until_us = until_us.unwrap_or(u64::MAX);
+    let end = entries
+        .iter()
+        .position(|entry| entry.at.mono_us > until_us)
+        .unwrap_or(entries.len());
+    let entries = &entries[..end.max(entries.len().min(1))];
+    let mut builder: Option<SceneBuilder> = None;
+    let drill = replay(entries, |drill, at, event| {
+        builder
+            .get_or_insert_with(|| SceneBuilder::new(drill.setup()))
+            .feed(drill, at, event);
+    })?;
+    let now = entries.last().map_or(drill.at(), |entry| entry.at);
+    let builder = builder.unwrap_or_else(|| SceneBuilder::new(drill.setup()));
+    let scene = builder.scene(&drill, now);
+    Ok((drill, scene))
+}
+
+/// A journal that ends before its verdict: the console died. What was never read back may be on.
+fn unfinished(drill: &Drill, now: At) -> Verdict {
+    let words =
+        "the journal ends before a verdict: the console ended without one; ask the agents (firedrill status)";
+    Verdict {
+        outcome: Outcome::Inconclusive,
+        reasons: vec![Reason {
+            at: now,
+            rule: "journal".to_owned(),
+            words: words.to_owned(),
+        }],
+        unconfirmed: drill.unconfirmed(),
+    }
+}
