@@ -282,7 +282,7 @@ impl Drill {
     }
 
     /// Whether something may be on or held: then lost contact or a lost lease stops the drill.
-    fn guards_contact(&self) -> bool {
+    pub(crate) fn guards_contact(&self) -> bool {
         let opening =
             self.phase == Phase::Arming && matches!(self.arming, ArmingStage::Opening(_) | ArmingStage::Done);
         self.ending.is_none() && (opening || self.phase == Phase::Inject)

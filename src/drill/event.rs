@@ -105,10 +105,13 @@ pub enum Reply {
         /// The answer.
         result: Result<Box<AgentInfo>, Failure>,
     },
-    /// A heartbeat on the abort line.
+    /// A heartbeat on the abort line. A change of the latch comes as `Latch`.
     Heartbeat {
-        /// The answer's stamp and latch come with `Info`; here: the round trip, or none within the time-out.
+        /// The round trip, or none within the time-out.
         rtt_us: Option<u64>,
+        /// Who answered: its tick is what renewals echo, and another life is known by it at once.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        stamp: Option<firedrill_wire::Stamp>,
     },
     /// The abort path was exercised with `noop`.
     AbortTested {

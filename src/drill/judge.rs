@@ -385,7 +385,7 @@ impl Drill {
             let reason = self.judge("recovered", "recovery", words);
             self.reasons.held.push(reason);
             self.recovered();
-        } else if took_ms >= recover_ms {
+        } else if took_ms >= recover_ms && !self.back_by(since_us + recover_ms * 1_000) {
             let words = format!(
                 "not back in the band {} after the last revert: {}",
                 show_ms(recover_ms),
@@ -395,6 +395,12 @@ impl Drill {
             self.reasons.broken.push(reason);
             self.recovered();
         }
+    }
+
+    /// Whether every SLI was back by then and has stayed: a slow source may need longer to show enough samples.
+    fn back_by(&self, limit_us: u64) -> bool {
+        let back = |it: &crate::SliStatus| it.good_since_us.is_some_and(|since| since <= limit_us);
+        self.slis.iter().all(back)
     }
 
     pub(crate) fn recover_progress(&self, now: At) -> (f32, String) {

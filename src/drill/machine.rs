@@ -282,7 +282,7 @@ impl Drill {
     fn reply(&mut self, agent: usize, reply: Reply) {
         match reply {
             Reply::Info { result } => self.info(agent, result),
-            Reply::Heartbeat { rtt_us } => self.heartbeat(agent, rtt_us),
+            Reply::Heartbeat { rtt_us, stamp } => self.heartbeat(agent, rtt_us, stamp.as_ref()),
             Reply::AbortTested { result } => self.abort_tested(agent, result),
             Reply::Opened { result } => self.opened(agent, result),
             Reply::Renewed { result } => self.renewed(agent, result),

@@ -2,11 +2,10 @@
 //! agent about itself.
 
 use firedrill_plan::Mode;
-use firedrill_wire::{AgentInfo, DrillId, LatchView, PROTOCOL_VERSION};
+use firedrill_wire::{AgentInfo, DrillId, LatchView, PROTOCOL_VERSION, Stamp};
 
 use crate::{
     Call, Check, Drill, Effect, Failure, PREFLIGHT_MS, Phase,
-    targets::how_many,
     words::{count, show_ms},
 };
 
@@ -86,7 +85,9 @@ impl Drill {
             self.name(agent)
         );
         self.agents[agent].problem = Some(words.clone());
-        self.stop_blind("contact", words);
+        if self.guards_contact() {
+            self.stop_blind("contact", words);
+        }
     }
 
     fn test_abort_if_new(&mut self, agent: usize) {
@@ -123,12 +124,19 @@ impl Drill {
         self.agents[agent].abort_test = Some((self.at, result));
     }
 
-    pub(crate) fn heartbeat(&mut self, agent: usize, rtt_us: Option<u64>) {
+    pub(crate) fn heartbeat(&mut self, agent: usize, rtt_us: Option<u64>, stamp: Option<&Stamp>) {
         self.agents[agent].contact = rtt_us.is_some();
         if rtt_us.is_some() {
             self.agents[agent].rtt_us = rtt_us;
             self.agents[agent].heard_us = Some(self.at.mono_us);
             self.links[agent].beat_us = Some(self.at.mono_us);
+        }
+        let Some(stamp) = stamp else { return };
+        let opened = self.agents[agent].opened.as_ref();
+        if opened.is_some_and(|it| it.stamp.instance != stamp.instance) {
+            self.restarted(agent);
+        } else {
+            self.heard(agent, stamp);
         }
     }
 
@@ -228,8 +236,7 @@ impl Drill {
             let Some(inject) = self.inject_of(row.step) else {
                 continue;
             };
-            let fewer =
-                matches!(inject.target.mode, Mode::Fixed(n) if how_many(Mode::Fixed(n), 0) > row.matching);
+            let fewer = matches!(inject.target.mode, Mode::Fixed(n) if n as usize > row.matching);
             if row.agents.is_empty() {
                 problems.push(format!(
                     "no agent matches the target of {} (step {}); give an agent these labels or change the target",

@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use firedrill_plan::Plan;
-
 use crate::{At, Drill, Entry, Event, Setup, Stamped};
 
 /// Why entries are not a drill.
@@ -18,11 +16,8 @@ pub enum ReplayError {
 }
 
 impl Setup {
-    /// What the first entry of a journal says. `read` is `plan`'s reader.
-    pub fn from_made<E: std::fmt::Display>(
-        made: &Entry,
-        read: impl FnOnce(&str) -> Result<Plan, E>,
-    ) -> Result<Self, ReplayError> {
+    /// What the first entry of a journal says.
+    pub fn from_made(made: &Entry) -> Result<Self, ReplayError> {
         let Entry::Made {
             drill,
             plan,
@@ -36,7 +31,10 @@ impl Setup {
         else {
             return Err(ReplayError::NotMade);
         };
-        let read = read(plan).map_err(|error| ReplayError::Plan(error.to_string()))?;
+        let read = firedrill_plan::parse(plan).map_err(|mistakes| {
+            let first = mistakes.first().map(ToString::to_string);
+            ReplayError::Plan(first.unwrap_or_else(|| "it is not a plan".to_owned()))
+        })?;
         if *experiment >= read.experiments.len() {
             return Err(ReplayError::Plan(format!(
                 "it has no experiment {}",
@@ -60,13 +58,12 @@ impl Setup {
 /// Steps a fresh drill through a journal's events. `watch` sees the drill after each of them (and once
 /// before the first, with `None`): what a scene is built from. Records other than events are what the drill
 /// itself asked for; they are rebuilt, not read.
-pub fn replay<E: std::fmt::Display>(
+pub fn replay(
     entries: &[Stamped],
-    read: impl FnOnce(&str) -> Result<Plan, E>,
     mut watch: impl FnMut(&Drill, At, Option<&Event>),
 ) -> Result<Drill, ReplayError> {
     let first = entries.first().ok_or(ReplayError::NotMade)?;
-    let setup = Setup::from_made(&first.entry, read)?;
+    let setup = Setup::from_made(&first.entry)?;
     let (mut drill, _) = Drill::new(setup, first.at);
     watch(&drill, first.at, None);
     for stamped in &entries[1..] {

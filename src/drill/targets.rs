@@ -1,6 +1,6 @@
 //! Labels and mode choose agents, by the journalled seed.
 
-use firedrill_plan::{Action, Experiment, Mode, Plan, Target};
+use firedrill_plan::{Action, Experiment, Plan, Target};
 
 use crate::{Chosen, random::Random};
 
@@ -17,20 +17,9 @@ pub(crate) fn choose_all(plan: &Plan, experiment: &Experiment, seed: u64) -> Vec
 
 /// What one step hits. Fewer agents than `fixed` asks for: those that there are; preflight says so.
 fn choose(plan: &Plan, target: &Target, seed: u64, step: usize) -> Chosen {
-    let mut agents: Vec<usize> = plan
-        .agents
-        .iter()
-        .enumerate()
-        .filter(|(_, agent)| {
-            target
-                .labels
-                .iter()
-                .all(|(key, value)| agent.labels.get(key) == Some(value))
-        })
-        .map(|(index, _)| index)
-        .collect();
+    let mut agents: Vec<usize> = target.matching(&plan.agents).map(|(index, _)| index).collect();
     let matching = agents.len();
-    let want = how_many(target.mode, matching).min(matching);
+    let want = target.mode.count(matching).min(matching);
     let mut random = Random::new(seed, step as u64 + 1);
     for place in 0..want {
         let other = place + random.below(matching - place);
@@ -42,15 +31,5 @@ fn choose(plan: &Plan, target: &Target, seed: u64, step: usize) -> Chosen {
         step,
         agents,
         matching,
-    }
-}
-
-/// How many a mode asks for of `matching`.
-pub(crate) fn how_many(mode: Mode, matching: usize) -> usize {
-    match mode {
-        Mode::One => 1,
-        Mode::Fixed(n) => n as usize,
-        Mode::Percent(percent) => (matching * percent as usize).div_ceil(100),
-        Mode::All => matching,
     }
 }

@@ -219,7 +219,10 @@ impl World {
         self.now.mono_us += 100_000;
         self.now.wall_ms += 100;
         for agent in 0..2 {
-            let reply = Reply::Heartbeat { rtt_us: Some(400) };
+            let reply = Reply::Heartbeat {
+                rtt_us: Some(400),
+                stamp: None,
+            };
             self.feed(Event::Agent { agent, reply });
         }
         if self.now.mono_us.is_multiple_of(500_000) {

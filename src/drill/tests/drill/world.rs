@@ -1,0 +1,678 @@
+//! A world for one drill in virtual time: agents, a source, an abort line and a journal that answer as the
+//! real ones do, unless a test says otherwise.
+
+use std::collections::BTreeMap;
+
+use firedrill_drill::{
+    AbortStatus, AbortedBy, AbortedInjection, Arming, At, Call, Command, Drill, Effect, Entry, Event,
+    Failure, Phase, Reading, Reply, Sample, Setup, Stamped, Verdict,
+};
+use firedrill_wire::{
+    AgentId, AgentInfo, Closed, DrillId, Epoch, Evidence, FaultInfo, FaultName, HolderSecret, InjectionId,
+    InjectionState, InjectionView, Instance, LatchView, Opened, Problem, ProblemKind, Proof, Renewed, Route,
+    RouteProtocol, Stamp, StartRequest, Tick, Undo,
+};
+
+/// Two SLIs, two agents, one fault for 10 s on one of them; baseline 4 s, recovery within 10 s.
+pub const PLAN: &str = r#"
+title = "Shop"
+system = "shop"
+[metrics]
+prometheus = "http://127.0.0.1:9090"
+every = "1s"
+[[sli]]
+name = "Success"
+ratio = { good = 'http_requests_total{code!~"5.."}', total = 'http_requests_total', window = "5s" }
+unit = "%"
+min_rate = "5/s"
+band = { min = 0.99 }
+tolerate = { min = 0.95 }
+stop = { min = 0.90, after = 2 }
+[[sli]]
+name = "Latency"
+quantile = { q = 0.95, histogram = 'http_request_duration_seconds', window = "5s" }
+unit = "ms"
+band = { max = 0.3 }
+tolerate = { max = 0.8 }
+stop = { max = 2.0, after = 3 }
+[[agent]]
+name = "a"
+url = "http://127.0.0.1:1"
+labels = { service = "payments" }
+[[agent]]
+name = "b"
+url = "http://127.0.0.1:2"
+labels = { service = "payments" }
+[[experiment]]
+name = "slow"
+hypothesis = "it holds"
+lease = "4s"
+baseline = "4s"
+recover = "10s"
+[[experiment.step]]
+inject = "http.latency"
+target = { service = "payments", mode = "all", route = "r" }
+with = { delay = "400ms" }
+for = "10s"
+"#;
+
+pub const ONE: f64 = 0.999;
+pub const QUICK: f64 = 0.1;
+
+type ReadFn = Box<dyn FnMut(usize, u64) -> Option<Reading>>;
+
+/// One agent. Fields may be changed by a test at any time.
+#[derive(Clone, Debug)]
+pub struct Agent {
+    pub id: String,
+    pub instance: String,
+    pub protocol: u32,
+    pub latch: Option<LatchView>,
+    pub epoch: u64,
+    pub open: bool,
+    pub fault_available: bool,
+    /// Answers nothing at all, abort line included.
+    pub dead: bool,
+    /// Lets renewals fall.
+    pub loses_renewals: bool,
+    pub refuses_open: Option<ProblemKind>,
+    pub refuses_start: Option<ProblemKind>,
+    /// Starts are applied but their answer is lost.
+    pub loses_start_answers: bool,
+    pub abort_test_fails: bool,
+    /// Read-backs do not show the fault gone.
+    pub sticks: bool,
+    /// Does not tell the end of injections by itself.
+    pub silent_ends: bool,
+    pub injections: BTreeMap<String, InjectionView>,
+}
+
+/// What is due at a time.
+enum Due {
+    Feed(Event),
+    /// An injection's own end on its agent.
+    End(usize, InjectionId),
+}
+
+pub struct World {
+    pub drill: Drill,
+    pub now_us: u64,
+    pub agents: Vec<Agent>,
+    /// What the source has at a time; `None`: no new sample.
+    pub read: ReadFn,
+    pub source: Result<Vec<String>, String>,
+    /// Everything the drill asked for, with the time.
+    pub effects: Vec<(u64, Effect)>,
+    /// What a journal would hold.
+    pub journal: Vec<Stamped>,
+    sampling: bool,
+    beating: Vec<usize>,
+    queue: Vec<(u64, u64, Due)>,
+    queued: u64,
+}
+
+pub fn setup(plan: &str, arming: Arming) -> Setup {
+    Setup {
+        drill: DrillId::from("d"),
+        plan: firedrill_plan::parse(plan).expect("the test's plan").into(),
+        plan_text: plan.into(),
+        version: "0".to_owned(),
+        experiment: 0,
+        seed: 7,
+        console: "desk".to_owned(),
+        who: "Ada".to_owned(),
+        arming,
+    }
+}
+
+fn value(value: f64) -> Reading {
+    Reading::Value {
+        value,
+        rate: Some(40.0),
+    }
+}
+
+/// Samples as all is well.
+pub fn healthy(sli: usize) -> Reading {
+    value(if sli == 0 { ONE } else { QUICK })
+}
+
+impl Agent {
+    fn new(id: &str) -> Self {
+        Self {
+            id: id.to_owned(),
+            instance: format!("{id}-1"),
+            protocol: 1,
+            latch: None,
+            epoch: 0,
+            open: false,
+            fault_available: true,
+            dead: false,
+            loses_renewals: false,
+            refuses_open: None,
+            refuses_start: None,
+            loses_start_answers: false,
+            abort_test_fails: false,
+            sticks: false,
+            silent_ends: false,
+            injections: BTreeMap::new(),
+        }
+    }
+
+    fn stamp(&self, now_us: u64) -> Stamp {
+        Stamp {
+            agent: AgentId::from(self.id.as_str()),
+            instance: Instance::from(self.instance.as_str()),
+            tick: Tick(1_000_000_000 + now_us),
+        }
+    }
+
+    fn info(&self, now_us: u64) -> AgentInfo {
+        let fault = |name: &str, available| FaultInfo {
+            name: FaultName::from(name),
+            summary: String::new(),
+            schema: serde_json::Value::Null,
+            params: Vec::new(),
+            scope: Vec::new(),
+            undo: Undo::ProcessHeld,
+            undo_words: String::new(),
+            available,
+            why_not: (!available).then(|| "no proxy".to_owned()),
+            remedy: (!available).then(|| "install it".to_owned()),
+        };
+        AgentInfo {
+            stamp: self.stamp(now_us),
+            protocol: self.protocol,
+            version: "0".to_owned(),
+            host: "h".to_owned(),
+            abort_port: None,
+            labels: BTreeMap::new(),
+            latch: self.latch.clone(),
+            open: None,
+            routes: vec![Route {
+                name: "r".to_owned(),
+                listen: "l".to_owned(),
+                upstream: "u".to_owned(),
+                protocol: RouteProtocol::Http,
+            }],
+            faults: vec![
+                fault("noop", true),
+                fault("http.latency", self.fault_available),
+                fault("tcp.cut", true),
+            ],
+            notes: Vec::new(),
+        }
+    }
+
+    /// Takes one back, as an agent does at its end, by revert or abort.
+    fn take_back(&mut self, id: &str, now_us: u64, reason: &str) {
+        let stamp = self.stamp(now_us);
+        let sticks = self.sticks;
+        let Some(view) = self.injections.get_mut(id) else {
+            return;
+        };
+        if view.state.is_off() {
+            return;
+        }
+        view.stamp = stamp.clone();
+        view.reason = Some(reason.to_owned());
+        if sticks {
+            view.state = InjectionState::Unconfirmed;
+            view.by_hand = Some("pull the plug".to_owned());
+        } else {
+            view.state = InjectionState::Reverted;
+            view.proved = Some(Proof {
+                tick: stamp.tick,
+                evidence: Evidence::default(),
+            });
+        }
+    }
+}
+
+impl World {
+    pub fn new(plan: &str, arming: Arming) -> Self {
+        Self::prepared(plan, arming, |_| {})
+    }
+
+    /// A world that was changed before the drill began.
+    pub fn prepared(plan: &str, arming: Arming, prepare: impl FnOnce(&mut Self)) -> Self {
+        let setup = setup(plan, arming);
+        let agents = setup.plan.agents.iter().map(|it| Agent::new(&it.name)).collect();
+        let at = At {
+            mono_us: 0,
+            wall_ms: 1_000,
+        };
+        let (drill, effects) = Drill::new(setup, at);
+        let mut world = Self {
+            drill,
+            now_us: 0,
+            agents,
+            read: Box::new(|sli, _| Some(healthy(sli))),
+            source: Ok(Vec::new()),
+            effects: Vec::new(),
+            journal: Vec::new(),
+            sampling: false,
+            beating: Vec::new(),
+            queue: Vec::new(),
+            queued: 0,
+        };
+        prepare(&mut world);
+        world.carry_out(effects);
+        world
+    }
+
+    pub fn at(&self) -> At {
+        At {
+            mono_us: self.now_us,
+            wall_ms: 1_000 + (self.now_us / 1_000).cast_signed(),
+        }
+    }
+
+    /// Feeds one event now.
+    pub fn feed(&mut self, event: Event) {
+        let over = self.drill.phase() == Phase::Verdict;
+        if !over {
+            self.journal.push(Stamped {
+                at: self.at(),
+                entry: Entry::event(&event),
+            });
+        }
+        let effects = self.drill.step(self.at(), event);
+        self.carry_out(effects);
+    }
+
+    pub fn command(&mut self, command: Command) {
+        self.feed(Event::Command { command });
+    }
+
+    pub fn abort(&mut self) {
+        self.command(Command::Abort {
+            by: AbortedBy::Person("Ada".to_owned()),
+            reason: "enough".to_owned(),
+        });
+    }
+
+    fn later(&mut self, after_us: u64, agent: usize, reply: Reply) {
+        self.at_time(self.now_us + after_us, Event::Agent { agent, reply });
+    }
+
+    pub fn at_time(&mut self, at_us: u64, event: Event) {
+        self.due(at_us, Due::Feed(event));
+    }
+
+    fn due(&mut self, at_us: u64, due: Due) {
+        self.queued += 1;
+        self.queue.push((at_us, self.queued, due));
+    }
+
+    /// An injection's own end: it happens whether or not anybody hears of it.
+    fn end(&mut self, index: usize, id: &InjectionId) {
+        let agent = &mut self.agents[index];
+        agent.take_back(id.as_str(), self.now_us, "end");
+        if agent.dead || agent.silent_ends {
+            return;
+        }
+        let view = Box::new(agent.injections[id.as_str()].clone());
+        let reply = Reply::Injection { view };
+        self.feed(Event::Agent { agent: index, reply });
+    }
+
+    /// Runs for so many milliseconds, or until the verdict.
+    pub fn run(&mut self, ms: u64) {
+        let until = self.now_us + ms * 1_000;
+        self.run_while(until, |_| true);
+    }
+
+    /// Runs until the phase is reached; at most ten minutes.
+    pub fn run_to(&mut self, phase: Phase) {
+        let limit = self.now_us + 600_000_000;
+        self.run_while(limit, |world| world.drill.phase() != phase);
+        assert_eq!(self.drill.phase(), phase, "{:#?}", self.drill.judgements());
+    }
+
+    pub fn verdict(&mut self) -> Verdict {
+        self.run_to(Phase::Verdict);
+        self.drill.verdict().expect("a verdict").clone()
+    }
+
+    fn run_while(&mut self, until_us: u64, go_on: impl Fn(&Self) -> bool) {
+        while self.drill.phase() != Phase::Verdict && go_on(self) {
+            let next_tick = self.now_us / 250_000 * 250_000 + 250_000;
+            let due = self
+                .queue
+                .iter()
+                .enumerate()
+                .min_by_key(|(_, (at, number, _))| (*at, *number))
+                .map(|(index, (at, ..))| (index, *at));
+            match due {
+                Some((index, at)) if at <= next_tick => {
+                    if at > until_us {
+                        break;
+                    }
+                    let (at, _, due) = self.queue.remove(index);
+                    self.now_us = self.now_us.max(at);
+                    match due {
+                        Due::Feed(event) => self.feed(event),
+                        Due::End(agent, id) => self.end(agent, &id),
+                    }
+                }
+                _ => {
+                    if next_tick > until_us {
+                        break;
+                    }
+                    self.now_us = next_tick;
+                    if self.now_us % 1_000_000 == 500_000 {
+                        self.beat();
+                        self.sample();
+                    }
+                    self.feed(Event::Tick);
+                }
+            }
+        }
+        self.now_us = if go_on(self) && self.drill.phase() != Phase::Verdict {
+            until_us
+        } else {
+            self.now_us
+        };
+    }
+
+    fn beat(&mut self) {
+        for agent in self.beating.clone() {
+            let dead = self.agents[agent].dead;
+            let rtt_us = (!dead).then_some(300);
+            let stamp = (!dead).then(|| self.agents[agent].stamp(self.now_us));
+            self.later(400, agent, Reply::Heartbeat { rtt_us, stamp });
+        }
+    }
+
+    fn sample(&mut self) {
+        if !self.sampling {
+            return;
+        }
+        let now_us = self.now_us;
+        let slis = self.drill.plan().slis.len();
+        let samples: Vec<Sample> = (0..slis)
+            .filter_map(|sli| {
+                Some(Sample {
+                    sli,
+                    source_ms: 5_000_000 + (now_us / 1_000).cast_signed(),
+                    age_ms: 10,
+                    reading: (self.read)(sli, now_us)?,
+                })
+            })
+            .collect();
+        if !samples.is_empty() {
+            self.feed(Event::Samples { samples });
+        }
+    }
+
+    fn carry_out(&mut self, effects: Vec<Effect>) {
+        for effect in effects {
+            self.effects.push((self.now_us, effect.clone()));
+            match effect {
+                Effect::Record { entry, .. } => {
+                    let at = self.at();
+                    self.journal.push(Stamped { at, entry });
+                }
+                Effect::CheckSource => {
+                    self.sampling = true;
+                    let result = self.source.clone();
+                    self.at_time(self.now_us + 5_000, Event::SourceChecked { result });
+                }
+                Effect::HoldAbortLine { agents } => self.beating = agents,
+                Effect::TestAbort { agent, .. } => self.test_abort(agent),
+                Effect::Abort { latch, .. } => self.carry_out_abort(latch),
+                Effect::Call { agent, call } => self.carry_out_call(agent, call),
+                Effect::WriteAbortCard | Effect::End { .. } => {}
+            }
+        }
+    }
+
+    fn test_abort(&mut self, agent: usize) {
+        if self.agents[agent].dead {
+            return;
+        }
+        let result = if self.agents[agent].abort_test_fails {
+            Err("noop did not go".to_owned())
+        } else {
+            Ok(1_500)
+        };
+        self.later(2_000, agent, Reply::AbortTested { result });
+    }
+
+    fn carry_out_abort(&mut self, latch: bool) {
+        let now_us = self.now_us;
+        let at = self.at();
+        for (index, agent) in self.agents.iter_mut().enumerate() {
+            if agent.dead || !self.beating.contains(&index) {
+                continue;
+            }
+            agent.open = false;
+            if latch && agent.latch.is_none() {
+                agent.latch = Some(LatchView {
+                    number: 1,
+                    reason: "abort".to_owned(),
+                    who: "Ada".to_owned(),
+                    since: Tick(0),
+                });
+            }
+            let on: Vec<String> = agent
+                .injections
+                .iter()
+                .filter(|(_, it)| !it.state.is_off())
+                .map(|(id, _)| id.clone())
+                .collect();
+            for id in &on {
+                agent.take_back(id, now_us, "abort");
+            }
+            let injections: Vec<AbortedInjection> = on
+                .iter()
+                .map(|id| AbortedInjection {
+                    id: InjectionId::from(id.as_str()),
+                    state: agent.injections[id].state,
+                    proved: Some(true),
+                    evidence: Evidence::default(),
+                    by_hand: agent.injections[id].by_hand.clone(),
+                })
+                .collect();
+            let status = AbortStatus {
+                requested: at,
+                received_us: Some(700),
+                durable: Some(true),
+                latch: agent.latch.as_ref().map(|it| it.number),
+                reverted_us: Some(900),
+                proved_us: Some(950),
+                instance: Some(Instance::from(agent.instance.as_str())),
+                injections,
+                ended: true,
+                sent: 1,
+                problem: None,
+            };
+            let reply = Reply::Abort { status };
+            self.queued += 1;
+            let due = Due::Feed(Event::Agent { agent: index, reply });
+            self.queue.push((now_us + 1_000, self.queued, due));
+        }
+    }
+
+    fn carry_out_call(&mut self, index: usize, call: Call) {
+        let now_us = self.now_us;
+        let gone = || Failure::NoAnswer {
+            why: "no answer within 2 s".to_owned(),
+        };
+        let refused = |kind| Failure::Refused {
+            problem: Problem::new(kind, "no", "no", "none"),
+        };
+        let agent = &mut self.agents[index];
+        let dead = agent.dead;
+        let delay = if dead { 2_000_000 } else { 1_000 };
+        let reply = match call {
+            Call::Info => Reply::Info {
+                result: if dead {
+                    Err(gone())
+                } else {
+                    Ok(Box::new(agent.info(now_us)))
+                },
+            },
+            Call::Open(_) if dead => Reply::Opened { result: Err(gone()) },
+            Call::Open(request) => {
+                let result = if let Some(kind) = agent.refuses_open {
+                    Err(refused(kind))
+                } else {
+                    if !agent.open {
+                        agent.epoch += 1;
+                    }
+                    agent.open = true;
+                    let stamp = agent.stamp(now_us);
+                    Ok(Opened {
+                        deadline: stamp.tick.plus_ms(request.lease_ms),
+                        stamp,
+                        epoch: Epoch(agent.epoch),
+                        holder: HolderSecret("s3cret".to_owned()),
+                    })
+                };
+                Reply::Opened { result }
+            }
+            Call::Renew(request) => {
+                let stamp = agent.stamp(now_us);
+                let result = if dead || agent.loses_renewals {
+                    Err(gone())
+                } else if !agent.open || request.fence.instance.as_str() != agent.instance {
+                    Err(refused(ProblemKind::Fenced))
+                } else {
+                    Ok(Renewed {
+                        deadline: request.seen.plus_ms(4_000),
+                        stamp,
+                    })
+                };
+                Reply::Renewed { result }
+            }
+            Call::Start(id, request) => return self.start(index, id, &request),
+            Call::Revert(id) => {
+                agent.take_back(id.as_str(), now_us, "revert");
+                let result = match agent.injections.get(id.as_str()) {
+                    _ if dead => Err(gone()),
+                    Some(view) => Ok(Box::new(view.clone())),
+                    None => Err(refused(ProblemKind::Unknown)),
+                };
+                Reply::Reverted { id, result }
+            }
+            Call::Close(_) => {
+                agent.open = false;
+                let result = if dead {
+                    Err(gone())
+                } else {
+                    Ok(Closed {
+                        stamp: agent.stamp(now_us),
+                        injections: agent.injections.values().cloned().collect(),
+                    })
+                };
+                Reply::Closed { result }
+            }
+        };
+        self.later(delay, index, reply);
+    }
+
+    fn start(&mut self, index: usize, id: InjectionId, request: &StartRequest) {
+        let now_us = self.now_us;
+        let agent = &mut self.agents[index];
+        let refusal = match agent.refuses_start {
+            _ if agent.dead => Some(Failure::NoAnswer {
+                why: "connection refused".to_owned(),
+            }),
+            Some(kind) => Some(Failure::Refused {
+                problem: Problem::new(kind, "no", "no", "none"),
+            }),
+            None => None,
+        };
+        if let Some(failure) = refusal {
+            let result = Err(failure);
+            return self.later(1_000, index, Reply::Started { id, result });
+        }
+        assert_eq!(request.fence.holder.0, "s3cret");
+        assert!(
+            request.not_after.0 > agent.stamp(now_us).tick.0,
+            "a start that is late at once"
+        );
+        let one_shot = request.fault.as_str() == "tcp.cut";
+        let stamp = agent.stamp(now_us);
+        let view = InjectionView {
+            ends_at: stamp.tick.plus_ms(request.ends_in_ms),
+            active_since: Some(stamp.tick),
+            started_by: stamp.instance.clone(),
+            stamp,
+            id: id.clone(),
+            drill: request.fence.drill.clone(),
+            epoch: request.fence.epoch,
+            fault: request.fault.clone(),
+            scope: request.scope.clone(),
+            parameters: request.parameters.clone(),
+            revision: 0,
+            state: if one_shot {
+                InjectionState::Done
+            } else {
+                InjectionState::Active
+            },
+            ends_in_ms: request.ends_in_ms,
+            lease_left_ms: 4_000,
+            undone: None,
+            by_hand: None,
+            reason: None,
+            evidence: Evidence::default(),
+            proved: None,
+        };
+        agent.injections.insert(id.to_string(), view.clone());
+        let result = if agent.loses_start_answers {
+            Err(Failure::NoAnswer {
+                why: "timed out".to_owned(),
+            })
+        } else {
+            Ok(Box::new(view.clone()))
+        };
+        if !one_shot {
+            let after_us = request.ends_in_ms * 1_000 + 2_000;
+            self.due(now_us + after_us, Due::End(index, id.clone()));
+        }
+        self.later(1_000, index, Reply::Started { id, result });
+    }
+
+    /// The phases it was in.
+    pub fn phases(&self) -> Vec<Phase> {
+        self.drill.phases().iter().map(|(phase, _)| *phase).collect()
+    }
+
+    /// When it asked for what `choose` picks.
+    pub fn times<T>(&self, choose: impl Fn(&Effect) -> Option<T>) -> Vec<(u64, T)> {
+        let all = self.effects.iter();
+        all.filter_map(|(at, effect)| Some((*at, choose(effect)?)))
+            .collect()
+    }
+
+    /// When and on which agent it asked for starts.
+    pub fn starts(&self) -> Vec<(u64, usize)> {
+        self.times(|effect| match effect {
+            Effect::Call {
+                agent,
+                call: Call::Start(..),
+            } => Some(*agent),
+            _ => None,
+        })
+    }
+
+    /// The aborts it asked for: whether each latches.
+    pub fn aborts(&self) -> Vec<bool> {
+        let all = self.times(|effect| match effect {
+            Effect::Abort { latch, .. } => Some(*latch),
+            _ => None,
+        });
+        all.into_iter().map(|(_, latch)| latch).collect()
+    }
+}
+
+/// The words of the first reason, with its rule.
+pub fn first(verdict: &Verdict) -> String {
+    verdict
+        .reasons
+        .first()
+        .map_or_else(String::new, |it| format!("{}: {}", it.rule, it.words))
+}
