@@ -8,13 +8,21 @@
 //!
 //! Uses `scene` and the rooms whose types it shows.
 
+mod commands;
+mod cx;
 pub mod raster;
+mod shell;
 mod theme;
+mod views;
+mod widgets;
+mod words;
 
 pub use firedrill_scene::{Ask, Scene};
 pub use jiff::tz::TimeZone;
 pub use theme::install;
 
+use commands::Command;
+use cx::Cx;
 use serde::{Deserialize, Serialize};
 
 /// One of the console's views.
@@ -56,6 +64,15 @@ pub enum Theme {
     Light,
 }
 
+impl Theme {
+    fn other(self) -> Self {
+        match self {
+            Self::Dark => Self::Light,
+            Self::Light => Self::Dark,
+        }
+    }
+}
+
 /// What one frame is drawn from, and where its wishes go.
 pub struct Frame<'a> {
     /// The newest scene.
@@ -73,12 +90,24 @@ pub struct Console {
     prefs: Prefs,
     zone: TimeZone,
     view: View,
+    live: views::live::Live,
+    design: views::design::Design,
+    review: views::review::ReviewView,
+    fleet: views::fleet::FleetView,
 }
 
 impl Console {
     /// A console that shows times in `zone`.
     pub fn new(prefs: Prefs, zone: TimeZone) -> Self {
-        Self { prefs, zone, view: View::Welcome }
+        Self {
+            prefs,
+            zone,
+            view: View::Welcome,
+            live: views::live::Live::default(),
+            design: views::design::Design::default(),
+            review: views::review::ReviewView::default(),
+            fleet: views::fleet::FleetView::default(),
+        }
     }
 
     /// What to keep for the next start.
@@ -96,17 +125,111 @@ impl Console {
         self.view = view;
     }
 
+    /// The plan's text as in the editor, with what is not saved.
+    pub fn text(&self) -> &str {
+        self.design.text()
+    }
+
+    /// Whether the editor holds what is not on disk: ask before the window is closed.
+    pub fn unsaved(&self) -> bool {
+        self.design.unsaved()
+    }
+
     /// Draws one frame into the whole of `ui`, which has no margin.
     pub fn ui(&mut self, ui: &mut egui::Ui, frame: Frame<'_>) {
-        let pressed = ui.input(|input| {
-            input.events.iter().any(|event| {
-                matches!(event, egui::Event::Key { key: egui::Key::X, pressed: true, repeat: false, modifiers, .. }
-                    if modifiers.shift && modifiers.command)
-            })
+        let Frame {
+            scene,
+            since_ms,
+            ask,
+            abort,
+        } = frame;
+        if shell::hot_key(ui) {
+            abort();
+            ask(Ask::Abort);
+        }
+        self.apply_theme(ui);
+        self.design.take(scene);
+        let places = shell::Places::of(ui.max_rect());
+        let mut cx = Cx {
+            scene,
+            since_ms,
+            zone: &self.zone,
+            tokens: theme::Tokens::of(ui),
+            view: self.view,
+            goto: None,
+            asks: &mut *ask,
+        };
+        let dialog = scene.abort.pressed_ms.is_some() || views::arming::wanted(scene);
+        let mut commands = if dialog {
+            Vec::new()
+        } else {
+            Command::pressed(ui, scene, self.view)
+        };
+        commands.extend(shell::surround(ui, &places, &cx));
+        let content = places.content.shrink(theme::space::M);
+        widgets::region(ui, content, |ui| match self.view {
+            View::Welcome => views::welcome::ui(ui, &mut cx),
+            View::Design => self.design.ui(ui, &mut cx),
+            View::Live => self.live.ui(ui, &mut cx),
+            View::Review => self.review.ui(ui, &mut cx),
+            View::Fleet => self.fleet.ui(ui, &mut cx),
         });
+        shell::messages(ui, &places, &mut cx);
+        if scene.abort.pressed_ms.is_some() {
+            views::aborting::ui(ui, &places, &mut cx);
+        } else {
+            views::arming::ui(ui, &places, &mut cx);
+        }
+        let pressed = shell::abort(ui, places.abort, &cx);
+        let (running, goto) = (cx.running(), cx.goto);
+        let moving = running || (scene.abort.pressed_ms.is_some() && !scene.abort.finished);
         if pressed {
-            (frame.abort)();
-            (frame.ask)(Ask::Abort);
+            abort();
+            ask(Ask::Abort);
+        }
+        if let Some(view) = goto {
+            self.view = view;
+        }
+        for command in commands {
+            self.run(command, ask);
+        }
+        if moving {
+            // Clocks, ages and what is left of leases go on between two scenes.
+            ui.ctx()
+                .request_repaint_after(std::time::Duration::from_millis(100));
+        }
+    }
+
+    fn run(&mut self, command: Command, ask: &mut dyn FnMut(Ask)) {
+        match command {
+            // Its keys and its button have a way of their own.
+            Command::Abort => {}
+            Command::Show(view) => self.view = view,
+            Command::Note => {
+                self.view = View::Live;
+                self.live.focus_note();
+            }
+            Command::Finish => ask(Ask::Finish),
+            Command::Theme => self.prefs.theme = self.prefs.theme.other(),
+            Command::Open => ask(Ask::OpenPlanDialog),
+            Command::Save => ask(self.design.save()),
+            Command::Undo => self.design.undo(),
+            Command::Redo => self.design.redo(),
+        }
+    }
+
+    fn apply_theme(&self, ui: &mut egui::Ui) {
+        let wanted = match self.prefs.theme {
+            Theme::Dark => egui::Theme::Dark,
+            Theme::Light => egui::Theme::Light,
+        };
+        if ui.ctx().options(|options| options.theme_preference) != wanted.into() {
+            ui.ctx().set_theme(wanted);
+            // A style is taken at the begin of a frame; this frame's is the other theme's.
+            ui.ctx().request_repaint();
+        }
+        if ui.visuals().dark_mode != (wanted == egui::Theme::Dark) {
+            ui.set_style(ui.ctx().style_of(wanted));
         }
     }
 }

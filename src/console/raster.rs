@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use egui::{
     ClippedPrimitive, Color32, ImageData, Pos2, RawInput, Rect, TextureId, TexturesDelta, Ui,
     epaint::{Mesh, Primitive, Vertex, WHITE_UV},
-    pos2, vec2,
+    vec2,
 };
 
 /// A finished picture.
@@ -34,7 +34,10 @@ pub fn render(size: [usize; 2], pixels_per_point: f32, mut draw: impl FnMut(&mut
         (points.y * pixels_per_point).round() as usize,
     ];
     let mut raster = Raster::default();
-    let mut picture = Picture { size: pixels, rgba: Vec::new() };
+    let mut picture = Picture {
+        size: pixels,
+        rgba: Vec::new(),
+    };
     for frame in 0..FRAMES {
         let mut input = RawInput {
             screen_rect: Some(Rect::from_min_size(Pos2::ZERO, points)),
@@ -79,7 +82,10 @@ impl Raster {
                 let ImageData::Color(image) = &change.image;
                 match change.pos {
                     None => {
-                        let texture = Texture { size: image.size, texels: image.pixels.clone() };
+                        let texture = Texture {
+                            size: image.size,
+                            texels: image.pixels.clone(),
+                        };
                         self.textures.insert(id, texture);
                     }
                     Some(at) => {
@@ -95,11 +101,18 @@ impl Raster {
 
     /// Paints tessellated shapes over black.
     pub fn paint(&self, size: [usize; 2], pixels_per_point: f32, primitives: &[ClippedPrimitive]) -> Picture {
-        let mut canvas = Canvas { size, pixels: vec![Color32::BLACK; size[0] * size[1]] };
+        let mut canvas = Canvas {
+            size,
+            pixels: vec![Color32::BLACK; size[0] * size[1]],
+        };
         for ClippedPrimitive { clip_rect, primitive } in primitives {
             // Paint callbacks need a graphics driver; the console has none.
-            let Primitive::Mesh(mesh) = primitive else { continue };
-            let Some(texture) = self.textures.get(&mesh.texture_id) else { continue };
+            let Primitive::Mesh(mesh) = primitive else {
+                continue;
+            };
+            let Some(texture) = self.textures.get(&mesh.texture_id) else {
+                continue;
+            };
             let clip = canvas.clip(*clip_rect, pixels_per_point);
             canvas.mesh(mesh, texture, clip, pixels_per_point);
         }
@@ -156,9 +169,8 @@ const FRACTION: i64 = 256;
 
 impl Canvas {
     fn clip(&self, rect: Rect, pixels_per_point: f32) -> Clip {
-        let edge = |points: f32, limit: usize| {
-            ((points * pixels_per_point).round() as i64).clamp(0, limit as i64)
-        };
+        let edge =
+            |points: f32, limit: usize| ((points * pixels_per_point).round() as i64).clamp(0, limit as i64);
         Clip {
             x0: edge(rect.min.x, self.size[0]),
             y0: edge(rect.min.y, self.size[1]),
@@ -177,7 +189,9 @@ impl Canvas {
     }
 
     fn triangle(&mut self, vertices: [&Vertex; 3], texture: &Texture, clip: Clip, pixels_per_point: f32) {
-        let Some(shape) = Shape::new(vertices, pixels_per_point) else { return };
+        let Some(shape) = Shape::new(vertices, pixels_per_point) else {
+            return;
+        };
         let shade = Shade::new(&shape, texture);
         for y in shape.top.max(clip.y0)..(shape.bottom + 1).min(clip.y1) {
             let (from, until) = shape.span(y, clip.x0, clip.x1);
@@ -250,7 +264,13 @@ impl Shape {
         let ys = at.map(|p| p[1]);
         let top = ys.iter().min()?.div_euclid(FRACTION);
         let bottom = ys.iter().max()?.div_euclid(FRACTION);
-        (area > 0).then_some(Self { vertices, at, area, top, bottom })
+        (area > 0).then_some(Self {
+            vertices,
+            at,
+            area,
+            top,
+            bottom,
+        })
     }
 
     /// Pixels of row `y` whose centres are inside, within `[x0, x1)`.
@@ -296,7 +316,11 @@ impl Shade {
         let same_uv = a.uv == b.uv && b.uv == c.uv;
         let untextured = same_uv && a.uv == WHITE_UV;
         let flat = (a.color == b.color && b.color == c.color && same_uv).then(|| {
-            if untextured { a.color } else { modulate(a.color.to_array().map(f32::from), texture.fetch(a.uv.into())) }
+            if untextured {
+                a.color
+            } else {
+                modulate(a.color.to_array().map(f32::from), texture.fetch(a.uv.into()))
+            }
         });
         let values = |v: &Vertex| {
             let [r, g, b, alpha] = v.color.to_array().map(f32::from);
@@ -321,7 +345,11 @@ impl Shade {
         let (dx, dy) = (x as f32 + 0.5 - self.origin[0], y as f32 + 0.5 - self.origin[1]);
         let value = |i: usize| self.base[i] + self.right[i] * dx + self.down[i] * dy;
         let colour = [value(0), value(1), value(2), value(3)];
-        let texel = if self.untextured { [255.0; 4] } else { texture.fetch([value(4), value(5)]) };
+        let texel = if self.untextured {
+            [255.0; 4]
+        } else {
+            texture.fetch([value(4), value(5)])
+        };
         modulate(colour, texel)
     }
 }
@@ -334,14 +362,26 @@ fn modulate(colour: [f32; 4], texel: [f32; 4]) -> Color32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use egui::pos2;
 
     fn white() -> Texture {
-        Texture { size: [1, 1], texels: vec![Color32::WHITE] }
+        Texture {
+            size: [1, 1],
+            texels: vec![Color32::WHITE],
+        }
     }
 
     fn painted(mesh: &Mesh, size: [usize; 2]) -> Vec<Color32> {
-        let mut canvas = Canvas { size, pixels: vec![Color32::BLACK; size[0] * size[1]] };
-        let clip = Clip { x0: 0, y0: 0, x1: size[0] as i64, y1: size[1] as i64 };
+        let mut canvas = Canvas {
+            size,
+            pixels: vec![Color32::BLACK; size[0] * size[1]],
+        };
+        let clip = Clip {
+            x0: 0,
+            y0: 0,
+            x1: size[0] as i64,
+            y1: size[1] as i64,
+        };
         canvas.mesh(mesh, &white(), clip, 1.0);
         canvas.pixels
     }
@@ -372,7 +412,11 @@ mod tests {
             mesh.add_triangle(0, 1 + i, 1 + (i + 1) % 7);
         }
         let pixels = painted(&mesh, [20, 20]);
-        assert!(pixels.iter().all(|p| *p == Color32::BLACK || p.r() == pixels[10 * 20 + 10].r()));
+        assert!(
+            pixels
+                .iter()
+                .all(|p| *p == Color32::BLACK || p.r() == pixels[10 * 20 + 10].r())
+        );
     }
 
     #[test]
@@ -384,10 +428,26 @@ mod tests {
         mesh.add_triangle(0, 1, 2);
         let pixels = painted(&mesh, [16, 16]);
         assert!(pixels[1].r() < pixels[7].r() && pixels[7].r() < pixels[14].r());
-        let mut canvas = Canvas { size: [16, 16], pixels: vec![Color32::BLACK; 256] };
-        canvas.mesh(&mesh, &white(), Clip { x0: 4, y0: 2, x1: 8, y1: 4 }, 1.0);
+        let mut canvas = Canvas {
+            size: [16, 16],
+            pixels: vec![Color32::BLACK; 256],
+        };
+        canvas.mesh(
+            &mesh,
+            &white(),
+            Clip {
+                x0: 4,
+                y0: 2,
+                x1: 8,
+                y1: 4,
+            },
+            1.0,
+        );
         let lit = (0..256).filter(|i| canvas.pixels[*i] != Color32::BLACK);
-        assert!(lit.into_iter().all(|i| (4..8).contains(&(i % 16)) && (2..4).contains(&(i / 16))));
+        assert!(
+            lit.into_iter()
+                .all(|i| (4..8).contains(&(i % 16)) && (2..4).contains(&(i / 16)))
+        );
     }
 
     #[test]

@@ -70,7 +70,12 @@ const fn premultiplied(rgb: u32, alpha: u8) -> Color32 {
         ((channel & 0xff) * alpha as u32 / 255) as u8
     }
     #[expect(clippy::disallowed_methods, reason = "tokens are made here and nowhere else")]
-    Color32::from_rgba_premultiplied(scaled(rgb >> 16, alpha), scaled(rgb >> 8, alpha), scaled(rgb, alpha), alpha)
+    Color32::from_rgba_premultiplied(
+        scaled(rgb >> 16, alpha),
+        scaled(rgb >> 8, alpha),
+        scaled(rgb, alpha),
+        alpha,
+    )
 }
 
 const DARK: Tokens = Tokens {
@@ -110,7 +115,7 @@ const LIGHT: Tokens = Tokens {
     text: hex(0x33404d),
     dim: hex(0x5b6876),
     steady: hex(0x0b7a53),
-    band: hex(0xdcefe7),
+    band: hex(0xe2f3eb),
     fault: hex(0x8f5b00),
     on_fault: hex(0xffffff),
     out: hex(0xc01f2e),
@@ -138,7 +143,11 @@ impl Tokens {
 
     /// The tokens of the theme that `ui` is drawn in.
     pub fn of(ui: &Ui) -> &'static Self {
-        Self::of_theme(if ui.visuals().dark_mode { Theme::Dark } else { Theme::Light })
+        Self::of_theme(if ui.visuals().dark_mode {
+            Theme::Dark
+        } else {
+            Theme::Light
+        })
     }
 }
 
@@ -214,10 +223,15 @@ fn fonts() -> FontDefinitions {
         ("regular", include_bytes!("../../assets/fonts/Roboto-Regular.ttf")),
         ("medium", include_bytes!("../../assets/fonts/Roboto-Medium.ttf")),
         ("bold", include_bytes!("../../assets/fonts/Roboto-Bold.ttf")),
-        ("mono", include_bytes!("../../assets/fonts/JetBrainsMono-Regular.ttf")),
+        (
+            "mono",
+            include_bytes!("../../assets/fonts/JetBrainsMono-Regular.ttf"),
+        ),
     ];
     for (name, bytes) in files {
-        fonts.font_data.insert(name.to_owned(), Arc::new(FontData::from_static(bytes)));
+        fonts
+            .font_data
+            .insert(name.to_owned(), Arc::new(FontData::from_static(bytes)));
     }
     // The monospaced font has arrows that the text font lacks.
     let families = [
@@ -234,7 +248,10 @@ fn fonts() -> FontDefinitions {
 
 fn style(theme: Theme) -> Style {
     let tokens = Tokens::of_theme(theme);
-    let mut style = Style { visuals: visuals(theme, tokens), ..Style::default() };
+    let mut style = Style {
+        visuals: visuals(theme, tokens),
+        ..Style::default()
+    };
     style.text_styles = [
         (TextStyle::Small, regular(size::SMALL)),
         (TextStyle::Body, regular(size::BODY)),
@@ -314,7 +331,11 @@ mod tests {
     fn luminance(colour: Color32) -> f32 {
         let linear = |channel: u8| {
             let c = f32::from(channel) / 255.0;
-            if c <= 0.04045 { c / 12.92 } else { ((c + 0.055) / 1.055).powf(2.4) }
+            if c <= 0.04045 {
+                c / 12.92
+            } else {
+                ((c + 0.055) / 1.055).powf(2.4)
+            }
         };
         0.2126 * linear(colour.r()) + 0.7152 * linear(colour.g()) + 0.0722 * linear(colour.b())
     }
@@ -329,7 +350,9 @@ mod tests {
         for theme in [Theme::Dark, Theme::Light] {
             let t = Tokens::of_theme(theme);
             for ground in [t.panel, t.card] {
-                for text in [t.strong, t.text, t.dim, t.steady, t.fault, t.out, t.no_data, t.people, t.series] {
+                for text in [
+                    t.strong, t.text, t.dim, t.steady, t.fault, t.out, t.no_data, t.people, t.series,
+                ] {
                     let ratio = contrast(text, ground);
                     assert!(ratio >= 4.5, "{theme:?} {text:?} on {ground:?}: {ratio}");
                 }

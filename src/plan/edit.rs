@@ -108,6 +108,11 @@ pub fn inline<'k>(pairs: impl IntoIterator<Item = (&'k str, Value)>) -> Value {
     Value::InlineTable(table)
 }
 
+/// The text as plain values, for reading: tables are objects, arrays of tables are arrays.
+pub fn values(text: &str) -> Result<serde_json::Value, EditError> {
+    toml_edit::de::from_str(text).map_err(|error| EditError::NotToml(error.message().to_owned()))
+}
+
 fn read(text: &str) -> Result<DocumentMut, EditError> {
     text.parse::<DocumentMut>()
         .map_err(|error| EditError::NotToml(error.message().lines().next().unwrap_or_default().to_owned()))

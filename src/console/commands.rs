@@ -1,0 +1,199 @@
+//! Every command in one table: what it is called, what it does, its keys, when it can be given, how grave it is.
+//! Buttons, shortcuts and tooltips are made from it.
+
+use egui::{Key, KeyboardShortcut, Modifiers, Response, Ui};
+use firedrill_drill::Phase;
+use firedrill_scene::Scene;
+
+use crate::{View, widgets};
+
+/// Something a person can do from anywhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Stop everything.
+    Abort,
+    /// Show a view.
+    Show(View),
+    /// Write a note.
+    Note,
+    /// End early and politely.
+    Finish,
+    /// The other look.
+    Theme,
+    /// Open a plan.
+    Open,
+    /// Save the plan.
+    Save,
+    /// Take back the last edit.
+    Undo,
+    /// Make it again.
+    Redo,
+}
+
+/// How grave a command is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Danger {
+    /// Changes nothing outside the window.
+    None,
+    /// Ends a drill.
+    Ends,
+}
+
+/// One row of the table.
+#[derive(Clone, Copy, Debug)]
+pub struct Info {
+    /// As on its button.
+    pub label: &'static str,
+    /// What it does, in a sentence.
+    pub tip: &'static str,
+    /// Its keys.
+    pub keys: Option<KeyboardShortcut>,
+    /// How grave it is.
+    pub danger: Danger,
+}
+
+const CTRL: Modifiers = Modifiers::COMMAND;
+const CTRL_SHIFT: Modifiers = Modifiers {
+    shift: true,
+    ..Modifiers::COMMAND
+};
+
+/// Every command that has keys, those with more modifiers first: Ctrl+Z would else take Ctrl+Shift+Z too.
+pub const ALL: [Command; 13] = [
+    Command::Abort,
+    Command::Redo,
+    Command::Undo,
+    Command::Open,
+    Command::Save,
+    Command::Theme,
+    Command::Note,
+    Command::Finish,
+    Command::Show(View::Welcome),
+    Command::Show(View::Design),
+    Command::Show(View::Live),
+    Command::Show(View::Review),
+    Command::Show(View::Fleet),
+];
+
+impl Command {
+    /// Its row.
+    pub fn info(self) -> Info {
+        let row = |label, tip, modifiers, key| Info {
+            label,
+            tip,
+            keys: Some(KeyboardShortcut::new(modifiers, key)),
+            danger: Danger::None,
+        };
+        match self {
+            Self::Abort => Info {
+                danger: Danger::Ends,
+                ..row(
+                    "ABORT",
+                    "Takes every fault back at once and latches the agents",
+                    CTRL_SHIFT,
+                    Key::X,
+                )
+            },
+            Self::Finish => Info {
+                danger: Danger::Ends,
+                ..row(
+                    "Finish",
+                    "Takes the faults back and goes on to recovery; nothing is latched",
+                    CTRL_SHIFT,
+                    Key::F,
+                )
+            },
+            Self::Show(View::Welcome) => row("Welcome", "Start the demo, open a plan", CTRL, Key::Num1),
+            Self::Show(View::Design) => row("Design", "Write the plan", CTRL, Key::Num2),
+            Self::Show(View::Live) => row("Live", "Watch the drill", CTRL, Key::Num3),
+            Self::Show(View::Review) => row("Review", "Drills that are over", CTRL, Key::Num4),
+            Self::Show(View::Fleet) => row("Fleet", "The agents", CTRL, Key::Num5),
+            Self::Note => row("Note", "Writes a note on the timeline", Modifiers::NONE, Key::N),
+            Self::Theme => row(
+                "Theme",
+                "Dark for a desk, light for a projector",
+                CTRL_SHIFT,
+                Key::L,
+            ),
+            Self::Open => row("Open a plan …", "Opens a plan file", CTRL, Key::O),
+            Self::Save => row("Save", "Writes the plan to its file; comments stay", CTRL, Key::S),
+            Self::Undo => row("Undo", "Takes the last edit back", CTRL, Key::Z),
+            Self::Redo => row("Redo", "Makes it again", CTRL_SHIFT, Key::Z),
+        }
+    }
+
+    /// Whether it can be given now, or why not.
+    pub fn enabled(self, scene: &Scene, view: View) -> Result<(), &'static str> {
+        let phase = scene.drill.as_ref().map(|drill| drill.phase);
+        match self {
+            Self::Finish => match phase {
+                Some(Phase::Preflight | Phase::Baseline | Phase::Arming | Phase::Inject) => Ok(()),
+                Some(Phase::Recover | Phase::Closing) => Err("The faults are already being taken back"),
+                Some(Phase::Verdict) | None => Err("No drill runs"),
+            },
+            Self::Note => phase
+                .filter(|phase| *phase != Phase::Verdict)
+                .map(|_| ())
+                .ok_or("No drill runs"),
+            Self::Save => in_design(view).and(scene.plan.as_ref().map(|_| ()).ok_or("No plan is open")),
+            Self::Undo | Self::Redo => in_design(view),
+            Self::Abort | Self::Show(_) | Self::Theme | Self::Open => Ok(()),
+        }
+    }
+
+    /// Its button, with its sentence and keys on hover.
+    pub fn button(self, ui: &mut Ui, scene: &Scene, view: View) -> Response {
+        let response = widgets::button_if(ui, self.enabled(scene, view), self.info().label);
+        response.on_hover_text(self.tip(ui))
+    }
+
+    /// Its sentence and keys.
+    pub fn tip(self, ui: &Ui) -> String {
+        let info = self.info();
+        match info.keys {
+            Some(keys) => format!("{} ({})", info.tip, ui.ctx().format_shortcut(&keys)),
+            None => info.tip.to_owned(),
+        }
+    }
+
+    /// The commands whose keys were pressed, taken out of the input. While text is typed, a bare letter is text.
+    pub fn pressed(ui: &Ui, scene: &Scene, view: View) -> Vec<Self> {
+        let typing = ui.ctx().egui_wants_keyboard_input();
+        let mut pressed = Vec::new();
+        for command in ALL {
+            let Some(keys) = command.info().keys else { continue };
+            let text = typing && keys.modifiers.is_none();
+            // The hot key is looked for in the raw events, by the shell, before everything else.
+            if command == Self::Abort || text || command.enabled(scene, view).is_err() {
+                continue;
+            }
+            if ui.input_mut(|input| input.consume_shortcut(&keys)) {
+                pressed.push(command);
+            }
+        }
+        pressed
+    }
+}
+
+fn in_design(view: View) -> Result<(), &'static str> {
+    if view == View::Design {
+        Ok(())
+    } else {
+        Err("Only in Design")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_two_commands_share_keys_and_abort_comes_first() {
+        assert_eq!(ALL[0], Command::Abort);
+        for (i, a) in ALL.iter().enumerate() {
+            for b in &ALL[i + 1..] {
+                assert_ne!(a.info().keys, b.info().keys, "{a:?} and {b:?}");
+            }
+        }
+    }
+}

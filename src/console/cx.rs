@@ -1,0 +1,60 @@
+//! What a view gets to see, and the one way it can wish for something.
+
+use firedrill_drill::Phase;
+use firedrill_scene::{Ask, DrillScene, Scene};
+use jiff::tz::TimeZone;
+
+use crate::{View, theme::Tokens, words};
+
+/// Everything a view may look at.
+pub struct Cx<'a> {
+    /// The newest scene.
+    pub scene: &'a Scene,
+    /// Milliseconds since it was published.
+    pub since_ms: u64,
+    /// Where clock times are.
+    pub zone: &'a TimeZone,
+    /// The colours.
+    pub tokens: &'static Tokens,
+    /// The view that is shown.
+    pub view: View,
+    /// A view that a view wishes to change to, after this frame.
+    pub goto: Option<View>,
+    /// Takes wishes.
+    pub asks: &'a mut dyn FnMut(Ask),
+}
+
+impl Cx<'_> {
+    /// Wishes for something.
+    pub fn ask(&mut self, ask: Ask) {
+        (self.asks)(ask);
+    }
+
+    /// Now, by the wall clock.
+    pub fn now_ms(&self) -> i64 {
+        self.scene.wall_ms.saturating_add_unsigned(self.since_ms)
+    }
+
+    /// Now, by a drill's clock; a drill that is over stands still.
+    pub fn drill_now_us(&self, drill: &DrillScene) -> u64 {
+        if drill.phase == Phase::Verdict {
+            drill.now.mono_us
+        } else {
+            drill.now.mono_us + self.since_ms * 1_000
+        }
+    }
+
+    /// `14:02:53` of a time of a drill.
+    pub fn clock_of(&self, drill: &DrillScene, mono_us: u64) -> String {
+        let wall_ms = drill.origin_wall_ms.saturating_add_unsigned(mono_us / 1_000);
+        words::clock(wall_ms, self.zone)
+    }
+
+    /// A drill is going on.
+    pub fn running(&self) -> bool {
+        self.scene
+            .drill
+            .as_ref()
+            .is_some_and(|drill| drill.phase != Phase::Verdict)
+    }
+}

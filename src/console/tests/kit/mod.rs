@@ -1,0 +1,68 @@
+//! A console in a harness, fed with scenes, whose wishes are kept; pictures by the shipped CPU rasterizer.
+
+use egui::vec2;
+use egui_kittest::{Harness, TestRenderer};
+use firedrill_console::{Ask, Console, Frame, Prefs, Scene, Theme, TimeZone, View, install, raster::Raster};
+
+/// What a test's frame works on.
+pub struct State {
+    pub console: Console,
+    pub scene: Scene,
+    pub asks: Vec<Ask>,
+    pub aborts: usize,
+}
+
+struct Cpu(Raster);
+
+impl TestRenderer for Cpu {
+    fn handle_delta(&mut self, delta: &mut egui::TexturesDelta) {
+        self.0.update(delta);
+    }
+
+    fn render(&mut self, ctx: &egui::Context, output: &egui::FullOutput) -> Result<image::RgbaImage, String> {
+        let scale = output.pixels_per_point;
+        let size = ctx.content_rect().size() * scale;
+        let size = [size.x.round() as usize, size.y.round() as usize];
+        let primitives = ctx.tessellate(output.shapes.clone(), scale);
+        let picture = self.0.paint(size, scale, &primitives);
+        image::RgbaImage::from_raw(size[0] as u32, size[1] as u32, picture.rgba)
+            .ok_or_else(|| "size".to_owned())
+    }
+}
+
+/// A console that shows `view` of `scene` in a window of `size`.
+pub fn console(scene: Scene, view: View, theme: Theme, size: [f32; 2]) -> Harness<'static, State> {
+    let mut console = Console::new(Prefs { theme }, TimeZone::UTC);
+    console.show(view);
+    let state = State {
+        console,
+        scene,
+        asks: Vec::new(),
+        aborts: 0,
+    };
+    let mut harness = Harness::builder()
+        .with_size(vec2(size[0], size[1]))
+        .with_max_steps(12)
+        .with_context_setup(install)
+        .renderer(Cpu(Raster::default()))
+        .build_ui_state(
+            |ui, state: &mut State| {
+                let State {
+                    console,
+                    scene,
+                    asks,
+                    aborts,
+                } = state;
+                let frame = Frame {
+                    scene,
+                    since_ms: 0,
+                    ask: &mut |ask| asks.push(ask),
+                    abort: &mut || *aborts += 1,
+                };
+                console.ui(ui, frame);
+            },
+            state,
+        );
+    harness.run();
+    harness
+}

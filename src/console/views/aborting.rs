@@ -1,0 +1,228 @@
+//! While ABORT works, and after: each agent's way from requested to proved clean.
+
+use egui::{Align2, RichText, ScrollArea, Sense, Stroke, Ui, pos2, vec2};
+use firedrill_scene::{AbortRow, AbortScene, AbortStage, Ask};
+
+use crate::{
+    View,
+    cx::Cx,
+    shell::{Places, dialog},
+    theme::{Tokens, medium, mono, radius, regular, size, space},
+    widgets::{self, State},
+    words,
+};
+
+/// Draws the panel.
+pub fn ui(ui: &mut Ui, places: &Places, cx: &mut Cx<'_>) {
+    let abort = cx.scene.abort.clone();
+    let Some(pressed_ms) = abort.pressed_ms else {
+        return;
+    };
+    let report = report(&abort, pressed_ms, cx);
+    let pressed = words::clock_ms(pressed_ms, cx.zone);
+    let (act, escape) = dialog(ui, places, "Aborting", 880.0, |ui| contents(ui, &abort, &pressed));
+    match act {
+        Some(Act::Copy) => ui.ctx().copy_text(report),
+        Some(Act::Fleet) => {
+            cx.goto = Some(View::Fleet);
+            cx.ask(Ask::DismissAbort);
+        }
+        Some(Act::Close) => cx.ask(Ask::DismissAbort),
+        None if escape => cx.ask(Ask::DismissAbort),
+        None => {}
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Act {
+    Copy,
+    Fleet,
+    Close,
+}
+
+fn contents(ui: &mut Ui, abort: &AbortScene, pressed: &str) -> Option<Act> {
+    let all = abort.rows.len();
+    let clean = all > 0 && abort.proved == all;
+    let title = match (clean, abort.finished, all) {
+        (_, _, 0) => "Aborted: no agent is known".to_owned(),
+        (true, _, _) => format!(
+            "Aborted: {} proved clean",
+            if all == 1 {
+                "the agent is".into()
+            } else {
+                format!("all {all} agents are")
+            }
+        ),
+        (false, false, _) => format!("Aborting: {} of {} proved clean", abort.proved, agents(all)),
+        (false, true, _) => format!("{} of {} not proved clean", all - abort.proved, agents(all)),
+    };
+    widgets::headline(ui, title);
+    let latched = abort.rows.iter().any(|row| row.latch.is_some());
+    let after = if latched {
+        "latched: nothing starts until somebody releases the latch"
+    } else {
+        "nothing starts while this works"
+    };
+    widgets::text(ui, format!("pressed {pressed} · {after}"));
+    ui.add_space(space::S);
+    let room = (ui.available_height() - 150.0).max(80.0);
+    ScrollArea::vertical().id_salt("aborting").max_height(room).show(ui, |ui| {
+        ui.spacing_mut().item_spacing.y = 0.0;
+        for agent in &abort.rows {
+            row(ui, agent);
+        }
+        if all == 0 {
+            widgets::text(ui, "Open the plan whose agents are to be stopped, or run `firedrill-agent abort` on the host.");
+        }
+    });
+    by_hand(ui, abort);
+    ui.add_space(space::M);
+    foot(ui, abort, latched)
+}
+
+fn agents(number: usize) -> String {
+    if number == 1 {
+        "1 agent is".into()
+    } else {
+        format!("{number} agents are")
+    }
+}
+
+fn foot(ui: &mut Ui, abort: &AbortScene, latched: bool) -> Option<Act> {
+    let mut act = None;
+    let mut close = false;
+    widgets::ends(
+        ui,
+        38.0,
+        |ui| {
+            if widgets::button(ui, "Copy for the incident channel").clicked() {
+                act = Some(Act::Copy);
+            }
+            if latched && widgets::button(ui, "Release in Fleet …").clicked() {
+                act = Some(Act::Fleet);
+            }
+        },
+        |ui| {
+            if abort.finished {
+                close = widgets::button(ui, "Close").clicked();
+            } else {
+                close = widgets::button(ui, "Hide").clicked();
+                widgets::dim(ui, "still sending, every 200 ms");
+            }
+        },
+    );
+    if close { Some(Act::Close) } else { act }
+}
+
+fn stage(row: &AbortRow) -> (State, &'static str) {
+    match row.stage {
+        AbortStage::Requested => (State::Waiting, "requested"),
+        AbortStage::Received => (State::Fault, "received"),
+        AbortStage::Reverted => (State::Tolerated, "reverted"),
+        AbortStage::Proved => (State::Good, "proved clean"),
+        AbortStage::Unconfirmed => (State::Bad, "unconfirmed"),
+    }
+}
+
+fn row(ui: &mut Ui, row: &AbortRow) {
+    let t = Tokens::of(ui);
+    let width = ui.available_width();
+    let columns = [0.0, width * 0.2, width * 0.41, width * 0.53].map(|x: f32| x.round());
+    let galley = ui
+        .painter()
+        .layout(row.words.clone(), regular(13.0), t.text, width - columns[3]);
+    let height = (galley.size().y + 22.0).max(46.0);
+    let (rect, response) = ui.allocate_exact_size(vec2(width, height), Sense::hover());
+    let (state, word) = stage(row);
+    let took = words::took_us(row.took_us);
+    let name = format!("{}: {word} after {took}. {}", row.agent, row.words);
+    response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Label, true, &name));
+    let painter = ui.painter();
+    let at = |column: f32| pos2(rect.left() + column, rect.center().y);
+    let agent = painter.layout(row.agent.clone(), medium(15.0), t.strong, columns[1] - 8.0);
+    painter.galley(at(0.0) - vec2(0.0, agent.size().y / 2.0), agent, t.strong);
+    widgets::shape(painter, at(columns[1] + 7.0), 6.0, state, t);
+    painter.text(
+        at(columns[1] + 22.0),
+        Align2::LEFT_CENTER,
+        word,
+        medium(15.0),
+        state.colour(t),
+    );
+    painter.text(
+        at(columns[2]),
+        Align2::LEFT_CENTER,
+        took,
+        regular(size::BODY),
+        t.text,
+    );
+    painter.galley(at(columns[3]) - vec2(0.0, galley.size().y / 2.0), galley, t.text);
+    painter.hline(rect.x_range(), rect.bottom(), Stroke::new(1.0, t.line));
+}
+
+/// What a person can do where an agent does not answer.
+fn by_hand(ui: &mut Ui, abort: &AbortScene) {
+    let t = Tokens::of(ui);
+    let lost: Vec<String> = abort
+        .rows
+        .iter()
+        .filter(|row| row.stage == AbortStage::Unconfirmed)
+        .map(|row| row.agent.clone())
+        .collect();
+    if lost.is_empty() {
+        return;
+    }
+    ui.add_space(space::S);
+    egui::Frame::new()
+        .fill(t.raised)
+        .corner_radius(radius::MEDIUM)
+        .inner_margin(space::M)
+        .show(ui, |ui| {
+            ui.set_width(ui.available_width());
+            ui.horizontal_wrapped(|ui| {
+                ui.spacing_mut().item_spacing.x = 5.0;
+                let words = format!(
+                    "By hand, if it must be now: on the host of {} run",
+                    words::names(&lost)
+                );
+                ui.label(RichText::new(words).font(regular(size::BODY)).color(t.strong));
+                ui.label(
+                    RichText::new("firedrill-agent abort")
+                        .font(mono(13.0))
+                        .color(t.strong),
+                );
+            });
+        });
+}
+
+/// The text for the incident channel.
+fn report(abort: &AbortScene, pressed_ms: i64, cx: &Cx<'_>) -> String {
+    let mut text = format!(
+        "Firedrill: ABORT pressed {}",
+        words::clock_ms(pressed_ms, cx.zone)
+    );
+    if let Some(drill) = &cx.scene.drill {
+        text.push_str(&format!(" in drill \"{}\"", drill.experiment));
+    }
+    text.push_str(&format!(
+        ". {} of {} agents proved clean.\n",
+        abort.proved,
+        abort.rows.len()
+    ));
+    for row in &abort.rows {
+        let latch = row
+            .latch
+            .map_or_else(String::new, |number| format!(", latch {number}"));
+        text.push_str(&format!(
+            "- {}: {} after {}{latch}. {}\n",
+            row.agent,
+            stage(row).1,
+            words::took_us(row.took_us),
+            row.words
+        ));
+    }
+    if abort.rows.iter().any(|row| row.stage == AbortStage::Unconfirmed) {
+        text.push_str("By hand: run `firedrill-agent abort` on the hosts that are unconfirmed.\n");
+    }
+    text
+}

@@ -1,0 +1,68 @@
+//! The confirmed start: what is hit, for how long, what was checked, what stops it by itself.
+
+use egui::{ScrollArea, Ui};
+use firedrill_scene::{ArmingScene, Ask, Scene};
+
+use super::live::check_row;
+use crate::{
+    cx::Cx,
+    shell::{Places, dialog},
+    theme::space,
+    widgets,
+};
+
+/// Whether it is asked for now.
+pub fn wanted(scene: &Scene) -> bool {
+    arming(scene).is_some()
+}
+
+fn arming(scene: &Scene) -> Option<&ArmingScene> {
+    scene.drill.as_ref().and_then(|drill| drill.arming.as_ref())
+}
+
+/// Draws it, if it is asked for.
+pub fn ui(ui: &mut Ui, places: &Places, cx: &mut Cx<'_>) {
+    let Some(arming) = arming(cx.scene) else { return };
+    let (answer, escape) = dialog(ui, places, "Confirm the start", 880.0, |ui| contents(ui, arming));
+    match answer {
+        Some(true) => cx.ask(Ask::Arm),
+        Some(false) => cx.ask(Ask::Back),
+        None if escape => cx.ask(Ask::Back),
+        None => {}
+    }
+}
+
+fn contents(ui: &mut Ui, arming: &ArmingScene) -> Option<bool> {
+    widgets::headline(ui, &arming.title);
+    for what in &arming.what {
+        widgets::text(ui, what);
+    }
+    ui.add_space(space::S);
+    let room = (ui.available_height() - 150.0).max(80.0);
+    ScrollArea::vertical()
+        .id_salt("arming")
+        .max_height(room)
+        .show(ui, |ui| {
+            ui.spacing_mut().item_spacing.y = 0.0;
+            for row in &arming.rows {
+                check_row(ui, row, 0.27);
+            }
+        });
+    ui.add_space(space::S);
+    widgets::text(ui, &arming.stops_itself);
+    ui.add_space(space::M);
+    let (mut back, mut start) = (false, false);
+    widgets::ends(
+        ui,
+        48.0,
+        |ui| {
+            back = widgets::button(ui, "Back").clicked();
+            if !arming.ready {
+                ui.add_space(space::S);
+                widgets::dim(ui, "It can start when every check has passed.");
+            }
+        },
+        |ui| start = widgets::danger(ui, arming.ready, "Start the fault").clicked(),
+    );
+    (back || start).then_some(start)
+}

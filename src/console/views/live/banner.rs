@@ -1,0 +1,255 @@
+//! Above the cards: the demo's tour, the verdict, preflight's checks.
+
+use egui::{Rect, ScrollArea, Ui, pos2, vec2};
+use firedrill_drill::{Outcome, Phase, Verdict};
+use firedrill_scene::{Ask, CheckRow, DrillScene, TourScene};
+
+use crate::{
+    View,
+    cx::Cx,
+    theme::{medium, regular, size, space},
+    widgets::{self, State, rich},
+    words,
+};
+
+/// How high the tour's strip is.
+pub fn tour_height(tour: &TourScene, width: f32) -> f32 {
+    let sentences = if width > 760.0 {
+        tour.words.len() as f32 * 20.0
+    } else {
+        0.0
+    };
+    let comparison = if tour.comparison.is_empty() {
+        0.0
+    } else {
+        30.0 + tour.comparison.len() as f32 * 24.0
+    };
+    62.0 + if tour.comparison.is_empty() {
+        sentences
+    } else {
+        comparison
+    }
+}
+
+/// What is on this computer, what happens now, and what can be done next.
+pub fn tour(ui: &mut Ui, rect: Rect, tour: &TourScene, cx: &mut Cx<'_>) {
+    let t = cx.tokens;
+    widgets::card_at(ui, rect, |ui| {
+        ui.spacing_mut().item_spacing.y = 3.0;
+        widgets::ends(
+            ui,
+            30.0,
+            |ui| {
+                widgets::pill(
+                    ui,
+                    if tour.build == "hardened" {
+                        State::Good
+                    } else {
+                        State::Tolerated
+                    },
+                    &tour.build,
+                    12.0,
+                );
+                ui.add_space(space::XS);
+                widgets::one_line(ui, rich(&tour.now, medium(15.0), t.strong));
+            },
+            |ui| {
+                if tour.offers_fix {
+                    let label = rich("Run the fix", medium(size::BODY), t.ground);
+                    let button = egui::Button::new(label).fill(t.series).stroke(egui::Stroke::NONE);
+                    if widgets::focus_ring(ui, |ui| ui.add(button)).clicked() {
+                        cx.ask(Ask::RunFix);
+                    }
+                }
+            },
+        );
+        if !tour.comparison.is_empty() {
+            comparison(ui, tour, cx);
+        } else if rect.width() > 760.0 {
+            for sentence in &tour.words {
+                widgets::one_line(ui, rich(sentence, regular(13.0), t.dim));
+            }
+        }
+    });
+}
+
+fn comparison(ui: &mut Ui, tour: &TourScene, cx: &Cx<'_>) {
+    let t = cx.tokens;
+    ui.add_space(space::XS);
+    let width = ui.available_width();
+    let columns = [0.0, width * 0.4, width * 0.7];
+    let mut line = |cells: [&str; 3], inks: [egui::Color32; 3]| {
+        let (rect, _) = ui.allocate_exact_size(vec2(width, 21.0), egui::Sense::hover());
+        for ((cell, x), ink) in cells.into_iter().zip(columns).zip(inks) {
+            let at = pos2(rect.left() + x, rect.center().y);
+            ui.painter()
+                .text(at, egui::Align2::LEFT_CENTER, cell, regular(size::BODY), ink);
+        }
+    };
+    line(["", "fragile", "hardened"], [t.dim; 3]);
+    for row in &tour.comparison {
+        line(
+            [&row.measure, &row.before, &row.after],
+            [t.text, t.strong, t.strong],
+        );
+    }
+}
+
+/// What an outcome is called, and how it is shown.
+pub fn outcome(outcome: Outcome) -> (State, &'static str) {
+    match outcome {
+        Outcome::Held => (State::Good, "HELD"),
+        Outcome::Broken => (State::Bad, "BROKEN"),
+        Outcome::Inconclusive => (State::Unknown, "INCONCLUSIVE"),
+        Outcome::Aborted => (State::Tolerated, "ABORTED"),
+    }
+}
+
+/// How high the verdict's banner is.
+pub fn verdict_height(_ui: &Ui, verdict: &Verdict, width: f32) -> f32 {
+    let second = usize::from(verdict.reasons.len() > 1) + usize::from(!verdict.unconfirmed.is_empty());
+    68.0 + second as f32 * 21.0 + if width < 620.0 { 20.0 } else { 0.0 }
+}
+
+/// The verdict with its first reasons.
+pub fn verdict(ui: &mut Ui, rect: Rect, verdict: &Verdict, drill: &DrillScene, cx: &mut Cx<'_>) {
+    let t = cx.tokens;
+    let (state, word) = outcome(verdict.outcome);
+    widgets::card_at(ui, rect, |ui| {
+        ui.spacing_mut().item_spacing.y = 3.0;
+        widgets::ends(
+            ui,
+            36.0,
+            |ui| {
+                widgets::pill(ui, state, word, 17.0);
+                ui.add_space(space::S);
+                if let Some(first) = verdict.reasons.first() {
+                    widgets::one_line(ui, rich(&first.words, medium(15.0), t.strong));
+                }
+            },
+            |ui| {
+                if widgets::button(ui, "Open the review").clicked() {
+                    cx.goto = Some(View::Review);
+                }
+            },
+        );
+        if let Some(more) = verdict.reasons.get(1) {
+            let time = words::clock(more.at.wall_ms, cx.zone);
+            widgets::one_line(
+                ui,
+                rich(
+                    format!("{time}  {}: {}", more.rule, more.words),
+                    regular(13.0),
+                    t.text,
+                ),
+            );
+        }
+        if !verdict.unconfirmed.is_empty() {
+            let ids: Vec<String> = verdict.unconfirmed.iter().map(ToString::to_string).collect();
+            let agents: Vec<String> = drill
+                .injections
+                .iter()
+                .filter(|injection| ids.contains(&injection.id))
+                .map(|injection| injection.agent.clone())
+                .collect();
+            let words = format!(
+                "May still be on: nobody has read it back on {}.",
+                words::names(&agents)
+            );
+            widgets::one_line(ui, rich(words, medium(13.0), t.out));
+        }
+    });
+}
+
+/// How high preflight's checks are.
+pub fn checks_height(drill: &DrillScene) -> f32 {
+    74.0 + drill.checks.len().max(1) as f32 * 33.0
+}
+
+/// Preflight's checks, a row each.
+pub fn checks(ui: &mut Ui, rect: Rect, drill: &DrillScene) {
+    widgets::card_at(ui, rect, |ui| {
+        let words = drill.progress.as_ref().map_or("", |(_, words)| words.as_str());
+        let share = drill.progress.as_ref().map_or(0.0, |(share, _)| *share);
+        widgets::ends(
+            ui,
+            20.0,
+            |ui| {
+                drop(widgets::title(
+                    ui,
+                    if drill.phase == Phase::Preflight {
+                        "Preflight"
+                    } else {
+                        "Preflight did not pass"
+                    },
+                ))
+            },
+            |ui| drop(widgets::dim(ui, words)),
+        );
+        widgets::progress(
+            ui,
+            share,
+            crate::theme::Tokens::of(ui).series,
+            ui.available_width(),
+        );
+        ScrollArea::vertical()
+            .id_salt("checks")
+            .auto_shrink(false)
+            .show(ui, |ui| {
+                if drill.checks.is_empty() {
+                    widgets::text(
+                        ui,
+                        "Asking every agent who it is and every source for fresh data …",
+                    );
+                }
+                for row in &drill.checks {
+                    check_row(ui, row, 0.32);
+                }
+            });
+    });
+}
+
+/// A check: shape, what, and what was found.
+pub fn check_row(ui: &mut Ui, row: &CheckRow, split: f32) {
+    let t = crate::theme::Tokens::of(ui);
+    let width = ui.available_width();
+    let left = (width * split).clamp(110.0, 240.0);
+    let (state, ink) = match row.ok {
+        Some(true) => (State::Good, t.text),
+        Some(false) => (State::Bad, t.strong),
+        None => (State::Waiting, t.dim),
+    };
+    let words = if row.words.is_empty() && row.ok.is_none() {
+        "checking …"
+    } else {
+        &row.words
+    };
+    let galley = ui
+        .painter()
+        .layout(words.to_owned(), regular(13.0), ink, width - left - 28.0);
+    let height = (galley.size().y + 15.0).max(31.0);
+    let (rect, response) = ui.allocate_exact_size(vec2(width, height), egui::Sense::hover());
+    let word = match row.ok {
+        Some(true) => "passed",
+        Some(false) => "not passed",
+        None => "checking",
+    };
+    let name = format!("{}: {word}. {words}", row.what);
+    response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Label, true, &name));
+    let painter = ui.painter();
+    widgets::shape(painter, pos2(rect.left() + 6.0, rect.center().y), 5.0, state, t);
+    let at = pos2(rect.left() + 24.0, rect.center().y);
+    painter.text(
+        at,
+        egui::Align2::LEFT_CENTER,
+        &row.what,
+        medium(size::BODY),
+        t.strong,
+    );
+    painter.galley(
+        pos2(rect.left() + 24.0 + left, rect.center().y - galley.size().y / 2.0),
+        galley,
+        ink,
+    );
+    painter.hline(rect.x_range(), rect.bottom(), egui::Stroke::new(1.0, t.line));
+}

@@ -1,0 +1,111 @@
+//! Live: a card for each SLI with its plot, the log, the fault that is on, the timeline.
+
+mod banner;
+mod card;
+mod plot;
+mod side;
+mod timeline;
+mod window;
+
+pub use banner::{check_row, outcome};
+pub use card::{Look, cards};
+pub use window::Window;
+
+use egui::{Rect, Ui, pos2, vec2};
+use firedrill_drill::Phase;
+use firedrill_scene::DrillScene;
+
+use crate::{
+    View,
+    cx::Cx,
+    theme::space,
+    widgets::{self, button},
+};
+
+/// What Live remembers.
+#[derive(Default)]
+pub struct Live {
+    window: Window,
+    side: side::Side,
+    /// The drill that the window belongs to.
+    drill: String,
+}
+
+impl Live {
+    /// The note field gets the focus in the next frame.
+    pub fn focus_note(&mut self) {
+        self.side.focus = true;
+    }
+
+    /// Draws it.
+    pub fn ui(&mut self, ui: &mut Ui, cx: &mut Cx<'_>) {
+        let Some(drill) = cx.scene.drill.clone() else {
+            nothing(ui, cx);
+            return;
+        };
+        if self.drill != drill.id {
+            self.drill.clone_from(&drill.id);
+            self.window = Window::default();
+        }
+        let whole = ui.max_rect();
+        let side_width = if whole.width() > 1300.0 { 320.0 } else { 268.0 };
+        let (left, right) = whole.split_left_right_at_x(whole.right() - side_width);
+        let left = left.with_max_x(left.right() - space::M);
+        self.side.ui(ui, right, &drill, cx);
+        self.centre(ui, left, &drill, cx);
+    }
+
+    fn centre(&mut self, ui: &mut Ui, rect: Rect, drill: &DrillScene, cx: &mut Cx<'_>) {
+        let mut rest = rect;
+        if let Some(tour) = cx.scene.tour.clone() {
+            take_top(&mut rest, banner::tour_height(&tour, rect.width()), |place| {
+                banner::tour(ui, place, &tour, cx)
+            });
+        }
+        if let Some(verdict) = &drill.verdict {
+            take_top(
+                &mut rest,
+                banner::verdict_height(ui, verdict, rect.width()),
+                |place| {
+                    banner::verdict(ui, place, verdict, drill, cx);
+                },
+            );
+        }
+        if drill.phase == Phase::Preflight
+            || (drill.verdict.is_some() && drill.phases.len() <= 2 && !drill.checks.is_empty())
+        {
+            let height = banner::checks_height(drill).min(rest.height() * 0.55);
+            take_top(&mut rest, height, |place| banner::checks(ui, place, drill));
+        }
+        let timeline = timeline::height(drill);
+        let foot = Rect::from_min_max(pos2(rest.left(), rest.bottom() - timeline), rest.max);
+        rest.set_bottom(foot.top() - space::M);
+        let now_us = cx.drill_now_us(drill);
+        let look = Look { now_us, clock: true };
+        let hidden = cards(ui, rest, drill, &mut self.window, look, cx);
+        timeline::ui(ui, foot, drill, now_us, &self.window, hidden, cx);
+    }
+}
+
+/// Cuts `height` off the top of `rest`, with a gap below.
+fn take_top(rest: &mut Rect, height: f32, draw: impl FnOnce(Rect)) {
+    let place = Rect::from_min_size(rest.min, vec2(rest.width(), height));
+    rest.set_top(place.bottom() + space::M);
+    draw(place);
+}
+
+fn nothing(ui: &mut Ui, cx: &mut Cx<'_>) {
+    let words = "When a drill runs, its indicators, its faults and its log are here. \
+                 Start one from Design, or let the demo show you one.";
+    widgets::empty(ui, "No drill is running", words, |ui| {
+        ui.horizontal(|ui| {
+            ui.add_space((ui.available_width() - 260.0).max(0.0) / 2.0);
+            if button(ui, "Go to Design").clicked() {
+                cx.goto = Some(View::Design);
+            }
+            if button(ui, "Start the demo").clicked() {
+                cx.ask(firedrill_scene::Ask::StartDemo);
+            }
+        });
+    });
+}

@@ -1,0 +1,287 @@
+//! Right of the plots: the log with notes, and the fault that is on.
+
+use egui::{Id, Rect, ScrollArea, TextEdit, Ui, pos2, vec2};
+use firedrill_drill::Phase;
+use firedrill_scene::{Ask, DrillScene, InjectionScene, LogKind, LogLine};
+use firedrill_wire::InjectionState;
+
+use crate::{
+    commands::Command,
+    cx::Cx,
+    theme::{Tokens, medium, mono, regular, size, space},
+    widgets::{self, State, choice, rich},
+    words,
+};
+
+/// Which lines are shown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Filter {
+    #[default]
+    All,
+    Faults,
+    Samples,
+    Notes,
+}
+
+impl Filter {
+    const ALL: [(Self, &'static str); 4] = [
+        (Self::All, "all"),
+        (Self::Faults, "faults"),
+        (Self::Samples, "samples"),
+        (Self::Notes, "notes"),
+    ];
+
+    fn shows(self, kind: LogKind) -> bool {
+        match self {
+            Self::All => true,
+            Self::Faults => matches!(kind, LogKind::Fault | LogKind::Agent | LogKind::End),
+            Self::Samples => kind == LogKind::Sample,
+            Self::Notes => kind == LogKind::Person,
+        }
+    }
+}
+
+/// What the side remembers.
+#[derive(Default)]
+pub struct Side {
+    filter: Filter,
+    note: String,
+    /// The note field gets the focus.
+    pub focus: bool,
+}
+
+impl Side {
+    /// Draws both cards.
+    pub fn ui(&mut self, ui: &mut Ui, rect: Rect, drill: &DrillScene, cx: &mut Cx<'_>) {
+        let fault = fault_height(drill).min(rect.height() * 0.5);
+        let (log, card) = rect.split_top_bottom_at_y(rect.bottom() - fault);
+        widgets::card_at(ui, log.with_max_y(log.bottom() - space::M), |ui| {
+            self.log(ui, drill, cx)
+        });
+        widgets::card_at(ui, card, |ui| faults(ui, drill, cx));
+    }
+
+    fn log(&mut self, ui: &mut Ui, drill: &DrillScene, cx: &mut Cx<'_>) {
+        widgets::ends(
+            ui,
+            22.0,
+            |ui| drop(widgets::title(ui, "Log")),
+            |ui| {
+                ui.spacing_mut().item_spacing.x = 0.0;
+                for (filter, label) in Filter::ALL.into_iter().rev() {
+                    if choice(ui, self.filter == filter, label).clicked() {
+                        self.filter = filter;
+                    }
+                }
+            },
+        );
+        ui.add_space(space::XS);
+        let live = drill.phase != Phase::Verdict;
+        let foot = if live { 46.0 } else { 0.0 };
+        let list = Rect::from_min_max(ui.cursor().min, ui.max_rect().max - vec2(0.0, foot));
+        widgets::region(ui, list, |ui| log_lines(ui, drill, self.filter, cx));
+        if live {
+            let place = Rect::from_min_max(
+                pos2(list.left(), ui.max_rect().bottom() - 36.0),
+                ui.max_rect().max,
+            );
+            widgets::region(ui, place, |ui| self.note(ui, cx));
+        }
+    }
+
+    fn note(&mut self, ui: &mut Ui, cx: &mut Cx<'_>) {
+        let t = cx.tokens;
+        let edit = TextEdit::singleline(&mut self.note)
+            .id(Id::unique("note"))
+            .desired_width(ui.available_width())
+            .margin(egui::Margin::symmetric(10, 8))
+            .char_limit(500)
+            .text_color(t.strong)
+            .hint_text(rich("Note (N) …", regular(size::BODY), t.dim));
+        let response = widgets::named(widgets::focus_ring(ui, |ui| ui.add(edit)), "Note");
+        let response = response.on_hover_text(Command::Note.info().tip);
+        if std::mem::take(&mut self.focus) {
+            response.request_focus();
+        }
+        let enter = response.lost_focus() && ui.input(|input| input.key_pressed(egui::Key::Enter));
+        if enter && !self.note.trim().is_empty() {
+            cx.ask(Ask::Note(std::mem::take(&mut self.note).trim().to_owned()));
+        }
+    }
+}
+
+/// The log's lines, the newest in sight unless somebody scrolled up. Only lines in sight are painted.
+fn log_lines(ui: &mut Ui, drill: &DrillScene, filter: Filter, cx: &Cx<'_>) {
+    let t = cx.tokens;
+    let lines: Vec<&LogLine> = drill.log.iter().filter(|line| filter.shows(line.kind)).collect();
+    if lines.is_empty() {
+        widgets::dim(
+            ui,
+            if drill.log.is_empty() {
+                "Nothing has happened yet."
+            } else {
+                "No such line yet."
+            },
+        );
+        return;
+    }
+    let width = ui.available_width();
+    let indent = if width > 250.0 { 70.0 } else { 66.0 };
+    ScrollArea::vertical()
+        .id_salt("log")
+        .auto_shrink(false)
+        .stick_to_bottom(true)
+        .show_viewport(ui, |ui, sight| {
+            let origin = ui.min_rect().min;
+            let mut y = 0.0;
+            for line in lines {
+                let words =
+                    ui.painter()
+                        .layout(line.words.clone(), regular(13.0), t.text, width - indent - 4.0);
+                let height = 18.0 + words.size().y + 13.0;
+                if y + height >= sight.top() && y <= sight.bottom() {
+                    let at = origin + vec2(0.0, y);
+                    let painter = ui.painter();
+                    let time = words::clock(line.at.wall_ms, cx.zone);
+                    painter.text(
+                        at + vec2(0.0, 1.0),
+                        egui::Align2::LEFT_TOP,
+                        time,
+                        mono(size::SMALL),
+                        t.dim,
+                    );
+                    let ink = ink(line, t);
+                    painter.text(
+                        at + vec2(indent, 0.0),
+                        egui::Align2::LEFT_TOP,
+                        &line.title,
+                        medium(13.0),
+                        ink,
+                    );
+                    painter.galley(at + vec2(indent, 18.0), words, t.text);
+                    let below = at.y + height - 6.0;
+                    painter.hline(at.x..=at.x + width - 4.0, below, egui::Stroke::new(1.0, t.line));
+                }
+                y += height;
+            }
+            ui.set_height(y);
+            ui.set_width(width);
+        });
+}
+
+fn ink(line: &LogLine, t: &Tokens) -> egui::Color32 {
+    match line.kind {
+        LogKind::Phase => t.steady,
+        LogKind::Fault => t.fault,
+        LogKind::Agent => t.text,
+        LogKind::Sample => t.out,
+        LogKind::Person => t.people,
+        LogKind::End => t.strong,
+    }
+}
+
+fn is_on(injection: &InjectionScene) -> bool {
+    injection.state.is_none_or(|state| !state.is_off())
+}
+
+/// The faults to show: those that are on, else the last that was.
+fn shown(drill: &DrillScene) -> Vec<&InjectionScene> {
+    let on: Vec<_> = drill
+        .injections
+        .iter()
+        .filter(|injection| is_on(injection))
+        .collect();
+    if on.is_empty() {
+        drill.injections.last().into_iter().collect()
+    } else {
+        on
+    }
+}
+
+fn fault_height(drill: &DrillScene) -> f32 {
+    match shown(drill).len() {
+        0 => 118.0,
+        1 => 186.0,
+        _ => 300.0,
+    }
+}
+
+fn faults(ui: &mut Ui, drill: &DrillScene, cx: &Cx<'_>) {
+    let shown = shown(drill);
+    if shown.is_empty() {
+        next(ui, drill);
+        return;
+    }
+    ScrollArea::vertical()
+        .id_salt("faults")
+        .auto_shrink(false)
+        .show(ui, |ui| {
+            for (i, injection) in shown.into_iter().enumerate() {
+                if i > 0 {
+                    widgets::rule(ui);
+                }
+                fault(ui, drill, injection, cx);
+            }
+        });
+}
+
+fn next(ui: &mut Ui, drill: &DrillScene) {
+    widgets::title(ui, "No fault was on yet");
+    match drill.planned.iter().find(|step| !step.wait) {
+        Some(step) if drill.verdict.is_none() => {
+            let length = words::span_ms((step.until_us - step.from_us) / 1_000);
+            widgets::text(ui, format!("Next: {} for {length}.", step.label));
+            widgets::dim(ui, "It begins after the confirmation, not before.");
+        }
+        _ => drop(widgets::dim(ui, "This drill injected nothing.")),
+    }
+}
+
+fn fault(ui: &mut Ui, drill: &DrillScene, injection: &InjectionScene, cx: &Cx<'_>) {
+    let t = cx.tokens;
+    ui.spacing_mut().item_spacing.y = 5.0;
+    let now = cx.drill_now_us(drill);
+    let left_ms = injection.ends_us.saturating_sub(now) / 1_000;
+    let (word, colour) = how_it_stands(injection, left_ms, t);
+    widgets::ends(
+        ui,
+        20.0,
+        |ui| drop(ui.label(rich(&injection.fault, medium(size::BODY), t.strong))),
+        |ui| drop(ui.label(rich(word, medium(size::BODY), colour))),
+    );
+    widgets::dim(ui, format!("{} · {}", injection.agent, injection.scope));
+    widgets::text(ui, &injection.strength);
+    if let (true, Some(from)) = (is_on(injection), injection.from_us) {
+        let whole = injection.ends_us.saturating_sub(from).max(1);
+        let done = now.saturating_sub(from) as f32 / whole as f32;
+        widgets::progress(ui, done, t.fault, ui.available_width());
+    }
+    if !injection.evidence.is_empty() {
+        widgets::small(ui, &injection.evidence, t.text);
+    }
+    match (is_on(injection), drill.lease_left_ms) {
+        (true, Some(lease)) => {
+            let left = words::span_ms(lease.saturating_sub(cx.since_ms));
+            widgets::dim(ui, format!("reverts itself in {left} without us"));
+        }
+        _ => {}
+    }
+    if let Some(by_hand) = &injection.by_hand {
+        widgets::small(ui, format!("By hand: {by_hand}"), t.out);
+    }
+}
+
+fn how_it_stands(injection: &InjectionScene, left_ms: u64, t: &Tokens) -> (String, egui::Color32) {
+    match injection.state {
+        None => ("asked …".into(), t.fault),
+        Some(InjectionState::Starting) => ("starting …".into(), t.fault),
+        Some(InjectionState::Active) => (format!("ends in {}", words::span_ms(left_ms)), t.fault),
+        Some(InjectionState::Reverting) => ("reverting …".into(), t.fault),
+        Some(InjectionState::Reverted) if injection.proved => ("reverted, proved clean".into(), t.steady),
+        Some(InjectionState::Reverted) => ("reverted".into(), t.steady),
+        Some(InjectionState::Done) => ("done".into(), t.steady),
+        Some(InjectionState::Refused) => ("refused".into(), t.out),
+        Some(InjectionState::Failed) => ("failed".into(), t.out),
+        Some(InjectionState::Unconfirmed) => ("unconfirmed".into(), State::Bad.colour(t)),
+    }
+}

@@ -1,0 +1,243 @@
+//! The whole drill on one line: phases, steps as planned and as they went, marks.
+
+use egui::{CornerRadius, Rect, Shape, Stroke, StrokeKind, Ui, pos2, vec2};
+use firedrill_drill::Phase;
+use firedrill_scene::{DrillScene, InjectionScene, LogKind};
+
+use super::{plot::samples_words, window::Window};
+use crate::{
+    cx::Cx,
+    theme::{Tokens, medium, regular, size, space},
+    widgets::{self, rich},
+};
+
+const TITLE: f32 = 22.0;
+const PHASES: f32 = 18.0;
+const LANE: f32 = 22.0;
+const MARKS: f32 = 18.0;
+
+/// How high the card is.
+pub fn height(drill: &DrillScene) -> f32 {
+    TITLE
+        + PHASES
+        + space::XS
+        + lanes(drill).len().max(1) as f32 * (LANE + space::XS)
+        + MARKS
+        + 2.0 * space::M
+}
+
+fn lanes(drill: &DrillScene) -> Vec<&str> {
+    let mut lanes: Vec<&str> = Vec::new();
+    for step in drill.planned.iter().filter(|step| !step.wait) {
+        if !lanes.contains(&step.lane.as_str()) && lanes.len() < 4 {
+            lanes.push(&step.lane);
+        }
+    }
+    lanes
+}
+
+/// Draws it.
+pub fn ui(
+    ui: &mut Ui,
+    rect: Rect,
+    drill: &DrillScene,
+    now_us: u64,
+    window: &Window,
+    hidden: f64,
+    cx: &Cx<'_>,
+) {
+    let t = cx.tokens;
+    widgets::card_at(ui, rect, |_| {});
+    let inside = rect.shrink2(vec2(space::L, space::M));
+    let heading = inside.with_max_y(inside.top() + TITLE);
+    widgets::region(ui, heading, |ui| {
+        widgets::ends(
+            ui,
+            18.0,
+            |ui| drop(widgets::title(ui, "Timeline")),
+            |ui| {
+                let follows = if window.follows() {
+                    "following"
+                } else {
+                    "standing still: double click follows"
+                };
+                let words = format!(
+                    "{follows} · wheel zooms, drag pans, double click follows · {}",
+                    samples_words(hidden)
+                );
+                let words = if ui.available_width() < 560.0 {
+                    format!("{follows} · {}", samples_words(hidden))
+                } else {
+                    words
+                };
+                widgets::one_line(ui, rich(words, regular(size::SMALL), t.dim));
+            },
+        );
+    });
+    let axis = Axis {
+        left: inside.left(),
+        right: inside.right(),
+        total_us: total(drill, now_us),
+    };
+    let mut y = heading.bottom();
+    phases(ui, &axis, y, drill, now_us, t);
+    y += PHASES + space::XS;
+    let begin = inject_begin(drill);
+    for lane in lanes(drill) {
+        steps(ui, &axis, y, lane, begin, drill, now_us, t);
+        y += LANE + space::XS;
+    }
+    marks(ui, &axis, y + MARKS * 0.5 - 2.0, drill, t);
+    let x = axis.x(now_us);
+    let needle = heading.bottom() - 2.0..=y;
+    if drill.verdict.is_none() {
+        ui.painter().vline(x, needle, Stroke::new(1.5, t.strong));
+    }
+}
+
+struct Axis {
+    left: f32,
+    right: f32,
+    total_us: u64,
+}
+
+impl Axis {
+    fn x(&self, us: u64) -> f32 {
+        let share = us as f64 / self.total_us.max(1) as f64;
+        self.left + (self.right - self.left) * share.min(1.0) as f32
+    }
+}
+
+/// When Inject began, or when it begins at the earliest.
+fn inject_begin(drill: &DrillScene) -> u64 {
+    let began = drill
+        .phases
+        .iter()
+        .find(|(phase, _)| *phase == Phase::Inject)
+        .map(|(_, at)| *at);
+    began.unwrap_or(drill.now.mono_us)
+}
+
+fn total(drill: &DrillScene, now_us: u64) -> u64 {
+    if drill.verdict.is_some() {
+        return drill.now.mono_us.max(1);
+    }
+    let planned = drill.planned.iter().map(|step| step.until_us).max().unwrap_or(0);
+    let expected = inject_begin(drill) + planned;
+    // Recovery takes its time too: a fifth is kept free for it.
+    (expected + expected / 5).max(now_us + now_us / 12).max(1_000_000)
+}
+
+fn phases(ui: &Ui, axis: &Axis, y: f32, drill: &DrillScene, now_us: u64, t: &Tokens) {
+    let painter = ui.painter();
+    let ends = drill.phases.iter().skip(1).map(|(_, at)| *at).chain([now_us]);
+    for ((phase, from), until) in drill.phases.iter().zip(ends) {
+        let (label, fill, ink) = match phase {
+            Phase::Preflight => ("preflight", t.raised, t.text),
+            Phase::Baseline => ("baseline", t.band, t.steady),
+            Phase::Arming => ("arming", t.raised, t.fault),
+            Phase::Inject => ("inject", t.raised, t.fault),
+            Phase::Recover => ("recover", t.band, t.steady),
+            Phase::Closing => ("reverting", t.raised, t.text),
+            Phase::Verdict => continue,
+        };
+        let rect = Rect::from_min_max(pos2(axis.x(*from), y), pos2(axis.x(until), y + PHASES));
+        let rect = rect.with_max_x((rect.right() - 1.5).max(rect.left() + 1.0));
+        painter.rect_filled(rect, CornerRadius::same(3), fill);
+        let galley = painter.layout_no_wrap(label.to_owned(), regular(size::SMALL), ink);
+        if galley.size().x + 10.0 < rect.width() {
+            painter.galley(
+                pos2(rect.left() + 6.0, rect.center().y - galley.size().y / 2.0),
+                galley,
+                ink,
+            );
+        }
+    }
+    if drill.verdict.is_none() {
+        let rest = Rect::from_min_max(pos2(axis.x(now_us), y), pos2(axis.right, y + PHASES));
+        painter.rect_stroke(
+            rest,
+            CornerRadius::same(3),
+            Stroke::new(1.0, t.line),
+            StrokeKind::Inside,
+        );
+    }
+}
+
+#[expect(clippy::too_many_arguments, reason = "a lane is where plan and drill meet")]
+fn steps(ui: &Ui, axis: &Axis, y: f32, lane: &str, begin: u64, drill: &DrillScene, now_us: u64, t: &Tokens) {
+    let painter = ui.painter();
+    for step in drill
+        .planned
+        .iter()
+        .filter(|step| step.lane == lane && !step.wait)
+    {
+        let (from, until) = (begin + step.from_us, begin + step.until_us);
+        let rect = Rect::from_min_max(pos2(axis.x(from), y), pos2(axis.x(until), y + LANE));
+        let ramp = axis.x(from + step.ramp_us).min(rect.right());
+        painter.add(wedge(rect, ramp, t.fault.gamma_multiply(0.28)));
+        let ours =
+            |injection: &&InjectionScene| format!("{} · {}", injection.fault, injection.agent) == step.label;
+        for injection in drill.injections.iter().filter(ours) {
+            let Some(on) = injection.from_us else { continue };
+            let off = injection.until_us.unwrap_or(now_us);
+            let clip = Rect::from_min_max(pos2(axis.x(on), y), pos2(axis.x(off), y + LANE));
+            painter
+                .with_clip_rect(clip.intersect(painter.clip_rect()))
+                .add(wedge(rect.union(clip), ramp, t.fault));
+        }
+        let done = drill
+            .injections
+            .iter()
+            .any(|injection| ours(&injection) && injection.from_us.is_some());
+        let ink = if done { t.on_fault } else { t.fault };
+        let galley = painter.layout_no_wrap(step.label.clone(), medium(size::SMALL), ink);
+        let on_solid = drill.injections.iter().filter(ours).any(|i| {
+            let off = axis.x(i.until_us.unwrap_or(now_us));
+            off > ramp + galley.size().x + 12.0
+        });
+        let (at, ink) = if on_solid {
+            (ramp + 6.0, t.on_fault)
+        } else {
+            (rect.right() + 6.0, t.fault)
+        };
+        let galley = painter.layout_no_wrap(step.label.clone(), medium(size::SMALL), ink);
+        let at = if at + galley.size().x > axis.right {
+            rect.left() - galley.size().x - 6.0
+        } else {
+            at
+        };
+        painter.galley(pos2(at, rect.center().y - galley.size().y / 2.0), galley, ink);
+    }
+}
+
+/// A bar that begins as a ramp.
+fn wedge(rect: Rect, ramp: f32, fill: egui::Color32) -> Shape {
+    if ramp <= rect.left() + 1.0 {
+        return Shape::rect_filled(rect, CornerRadius::same(3), fill);
+    }
+    let corners = vec![
+        rect.left_bottom(),
+        pos2(ramp, rect.top()),
+        rect.right_top(),
+        rect.right_bottom(),
+    ];
+    Shape::convex_polygon(corners, fill, Stroke::NONE)
+}
+
+fn marks(ui: &Ui, axis: &Axis, y: f32, drill: &DrillScene, t: &Tokens) {
+    let painter = ui.painter();
+    painter.hline(axis.left..=axis.right, y, Stroke::new(1.0, t.line));
+    for line in drill.log.iter() {
+        let at = pos2(axis.x(line.at.mono_us), y);
+        match line.kind {
+            LogKind::Person => drop(painter.circle_filled(at, 4.5, t.people)),
+            LogKind::End => drop(painter.circle_filled(at, 4.5, t.strong)),
+            LogKind::Phase | LogKind::Fault | LogKind::Agent | LogKind::Sample => {}
+        }
+    }
+    for (us, _) in drill.slis.iter().flat_map(|sli| sli.bad.iter()) {
+        let square = Rect::from_center_size(pos2(axis.x(*us), y), vec2(9.0, 9.0));
+        painter.rect(square, 0.0, t.card, Stroke::new(1.5, t.out), StrokeKind::Inside);
+    }
+}

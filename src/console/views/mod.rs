@@ -1,0 +1,9 @@
+//! A file or folder for each view, and the dialogs that stand above them.
+
+pub mod aborting;
+pub mod arming;
+pub mod design;
+pub mod fleet;
+pub mod live;
+pub mod review;
+pub mod welcome;

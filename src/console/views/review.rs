@@ -1,0 +1,307 @@
+//! Drills that are over: verdict with reasons, numbers before, during and after, the plots, the log, the journal.
+
+use std::sync::Arc;
+
+use egui::{Align2, Rect, ScrollArea, Sense, Stroke, Ui, pos2, vec2};
+use firedrill_scene::{Ask, Numbers, Review, SliNumbers};
+
+use super::live::{Look, Window, cards, outcome};
+use crate::{
+    cx::Cx,
+    theme::{Tokens, medium, mono, regular, size, space},
+    widgets::{self, State, choice, rich},
+    words::{self, Scale},
+};
+
+/// What Review remembers.
+#[derive(Default)]
+pub struct ReviewView {
+    /// The drill that is shown; the newest until one is chosen.
+    chosen: Option<String>,
+    window: Option<(String, Window)>,
+}
+
+impl ReviewView {
+    /// Draws it.
+    pub fn ui(&mut self, ui: &mut Ui, cx: &mut Cx<'_>) {
+        let reviews = cx.scene.reviews.clone();
+        let Some(review) = self.shown(&reviews) else {
+            nothing(ui, cx);
+            return;
+        };
+        let mut rest = ui.max_rect();
+        if reviews.len() > 1 {
+            let place = rest.with_max_y(rest.top() + 30.0);
+            widgets::region(ui, place, |ui| self.choose(ui, &reviews, &review, cx));
+            rest.set_top(place.bottom() + space::S);
+        }
+        let side = if rest.width() > 1300.0 { 380.0 } else { 330.0 };
+        let (left, right) = rest.split_left_right_at_x(rest.right() - side);
+        let left = left.with_max_x(left.right() - space::M);
+        let head = left.with_max_y(left.top() + head_height(&review));
+        widgets::card_at(ui, head, |ui| verdict(ui, &review, cx));
+        let table = (52.0 + 26.0 * (review.numbers.len().max(1) as f32 + 1.0)).min(rest.height() * 0.34);
+        let foot = left.with_min_y(left.bottom() - table);
+        let plots = Rect::from_min_max(
+            pos2(left.left(), head.bottom() + space::M),
+            pos2(left.right(), foot.top() - space::M),
+        );
+        self.plots(ui, plots, &review, cx);
+        widgets::card_at(ui, foot, |ui| numbers(ui, &review));
+        aside(ui, right, &review, cx);
+    }
+
+    fn shown(&self, reviews: &[Arc<Review>]) -> Option<Arc<Review>> {
+        let chosen = self
+            .chosen
+            .as_ref()
+            .and_then(|id| reviews.iter().find(|review| review.drill == *id));
+        chosen.or_else(|| reviews.first()).cloned()
+    }
+
+    fn choose(&mut self, ui: &mut Ui, reviews: &[Arc<Review>], shown: &Review, cx: &Cx<'_>) {
+        ScrollArea::horizontal().id_salt("reviews").show(ui, |ui| {
+            ui.horizontal(|ui| {
+                for review in reviews {
+                    let time = words::clock(review.scene.origin_wall_ms, cx.zone);
+                    let word = outcome(review.verdict.outcome).1.to_lowercase();
+                    let label = format!("{time}  {} · {word}", review.scene.experiment);
+                    if choice(ui, review.drill == shown.drill, &label).clicked() {
+                        self.chosen = Some(review.drill.clone());
+                    }
+                }
+            });
+        });
+    }
+
+    fn plots(&mut self, ui: &mut Ui, rect: Rect, review: &Review, cx: &Cx<'_>) {
+        let end = review.scene.now.mono_us;
+        let mut window = match self.window.take() {
+            Some((drill, window)) if drill == review.drill && !window.follows() => window,
+            _ => Window::whole(end),
+        };
+        let look = Look {
+            now_us: end,
+            clock: false,
+        };
+        cards(ui, rect, &review.scene, &mut window, look, cx);
+        self.window = Some((review.drill.clone(), window));
+    }
+}
+
+fn nothing(ui: &mut Ui, cx: &mut Cx<'_>) {
+    let words = "A drill that is over is here with its verdict and its numbers. A journal of an earlier one can be opened too.";
+    widgets::empty(ui, "No drill is over yet", words, |ui| {
+        ui.horizontal(|ui| {
+            ui.add_space((ui.available_width() - 150.0).max(0.0) / 2.0);
+            if widgets::button(ui, "Open a journal …").clicked() {
+                cx.ask(Ask::OpenJournalDialog);
+            }
+        });
+    });
+}
+
+fn head_height(review: &Review) -> f32 {
+    const SHOWN: usize = 4;
+    92.0 + review.verdict.reasons.len().clamp(1, SHOWN) as f32 * 21.0
+}
+
+fn verdict(ui: &mut Ui, review: &Review, cx: &Cx<'_>) {
+    let t = cx.tokens;
+    let (state, word) = outcome(review.verdict.outcome);
+    ui.spacing_mut().item_spacing.y = 4.0;
+    widgets::ends(
+        ui,
+        36.0,
+        |ui| {
+            widgets::pill(ui, state, word, 17.0);
+            ui.add_space(space::S);
+            widgets::one_line(ui, rich(&review.scene.experiment, medium(size::TITLE), t.strong));
+        },
+        |ui| {
+            drop(widgets::dim(
+                ui,
+                words::date(review.scene.origin_wall_ms, cx.zone),
+            ))
+        },
+    );
+    widgets::one_line(ui, rich(&review.scene.hypothesis, regular(size::BODY), t.text));
+    ScrollArea::vertical()
+        .id_salt("reasons")
+        .auto_shrink(false)
+        .show(ui, |ui| {
+            ui.spacing_mut().item_spacing.y = 3.0;
+            for reason in &review.verdict.reasons {
+                ui.horizontal(|ui| {
+                    ui.label(rich(
+                        words::clock(reason.at.wall_ms, cx.zone),
+                        mono(size::SMALL),
+                        t.dim,
+                    ));
+                    ui.label(rich(&reason.rule, medium(13.0), state.colour(t)));
+                    widgets::one_line(ui, rich(&reason.words, regular(13.0), t.text));
+                });
+            }
+            if review.verdict.reasons.is_empty() {
+                widgets::dim(ui, "No reason was given.");
+            }
+        });
+}
+
+/// Before, during and after: median, 95 of 100, worst side, samples.
+fn numbers(ui: &mut Ui, review: &Review) {
+    let t = Tokens::of(ui);
+    widgets::title(ui, "Before, during and after the fault");
+    let width = ui.available_width();
+    let spans = ["before", "during", "after"];
+    let x = |column: usize| width * 0.2 + column as f32 * width * 0.8 / 9.0;
+    let head = |ui: &mut Ui| {
+        let (rect, _) = ui.allocate_exact_size(vec2(width, 20.0), Sense::hover());
+        for (i, span) in spans.into_iter().enumerate() {
+            for (j, word) in ["median", "95 %", "max"].into_iter().enumerate() {
+                let at = pos2(rect.left() + x(i * 3 + j + 1) - 8.0, rect.center().y);
+                let word = if j == 0 {
+                    format!("{span}: {word}")
+                } else {
+                    word.to_owned()
+                };
+                ui.painter()
+                    .text(at, Align2::RIGHT_CENTER, word, regular(size::SMALL), t.dim);
+            }
+        }
+    };
+    head(ui);
+    ScrollArea::vertical()
+        .id_salt("numbers")
+        .auto_shrink(false)
+        .show(ui, |ui| {
+            ui.spacing_mut().item_spacing.y = 0.0;
+            for row in &review.numbers {
+                let scale = review
+                    .scene
+                    .slis
+                    .iter()
+                    .find(|sli| sli.name == row.name)
+                    .map_or_else(|| Scale::of(&row.unit, &[]), Scale::of_sli);
+                number_row(ui, row, scale, width, &x);
+            }
+        });
+}
+
+fn number_row(ui: &mut Ui, row: &SliNumbers, scale: Scale, width: f32, x: &dyn Fn(usize) -> f32) {
+    let t = Tokens::of(ui);
+    let (rect, response) = ui.allocate_exact_size(vec2(width, 26.0), Sense::hover());
+    let painter = ui.painter();
+    painter.hline(rect.x_range(), rect.top(), Stroke::new(1.0, t.line));
+    let name = format!("{}, {}", row.name, row.unit);
+    let galley = painter.layout_no_wrap(name.clone(), medium(13.0), t.strong);
+    let clip = rect.with_max_x(rect.left() + width * 0.2 - 4.0);
+    painter
+        .with_clip_rect(clip.intersect(painter.clip_rect()))
+        .galley(
+            pos2(rect.left(), rect.center().y - galley.size().y / 2.0),
+            galley,
+            t.strong,
+        );
+    for (i, span) in [row.before, row.during, row.after].into_iter().enumerate() {
+        let cells = span
+            .filter(|n| n.samples > 0)
+            .map(|n| [n.median, n.p95, n.max].map(|v| scale.number(v)));
+        let cells = cells.unwrap_or_else(|| std::array::from_fn(|_| "–".to_owned()));
+        for (j, cell) in cells.into_iter().enumerate() {
+            let at = pos2(rect.left() + x(i * 3 + j + 1) - 8.0, rect.center().y);
+            let ink = if i == 1 { t.strong } else { t.text };
+            painter.text(at, Align2::RIGHT_CENTER, cell, regular(13.0), ink);
+        }
+    }
+    let samples = |n: Option<Numbers>| n.map_or(0, |n| n.samples);
+    response.on_hover_text(format!(
+        "{name}: {} samples before, {} during, {} after",
+        samples(row.before),
+        samples(row.during),
+        samples(row.after)
+    ));
+}
+
+fn aside(ui: &mut Ui, rect: Rect, review: &Review, cx: &mut Cx<'_>) {
+    let (facts, log) = rect.split_top_bottom_at_y(rect.top() + 276.0);
+    widgets::card_at(ui, facts, |ui| times(ui, review, cx));
+    let log = log.with_min_y(log.top() + space::M);
+    widgets::card_at(ui, log, |ui| {
+        widgets::title(ui, "Log");
+        ScrollArea::vertical()
+            .id_salt("log")
+            .auto_shrink(false)
+            .show(ui, |ui| {
+                for line in review.scene.log.iter() {
+                    let t = cx.tokens;
+                    ui.horizontal_top(|ui| {
+                        ui.label(rich(
+                            words::clock(line.at.wall_ms, cx.zone),
+                            mono(size::SMALL),
+                            t.dim,
+                        ));
+                        ui.vertical(|ui| {
+                            ui.spacing_mut().item_spacing.y = 1.0;
+                            ui.label(rich(&line.title, medium(13.0), t.strong));
+                            ui.label(rich(&line.words, regular(13.0), t.text));
+                        });
+                    });
+                }
+            });
+    });
+}
+
+fn times(ui: &mut Ui, review: &Review, cx: &mut Cx<'_>) {
+    let t = cx.tokens;
+    ui.spacing_mut().item_spacing.y = 5.0;
+    widgets::title(ui, "How long it took");
+    let ms = |value: Option<u64>, none: &str| value.map_or_else(|| none.to_owned(), words::span_ms);
+    let rows = [
+        ("fault to broken", ms(review.time_to_break_ms, "never broke")),
+        ("bad sample to reverted", ms(review.time_to_stop_ms, "no stop")),
+        ("reverted to steady", ms(review.time_to_recover_ms, "not reached")),
+        ("bad samples", review.bad_samples.to_string()),
+    ];
+    for (what, value) in rows {
+        widgets::ends(
+            ui,
+            20.0,
+            |ui| drop(ui.label(rich(what, regular(13.0), t.text))),
+            |ui| drop(ui.label(rich(value, medium(size::BODY), t.strong))),
+        );
+    }
+    widgets::rule(ui);
+    ui.horizontal(|ui| {
+        let (rect, _) = ui.allocate_exact_size(vec2(12.0, 16.0), Sense::hover());
+        let state = if review.sealed.is_ok() {
+            State::Good
+        } else {
+            State::Bad
+        };
+        widgets::shape(ui.painter(), rect.center(), 5.0, state, t);
+        match &review.sealed {
+            Ok(()) => drop(ui.label(rich("Journal sealed, its chain is whole", regular(13.0), t.text))),
+            Err(why) => drop(widgets::one_line(
+                ui,
+                rich(format!("Journal: {why}"), regular(13.0), t.out),
+            )),
+        }
+    });
+    let short: String = review.hash.chars().take(24).collect();
+    if !short.is_empty() {
+        ui.label(rich(format!("{short} …"), mono(size::SMALL), t.dim))
+            .on_hover_text(&review.hash);
+    }
+    ui.add_space(2.0);
+    ui.horizontal(|ui| {
+        if widgets::button(ui, "Export report …").clicked() {
+            cx.ask(Ask::ExportReport(review.drill.clone()));
+        }
+        if let Some(path) = &review.journal
+            && widgets::button(ui, "Show journal").clicked()
+        {
+            cx.ask(Ask::Show(path.clone()));
+        }
+    });
+}

@@ -1,0 +1,208 @@
+//! The first screen: one large button, and the way to a plan of one's own.
+
+use std::path::Path;
+
+use egui::{Align2, CornerRadius, Rect, Sense, Stroke, StrokeKind, Ui, pos2, vec2};
+use firedrill_scene::Ask;
+
+use crate::{
+    View,
+    commands::Command,
+    cx::Cx,
+    theme::{bold, medium, radius, regular, size, space},
+    views::design,
+    widgets::{self, rich},
+};
+
+const STEPS: [(&str, &str); 4] = [
+    (
+        "A small order system starts",
+        "Gateway, orders, payments, inventory and real traffic, on this computer only.",
+    ),
+    (
+        "A fault begins",
+        "Payment answers later, through a real agent on this computer.",
+    ),
+    (
+        "The drill is stopped by itself",
+        "Checkout leaves its limits; the fault is taken back and read back.",
+    ),
+    (
+        "You read the verdict",
+        "And run the same drill on a build of the system that holds.",
+    ),
+];
+
+/// Draws it.
+pub fn ui(ui: &mut Ui, cx: &mut Cx<'_>) {
+    let whole = ui.max_rect();
+    let width = whole.width().min(1060.0);
+    let top = ((whole.height() - 600.0) * 0.4).clamp(0.0, 140.0);
+    let place = Rect::from_min_size(
+        pos2(whole.center().x - width / 2.0, whole.top() + top),
+        vec2(width, whole.height() - top),
+    );
+    widgets::region(ui, place, |ui| {
+        let gap = space::XXL;
+        let left = place.with_max_x(place.left() + (width - gap) * 0.6);
+        let right = place.with_min_x(left.right() + gap);
+        widgets::region(ui, left, |ui| demo(ui, cx));
+        widgets::region(ui, right, |ui| plans(ui, cx));
+    });
+}
+
+fn demo(ui: &mut Ui, cx: &mut Cx<'_>) {
+    let t = cx.tokens;
+    ui.add_space(space::M);
+    ui.label(rich("Break it on purpose,", regular(30.0), t.strong));
+    ui.label(rich("while you can still stop it.", regular(30.0), t.dim));
+    ui.add_space(space::L);
+    if big_button(ui, cx).clicked() {
+        cx.ask(Ask::StartDemo);
+        cx.goto = Some(View::Live);
+    }
+    ui.add_space(space::L);
+    for (i, (heading, words)) in STEPS.into_iter().enumerate() {
+        let (rect, _) = ui.allocate_exact_size(vec2(ui.available_width(), 56.0), Sense::hover());
+        let centre = pos2(rect.left() + 14.0, rect.top() + 20.0);
+        ui.painter().circle_stroke(centre, 13.0, Stroke::new(1.5, t.line));
+        ui.painter().text(
+            centre,
+            Align2::CENTER_CENTER,
+            (i + 1).to_string(),
+            medium(13.0),
+            t.text,
+        );
+        let at = rect.min + vec2(42.0, 3.0);
+        ui.painter()
+            .text(at, Align2::LEFT_TOP, heading, medium(15.0), t.strong);
+        let galley = ui
+            .painter()
+            .layout(words.to_owned(), regular(13.0), t.dim, rect.width() - 44.0);
+        ui.painter().galley(at + vec2(0.0, 20.0), galley, t.dim);
+    }
+    ui.add_space(space::S);
+    widgets::dim(
+        ui,
+        "Everything listens on 127.0.0.1 only and ends with this window.",
+    );
+}
+
+fn big_button(ui: &mut Ui, cx: &Cx<'_>) -> egui::Response {
+    let t = cx.tokens;
+    let (rect, response) =
+        widgets::painted(ui, vec2(ui.available_width().min(420.0), 84.0), "Start the demo");
+    let fill = if response.hovered() {
+        t.series.gamma_multiply(0.88)
+    } else {
+        t.series
+    };
+    ui.painter()
+        .rect_filled(rect, CornerRadius::same(radius::LARGE), fill);
+    if response.has_focus() {
+        let ring = Stroke::new(2.0, t.strong);
+        ui.painter().rect_stroke(
+            rect.expand(4.0),
+            CornerRadius::same(radius::LARGE + 3),
+            ring,
+            StrokeKind::Middle,
+        );
+    }
+    let centre = rect.center();
+    ui.painter().text(
+        centre - vec2(0.0, 11.0),
+        Align2::CENTER_CENTER,
+        "Start the demo",
+        bold(24.0),
+        t.ground,
+    );
+    ui.painter().text(
+        centre + vec2(0.0, 18.0),
+        Align2::CENTER_CENTER,
+        "about a minute, nothing to prepare",
+        regular(13.0),
+        t.ground,
+    );
+    response
+}
+
+fn plans(ui: &mut Ui, cx: &mut Cx<'_>) {
+    let t = cx.tokens;
+    let recent = cx.scene.recent.clone();
+    widgets::card(ui, |ui| {
+        ui.spacing_mut().item_spacing.y = space::S;
+        widgets::title(ui, "Your own system");
+        widgets::text(ui, "A plan is one TOML file: indicators, agents, experiments.");
+        ui.add_space(space::XS);
+        ui.horizontal_wrapped(|ui| {
+            if Command::Open.button(ui, cx.scene, cx.view).clicked() {
+                cx.ask(Ask::OpenPlanDialog);
+            }
+            if widgets::button(ui, "New plan").clicked() {
+                cx.ask(Ask::NewPlan(design::TEMPLATE.to_owned()));
+                cx.goto = Some(View::Design);
+            }
+        });
+        ui.add_space(space::S);
+        widgets::rule(ui);
+        ui.label(rich("Recent plans", medium(13.0), t.dim));
+        if recent.is_empty() {
+            widgets::dim(ui, "None yet. What you open is remembered here.");
+        }
+        for path in recent.iter().take(6) {
+            if plan_row(ui, path, cx).clicked() {
+                cx.ask(Ask::OpenPlan(path.clone()));
+                cx.goto = Some(View::Design);
+            }
+        }
+    });
+    ui.add_space(space::M);
+    widgets::card(ui, |ui| {
+        widgets::title(ui, "A drill that is over");
+        widgets::text(ui, "A journal shows everything again, as it was.");
+        ui.add_space(space::XS);
+        if widgets::button(ui, "Open a journal …").clicked() {
+            cx.ask(Ask::OpenJournalDialog);
+            cx.goto = Some(View::Review);
+        }
+    });
+}
+
+fn plan_row(ui: &mut Ui, path: &Path, cx: &Cx<'_>) -> egui::Response {
+    let t = cx.tokens;
+    let name = path
+        .file_name()
+        .map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+    let folder = path
+        .parent()
+        .map_or_else(String::new, |folder| folder.display().to_string());
+    let (rect, response) = widgets::painted(ui, vec2(ui.available_width(), 42.0), &name);
+    if response.hovered() || response.has_focus() {
+        ui.painter()
+            .rect_filled(rect, CornerRadius::same(radius::SMALL), t.raised);
+    }
+    if response.has_focus() {
+        ui.painter().rect_stroke(
+            rect,
+            CornerRadius::same(radius::SMALL),
+            Stroke::new(2.0, t.series),
+            StrokeKind::Inside,
+        );
+    }
+    let painter = ui.painter().with_clip_rect(rect.intersect(ui.clip_rect()));
+    painter.text(
+        rect.min + vec2(8.0, 5.0),
+        Align2::LEFT_TOP,
+        name,
+        medium(size::BODY),
+        t.strong,
+    );
+    painter.text(
+        rect.min + vec2(8.0, 23.0),
+        Align2::LEFT_TOP,
+        &folder,
+        regular(size::SMALL),
+        t.dim,
+    );
+    response.on_hover_text(path.display().to_string())
+}

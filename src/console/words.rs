@@ -1,0 +1,213 @@
+//! Numbers, times and states as the room reads them.
+
+use firedrill_plan::{Range, Stop};
+use firedrill_scene::SliScene;
+use jiff::{Timestamp, tz::TimeZone};
+
+/// How an SLI's values are shown: base unit times `factor`, with a steady number of decimals.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Scale {
+    /// Base unit to shown unit.
+    pub factor: f64,
+    /// Digits after the point.
+    pub decimals: usize,
+}
+
+impl Scale {
+    /// The scale of a unit, with decimals that fit the size of the lines that values are judged by.
+    pub fn of(unit: &str, lines: &[f64]) -> Self {
+        let factor = match unit {
+            "%" => 100.0,
+            "ms" => 1e3,
+            _ => 1.0,
+        };
+        let largest = lines
+            .iter()
+            .fold(0.0_f64, |most, line| most.max((line * factor).abs()));
+        let decimals = match unit {
+            "%" => 2,
+            _ if largest >= 100.0 || largest == 0.0 => 0,
+            _ if largest >= 10.0 => 1,
+            _ => 2,
+        };
+        Self { factor, decimals }
+    }
+
+    /// The scale of an SLI's card.
+    pub fn of_sli(sli: &SliScene) -> Self {
+        Self::of(&sli.unit, &lines(sli))
+    }
+
+    /// A value in the shown unit, without the unit.
+    pub fn number(self, value: f64) -> String {
+        let shown = value * self.factor;
+        if shown.abs() >= 1e7 {
+            return format!("{shown:.2e}");
+        }
+        let text = format!("{shown:.*}", self.decimals);
+        if text.trim_start_matches(['-', '0', '.']).is_empty() {
+            text.trim_start_matches('-').to_owned()
+        } else {
+            text
+        }
+    }
+
+    /// A line of the plan: as short as it can be said.
+    pub fn line(self, value: f64) -> String {
+        let shown = value * self.factor;
+        let text = format!("{shown:.4}");
+        text.trim_end_matches('0').trim_end_matches('.').to_owned()
+    }
+
+    /// `99.94 %`; the unit `/s` and words follow likewise.
+    pub fn with_unit(self, value: f64, unit: &str) -> String {
+        format!("{} {unit}", self.number(value)).trim_end().to_owned()
+    }
+}
+
+/// Every finite line of an SLI, base unit.
+pub fn lines(sli: &SliScene) -> Vec<f64> {
+    let mut all = vec![sli.band.min, sli.band.max, sli.tolerate.min, sli.tolerate.max];
+    if let Stop::Outside { range, .. } = sli.stop {
+        all.extend([range.min, range.max]);
+    }
+    all.into_iter().flatten().collect()
+}
+
+/// `≥ 99.95`, `≤ 300`, `1 to 5`.
+pub fn range(range: Range, scale: Scale) -> Option<String> {
+    match (range.min, range.max) {
+        (Some(min), Some(max)) => Some(format!("{} to {}", scale.line(min), scale.line(max))),
+        (Some(min), None) => Some(format!("≥ {}", scale.line(min))),
+        (None, Some(max)) => Some(format!("≤ {}", scale.line(max))),
+        (None, None) => None,
+    }
+}
+
+/// The three lines of an SLI in one line of words.
+pub fn three_lines(sli: &SliScene, scale: Scale) -> String {
+    let mut parts = Vec::new();
+    if let Some(words) = range(sli.band, scale) {
+        parts.push(format!("steady {words}"));
+    }
+    if sli.tolerate != sli.band {
+        parts.extend(range(sli.tolerate, scale).map(|words| format!("tolerated {words}")));
+    }
+    match sli.stop {
+        Stop::Never { .. } => parts.push("never stops".to_owned()),
+        Stop::Outside { range: limits, .. } => {
+            let outside = match (limits.min, limits.max) {
+                (Some(min), None) => format!("stop < {}", scale.line(min)),
+                (None, Some(max)) => format!("stop > {}", scale.line(max)),
+                (Some(min), Some(max)) => format!("stop outside {} to {}", scale.line(min), scale.line(max)),
+                (None, None) => "no stop".to_owned(),
+            };
+            parts.push(outside);
+        }
+    }
+    parts.join(" · ")
+}
+
+/// `14:02:53`.
+pub fn clock(wall_ms: i64, zone: &TimeZone) -> String {
+    zoned(wall_ms, zone, "%H:%M:%S")
+}
+
+/// `14:02:53.412`.
+pub fn clock_ms(wall_ms: i64, zone: &TimeZone) -> String {
+    zoned(wall_ms, zone, "%H:%M:%S%.3f")
+}
+
+/// `22 Nov 14:02`.
+pub fn date(wall_ms: i64, zone: &TimeZone) -> String {
+    zoned(wall_ms, zone, "%-d %b %H:%M")
+}
+
+fn zoned(wall_ms: i64, zone: &TimeZone, format: &str) -> String {
+    Timestamp::from_millisecond(wall_ms).map_or_else(
+        |_| "--:--:--".to_owned(),
+        |at| at.to_zoned(zone.clone()).strftime(format).to_string(),
+    )
+}
+
+/// A time that is left or has passed: `8.2 s` below ten seconds, then `18 s`, `2 min 5 s`.
+pub fn span_ms(ms: u64) -> String {
+    match ms {
+        0..10_000 => format!("{:.1} s", ms as f64 / 1e3),
+        10_000..120_000 => format!("{} s", ms / 1_000),
+        _ => format!("{} min {} s", ms / 60_000, ms % 60_000 / 1_000),
+    }
+}
+
+/// A measured time: `7 ms`, `0.4 ms`, `4.1 s`.
+pub fn took_us(us: u64) -> String {
+    match us {
+        0..1_000 => format!("{:.1} ms", us as f64 / 1e3),
+        1_000..1_000_000 => format!("{} ms", us / 1_000),
+        _ => format!("{:.1} s", us as f64 / 1e6),
+    }
+}
+
+/// `1 s old`.
+pub fn age(ms: u64) -> String {
+    match ms {
+        0..1_000 => "now".to_owned(),
+        1_000..120_000 => format!("{} s old", ms / 1_000),
+        _ => format!("{} min old", ms / 60_000),
+    }
+}
+
+/// `1 agent`, `3 agents`.
+pub fn count(number: usize, word: &str) -> String {
+    if number == 1 {
+        format!("1 {word}")
+    } else {
+        format!("{number} {word}s")
+    }
+}
+
+/// `payments-1`, `payments-1 and payments-2`, `payments-1 and 3 more`.
+pub fn names(names: &[String]) -> String {
+    match names {
+        [] => "nobody".to_owned(),
+        [one] => one.clone(),
+        [one, two] => format!("{one} and {two}"),
+        [one, rest @ ..] => format!("{one} and {} more", rest.len()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_keep_their_decimals() {
+        let percent = Scale::of("%", &[0.9995]);
+        assert_eq!(
+            (percent.number(0.9994), percent.number(1.0)),
+            ("99.94".into(), "100.00".into())
+        );
+        assert_eq!(percent.line(0.9995), "99.95");
+        let ms = Scale::of("ms", &[0.3, 2.0]);
+        assert_eq!(
+            (ms.number(0.5623), ms.number(-0.0001)),
+            ("562".into(), "0".into())
+        );
+        assert_eq!(Scale::of("orders", &[24.0]).number(19.04), "19.0");
+    }
+
+    #[test]
+    fn times_are_short() {
+        assert_eq!(
+            (span_ms(8_240), span_ms(18_900), span_ms(125_000)),
+            ("8.2 s".into(), "18 s".into(), "2 min 5 s".into())
+        );
+        assert_eq!(
+            (took_us(400), took_us(7_300), took_us(4_100_000)),
+            ("0.4 ms".into(), "7 ms".into(), "4.1 s".into())
+        );
+        assert_eq!(clock(1_763_820_173_412, &TimeZone::UTC), "14:02:53");
+        assert_eq!(clock_ms(1_763_820_173_412, &TimeZone::UTC), "14:02:53.412");
+        assert_eq!(clock(i64::MAX, &TimeZone::UTC), "--:--:--");
+    }
+}
