@@ -27,6 +27,15 @@ pub(crate) struct Evaluator {
     failures: Vec<String>,
 }
 
+/// Where a text comes from.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Origin {
+    /// Tells equal series of two addresses apart.
+    pub(crate) number: usize,
+    /// Series without the label `instance` get this one, as Prometheus gives it.
+    pub(crate) instance: Option<String>,
+}
+
 /// An SLI and which [`Part`]s it is made of.
 #[derive(Debug)]
 struct Tracked {
@@ -139,16 +148,15 @@ impl Evaluator {
         self.failures.push(why);
     }
 
-    /// Takes exposition text. Series without the label `instance` get this one, as Prometheus gives it. The error
-    /// says which line is wrong; then nothing of the text may be counted on, so the caller says it
-    /// [`failed`](Self::failed).
-    pub(crate) fn take(&mut self, text: &str, format: Format, instance: &str) -> Result<(), String> {
+    /// Takes exposition text. The error says which line is wrong; then nothing of the text may be counted on, so
+    /// the caller says it [`failed`](Self::failed).
+    pub(crate) fn take(&mut self, text: &str, format: Format, origin: &Origin) -> Result<(), String> {
         // Nothing of a text that is wrong anywhere is taken.
         exposition::read(text, format, |_| Ok(()))?;
-        exposition::read(text, format, |line| self.line(line, instance))
+        exposition::read(text, format, |line| self.line(line, origin))
     }
 
-    fn line(&mut self, line: Line<'_, '_>, instance: &str) -> Result<(), String> {
+    fn line(&mut self, line: Line<'_, '_>, origin: &Origin) -> Result<(), String> {
         let Line {
             name,
             labels,
@@ -158,8 +166,10 @@ impl Evaluator {
         let Some(parts) = self.by_metric.get(name) else {
             return Ok(());
         };
-        if !instance.is_empty() && !labels.iter().any(|(name, _)| *name == "instance") {
-            labels.push(("instance", instance.to_owned().into()));
+        if let Some(instance) = &origin.instance
+            && !labels.iter().any(|(name, _)| *name == "instance")
+        {
+            labels.push(("instance", instance.clone().into()));
         }
         labels.sort_unstable_by(|a, b| a.0.cmp(b.0));
         let time_ms = time_ms.unwrap_or(self.now_ms);
@@ -167,10 +177,18 @@ impl Evaluator {
             let part = &mut self.parts[index];
             debug_assert_eq!(part.chooser.metric(), name);
             if part.chooser.chooses(labels) {
-                part.take(labels, time_ms, value)?;
+                part.take(origin.number, labels, time_ms, value)?;
             }
         }
         Ok(())
+    }
+
+    /// What the SLIs are at a time not before the last observation.
+    pub(crate) fn readings(&self, at_ms: i64) -> Vec<Reading> {
+        self.slis
+            .iter()
+            .map(|sli| reading(sli, &self.parts, at_ms))
+            .collect()
     }
 
     /// Samples of the SLIs that are new. An SLI without a series in this observation gives no data.
@@ -253,8 +271,8 @@ pub(crate) fn buckets_of(histogram: &Selector) -> Selector {
 }
 
 impl Part {
-    fn take(&mut self, labels: &[Label<'_>], time_ms: i64, value: f64) -> Result<(), String> {
-        let key = key(labels);
+    fn take(&mut self, origin: usize, labels: &[Label<'_>], time_ms: i64, value: f64) -> Result<(), String> {
+        let key = key(origin, labels);
         if self.series.len() >= SERIES_LIMIT && !self.series.contains_key(&key) {
             return Err(format!(
                 "{} chooses more than {SERIES_LIMIT} series; narrow it by labels",
@@ -307,8 +325,8 @@ impl Part {
 }
 
 /// A series' identity. Control characters cannot stand in a label's name, so no two label sets collide.
-fn key(labels: &[Label<'_>]) -> String {
-    let mut key = String::with_capacity(labels.iter().map(|(n, v)| n.len() + v.len() + 2).sum());
+fn key(origin: usize, labels: &[Label<'_>]) -> String {
+    let mut key = origin.to_string();
     for (name, value) in labels {
         key.push_str(name);
         key.push('=');
@@ -411,3 +429,21 @@ pub(crate) fn no_data(why: String) -> Reading {
 pub(crate) fn seconds(ms: u64) -> String {
     format!("{} s", ms as f64 / 1_000.0)
 }
+
+/// What a scrape source gives for `slis` at `at_ms` when it has read these texts at these times (milliseconds,
+/// ascending) and nothing else: numbers to hold against those of a server that has read the same.
+pub fn replay(slis: &[Sli], texts: &[(i64, String)], at_ms: i64) -> Result<Vec<Reading>, SetupError> {
+    let mut evaluator = Evaluator::new(slis)?;
+    for (time_ms, text) in texts {
+        evaluator.begin(*time_ms);
+        if let Err(why) = evaluator.take(text, Format::Text, &Origin::default()) {
+            evaluator.failed(why);
+        }
+        evaluator.finish();
+    }
+    Ok(evaluator.readings(at_ms))
+}
+
+#[cfg(test)]
+#[path = "evaluate_tests.rs"]
+mod tests;

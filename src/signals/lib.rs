@@ -23,6 +23,7 @@ mod scrape;
 mod selector;
 
 pub use check::check_source;
+pub use evaluate::replay;
 pub use promql::explain;
 pub use sampler::Sampler;
 

@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 
 use crate::SetupError;
-use crate::evaluate::Evaluator;
+use crate::evaluate::{Evaluator, Origin};
 use crate::exposition::Format;
 use crate::http::Http;
 use crate::sampler::Clock;
@@ -93,7 +93,7 @@ impl Probe {
             tally.lock().write(&mut text);
         }
         self.evaluator.begin(self.clock.now_ms());
-        if let Err(why) = self.evaluator.take(&text, Format::Text, "") {
+        if let Err(why) = self.evaluator.take(&text, Format::Text, &Origin::default()) {
             self.evaluator
                 .failed(format!("the probes' own counts cannot be read: {why}"));
         }

@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 use reqwest::header::ACCEPT;
 
 use crate::SetupError;
-use crate::evaluate::Evaluator;
+use crate::evaluate::{Evaluator, Origin};
 use crate::exposition::Format;
 use crate::http::{Answer, Http, excerpt, timeout};
 use crate::sampler::Clock;
@@ -17,16 +17,21 @@ const ACCEPTED: &str =
 /// A scrape source.
 pub(crate) struct Scrape {
     http: Http,
-    urls: Vec<String>,
+    targets: Vec<(String, Origin)>,
     evaluator: Evaluator,
     clock: Clock,
 }
 
 impl Scrape {
     pub(crate) fn new(urls: &[String], slis: &[Sli], every_ms: u64) -> Result<Self, SetupError> {
+        let origin = |(number, url): (usize, &String)| {
+            let instance = instance(url);
+            (url.clone(), Origin { number, instance })
+        };
+        let targets = urls.iter().enumerate().map(origin).collect();
         Ok(Self {
             http: Http::new(timeout(every_ms))?,
-            urls: urls.to_vec(),
+            targets,
             evaluator: Evaluator::new(slis)?,
             clock: Clock::new(),
         })
@@ -35,11 +40,11 @@ impl Scrape {
     /// Asks every address once. All texts of one look have one source time: when it began.
     pub(crate) async fn look(&mut self) -> Vec<Sample> {
         let began_ms = self.clock.now_ms();
-        let answers = join_all(self.urls.iter().map(|url| fetch(&self.http, url))).await;
+        let answers = join_all(self.targets.iter().map(|(url, _)| fetch(&self.http, url))).await;
         self.evaluator.begin(began_ms);
-        for (url, answer) in self.urls.iter().zip(answers) {
+        for ((url, origin), answer) in self.targets.iter().zip(answers) {
             let taken = answer.and_then(|(text, format)| {
-                self.evaluator.take(&text, format, &instance(url)).map_err(|why| {
+                self.evaluator.take(&text, format, origin).map_err(|why| {
                     format!(
                         "{url} does not answer with exposition text: {why}; give the address of its metrics"
                     )
@@ -94,10 +99,11 @@ fn text(url: &str, answer: Answer) -> Result<(String, Format), String> {
 }
 
 /// `host:port`, as Prometheus labels what it scrapes.
-fn instance(url: &str) -> String {
-    reqwest::Url::parse(url).ok().map_or_else(String::new, |url| {
-        let host = url.host_str().unwrap_or_default();
-        url.port_or_known_default()
-            .map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+fn instance(url: &str) -> Option<String> {
+    let url = reqwest::Url::parse(url).ok()?;
+    let host = url.host_str()?;
+    Some(match url.port_or_known_default() {
+        Some(port) => format!("{host}:{port}"),
+        None => host.to_owned(),
     })
 }
