@@ -171,7 +171,7 @@ impl Starter {
         let host = Host::start(Parts {
             agent: state.agent_id()?,
             instance: Instance(random_hex::<8>()?),
-            faults: faults::all(&config.program),
+            faults: faults::all(&config.program, client.as_ref()),
             disk: Arc::clone(&disk),
             alarm: Alarm::new()?,
             metrics: Metrics::new(&name, &config.labels),

@@ -10,9 +10,16 @@
 
 pub mod cpu_burn;
 pub mod cpu_burn_child;
+pub mod http_latency;
+pub mod http_status;
 pub mod noop;
 pub mod process;
 pub mod process_pause;
+pub mod route;
+pub mod tcp_bandwidth;
+pub mod tcp_cut;
+pub mod tcp_latency;
+pub mod tcp_refuse;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,6 +29,7 @@ use firedrill_ward::Key;
 use firedrill_wire::{Evidence, Problem, Scope};
 
 use crate::config::SelfCommand;
+use crate::proxy::Client;
 
 /// A process, safe against reuse of its number.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -134,14 +142,30 @@ pub fn words(words: impl Into<String>) -> Evidence {
     }
 }
 
-/// Every fault of this build, in the order of the catalogue.
-pub fn all(program: &SelfCommand) -> Vec<Arc<dyn Fault>> {
-    FAULTS.iter().filter_map(|spec| of(spec, program)).collect()
+/// Every fault of this build, in the order of the catalogue. Those on routes need the proxy.
+pub fn all(program: &SelfCommand, proxy: Option<&Client>) -> Vec<Arc<dyn Fault>> {
+    FAULTS
+        .iter()
+        .filter_map(|spec| of(spec, program, proxy))
+        .collect()
 }
 
-fn of(spec: &'static FaultSpec, program: &SelfCommand) -> Option<Arc<dyn Fault>> {
+fn of(spec: &'static FaultSpec, program: &SelfCommand, proxy: Option<&Client>) -> Option<Arc<dyn Fault>> {
+    let on_route = |rule| -> Option<Arc<dyn Fault>> {
+        let proxy = proxy.cloned();
+        Some(Arc::new(route::RouteFault { spec, proxy, rule }))
+    };
     match spec.name {
         "noop" => Some(Arc::new(noop::Noop(spec))),
+        "http.latency" => on_route(http_latency::rule),
+        "http.status" => on_route(http_status::rule),
+        "tcp.latency" => on_route(tcp_latency::rule),
+        "tcp.bandwidth" => on_route(tcp_bandwidth::rule),
+        "tcp.refuse" => on_route(tcp_refuse::rule),
+        "tcp.cut" => Some(Arc::new(tcp_cut::TcpCut {
+            spec,
+            proxy: proxy.cloned(),
+        })),
         "process.pause" => Some(Arc::new(process_pause::ProcessPause(spec))),
         "cpu.burn" => Some(Arc::new(cpu_burn::CpuBurn {
             spec,

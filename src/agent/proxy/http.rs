@@ -4,7 +4,7 @@
 //! headers dropped. Upgrades (WebSocket) and CONNECT are answered 501. An upstream that fails is a 502 with a
 //! body that names this proxy, so that nobody takes it for the service's own words. A probe goes through the
 //! rules of its path and method like a request (it is always in the share and never counted) and is answered
-//! here, with the number of rules that hit it.
+//! here, with the ids of the rules that hit it.
 
 use std::convert::Infallible;
 use std::io;
@@ -30,7 +30,7 @@ use super::route::Route;
 use super::rule::{Rule, Tally, matches};
 use super::shape::{Flags, Shaped};
 
-/// The header of a probe's answer: how many rules hit it.
+/// The header of a probe's answer: the ids of the rules that hit it, each followed by a comma.
 pub const PROBE_HEADER: &str = "x-firedrill-rules";
 
 /// Largest head of a request in bytes.
@@ -63,30 +63,20 @@ pub async fn serve(stream: Shaped, route: Arc<Route>, flags: Arc<Flags>, probe: 
         .map_err(io::Error::other)
 }
 
-/// What the rules made of a request.
-enum Ruled {
-    /// It goes on; this many rules hit it.
-    Pass(u64),
-    /// It is answered here.
-    Answer(StatusCode, String),
-}
-
 impl Client {
     async fn answer(&self, request: Request<Incoming>) -> Response<Answer> {
         self.flags.busy.store(true, Ordering::Release);
-        let mut hits = 0;
-        if self.route.has_http_rules() {
-            match self.rule(request.method(), request.uri()).await {
-                Ruled::Pass(count) => hits = count,
-                Ruled::Answer(status, body) => return self.say(status, body),
-            }
+        let mut hits = String::new();
+        if self.route.has_http_rules()
+            && let Some(mut answer) = self.rule(request.method(), request.uri(), &mut hits).await
+        {
+            self.mark(&mut answer, &hits);
+            return answer;
         }
         if self.probe {
-            let mut response = self.say(StatusCode::NO_CONTENT, String::new());
-            response
-                .headers_mut()
-                .insert(PROBE_HEADER, HeaderValue::from(hits));
-            return response;
+            let mut answer = self.say(StatusCode::NO_CONTENT, String::new());
+            self.mark(&mut answer, &hits);
+            return answer;
         }
         match self.forward(request).await {
             Ok(response) => response,
@@ -97,9 +87,8 @@ impl Client {
         }
     }
 
-    /// Applies the rules in the order they were set.
-    async fn rule(&self, method: &Method, uri: &Uri) -> Ruled {
-        let mut hits = 0;
+    /// Applies the rules in the order they were set; the answer of one that answers.
+    async fn rule(&self, method: &Method, uri: &Uri, hits: &mut String) -> Option<Response<Answer>> {
         for rule in &self.route.rules().http {
             let (RuleSpec::HttpLatency { only, .. } | RuleSpec::HttpStatus { only, .. }) = &rule.set.rule
             else {
@@ -108,15 +97,27 @@ impl Client {
             if !self.is_hit(rule, only, method, uri) {
                 continue;
             }
-            hits += 1;
+            if self.probe {
+                hits.push_str(&rule.set.id);
+                hits.push(',');
+            }
             if let RuleSpec::HttpStatus { code, body, .. } = &rule.set.rule {
                 self.count(rule, |tally| Tally::add(&tally.answered, 1));
                 let status = StatusCode::from_u16(*code).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
-                return Ruled::Answer(status, body.clone());
+                return Some(self.say(status, body.clone()));
             }
             self.delay(rule).await;
         }
-        Ruled::Pass(hits)
+        None
+    }
+
+    /// Tells a probe, and nobody else, which rules it met.
+    fn mark(&self, answer: &mut Response<Answer>, hits: &str) {
+        if self.probe
+            && let Ok(hits) = HeaderValue::from_str(hits)
+        {
+            answer.headers_mut().insert(PROBE_HEADER, hits);
+        }
     }
 
     fn is_hit(&self, rule: &Rule, only: &Only, method: &Method, uri: &Uri) -> bool {

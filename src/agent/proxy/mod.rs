@@ -19,7 +19,7 @@
 //! prober binds a socket, announces its address (`expect_probe`), connects to the route's listener like any
 //! client and is served by the same accept loop, the same stream faults and the same rules, but ends in the
 //! proxy, so the target is not touched. On `http` routes it sends a request with the rule's method and path and
-//! gets 204 with the number of rules that hit it (a probe is in every share); on `tcp` routes its bytes come
+//! gets 204 with the ids of the rules that hit it (a probe is in every share); on `tcp` routes its bytes come
 //! back. The time is measured by the prober, in the agent's process. See [`Client::probe`].
 //!
 //! # Limits

@@ -9,11 +9,8 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 use super::http::PROBE_HEADER;
 
-/// Bytes that a probe of a stream sends and wants back.
-const STREAM_BYTES: &[u8] = b"firedrill probe\n";
-
-/// Longest answer to a probe that is read.
-const MAX_ANSWER_BYTES: u64 = 64 * 1024;
+/// Most bytes that a probe of a stream sends, and the longest answer that is read.
+const MAX_BYTES: usize = 64 * 1024;
 
 /// What a probe goes through.
 #[derive(Clone, Debug, Default)]
@@ -22,17 +19,19 @@ pub struct ProbeRequest {
     pub method: Option<String>,
     /// On `http` routes: the path, `/` if none.
     pub path: Option<String>,
+    /// On `tcp` routes: how many bytes are sent and wanted back, at least 1.
+    pub bytes: usize,
 }
 
 /// What a probe saw.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Probe {
     /// From before the connection until the last byte of the answer.
     pub took: Duration,
     /// On `http` routes: the status; 204 unless a rule answered.
     pub status: Option<u16>,
-    /// On `http` routes: how many rules hit it; none when a rule answered.
-    pub rules_hit: Option<u64>,
+    /// On `http` routes: the ids of the rules on requests that hit it.
+    pub rules: Vec<String>,
 }
 
 /// A socket whose own address is known before it connects.
@@ -72,24 +71,25 @@ impl Prober {
         self.socket
             .connect_timeout(&self.target.into(), left(deadline)?)?;
         let mut stream: TcpStream = self.socket.into();
-        let (status, rules_hit) = match protocol {
+        let (status, rules) = match protocol {
             RouteProtocol::Http => {
                 stream.write_all(head(request).as_bytes())?;
                 understand(&read_all(&mut stream, deadline)?)?
             }
             RouteProtocol::Tcp => {
-                stream.write_all(STREAM_BYTES)?;
+                let sent = vec![b'.'; request.bytes.clamp(1, MAX_BYTES)];
+                stream.write_all(&sent)?;
                 stream.shutdown(std::net::Shutdown::Write)?;
-                if read_all(&mut stream, deadline)? != STREAM_BYTES {
+                if read_all(&mut stream, deadline)? != sent {
                     return Err(io::Error::other("the answer is not the probe's own bytes"));
                 }
-                (None, None)
+                (None, Vec::new())
             }
         };
         Ok(Probe {
             took: start.elapsed(),
             status,
-            rules_hit,
+            rules,
         })
     }
 }
@@ -119,7 +119,7 @@ fn read_all(stream: &mut TcpStream, deadline: Instant) -> io::Result<Vec<u8>> {
     let mut part = [0; 4096];
     loop {
         stream.set_read_timeout(Some(left(deadline)?))?;
-        let room = MAX_ANSWER_BYTES - answer.len() as u64;
+        let room = (MAX_BYTES - answer.len()) as u64;
         match stream.take(room).read(&mut part) {
             Ok(0) => return Ok(answer),
             Ok(n) => answer.extend_from_slice(&part[..n]),
@@ -149,19 +149,18 @@ fn head(request: &ProbeRequest) -> String {
     )
 }
 
-/// The status, and how many rules hit.
-fn understand(answer: &[u8]) -> io::Result<(Option<u16>, Option<u64>)> {
+/// The status, and which rules hit.
+fn understand(answer: &[u8]) -> io::Result<(Option<u16>, Vec<String>)> {
     let text = String::from_utf8_lossy(answer);
     let status = text
         .strip_prefix("HTTP/1.1 ")
         .and_then(|rest| rest.get(..3)?.parse().ok());
     let status = status.ok_or_else(|| io::Error::other("the answer is not HTTP"))?;
-    let hits = text.lines().find_map(|line| {
-        line.strip_prefix(PROBE_HEADER)?
-            .strip_prefix(':')?
-            .trim()
-            .parse()
-            .ok()
-    });
-    Ok((Some(status), hits))
+    let header = text
+        .lines()
+        .find_map(|line| line.strip_prefix(PROBE_HEADER)?.strip_prefix(':'));
+    // Only the proxy itself says this: an answer without it did not come from its rules.
+    let header = header.ok_or_else(|| io::Error::other("the answer is not the proxy's own"))?;
+    let ids = header.split(',').map(str::trim).filter(|id| !id.is_empty());
+    Ok((Some(status), ids.map(str::to_owned).collect()))
 }

@@ -83,6 +83,9 @@ pub struct SetRule {
     pub ramp_ms: u64,
     /// Milliseconds after which the proxy drops the rule by itself, counted from the first `set` of this id.
     pub ends_in_ms: u64,
+    /// Only in place of a rule of this id that is there: one that was lost meanwhile does not begin anew.
+    #[serde(default)]
+    pub replace: bool,
 }
 
 /// Which requests a rule hits.

@@ -311,6 +311,7 @@ mod tests {
             rule: spec,
             ramp_ms,
             ends_in_ms: 60_000,
+            replace: false,
         };
         Rule::new(set, Timer::start().unwrap(), now)
     }

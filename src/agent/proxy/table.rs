@@ -117,6 +117,10 @@ impl Table {
                 .find(|removed| removed.id == set.id)
                 .map(|removed| removed.generation),
         };
+        if set.replace && !self.rules.contains_key(&set.id) {
+            let words = format!("rule {} is not there any more", set.id);
+            return Err(refusal(RefusalKind::Stale, words));
+        }
         if seen.is_some_and(|seen| set.generation <= seen) {
             let words = format!("generation {} of rule {} is not new", set.generation, set.id);
             return Err(refusal(RefusalKind::Stale, words));
@@ -292,11 +296,10 @@ pub fn refusal(kind: RefusalKind, detail: impl Into<String>) -> Refusal {
 /// Whether the values are ones the data plane can work with.
 fn check(set: &SetRule) -> Result<(), Refusal> {
     let bad = |words: &str| Err(refusal(RefusalKind::Bad, format!("rule {}: {words}", set.id)));
-    if set.id.is_empty() || set.id.len() > MAX_ID_LEN {
-        return Err(refusal(
-            RefusalKind::Bad,
-            format!("a rule's id has 1 to {MAX_ID_LEN} bytes"),
-        ));
+    let clean = set.id.bytes().all(|byte| byte.is_ascii_graphic() && byte != b',');
+    if set.id.is_empty() || set.id.len() > MAX_ID_LEN || !clean {
+        let words = format!("a rule's id has 1 to {MAX_ID_LEN} visible ASCII characters and no comma");
+        return Err(refusal(RefusalKind::Bad, words));
     }
     if set.ends_in_ms == 0 || set.ends_in_ms > MAX_TIME_MS || set.ramp_ms > MAX_TIME_MS {
         return bad("it ends within 24 h, and its ramp too");

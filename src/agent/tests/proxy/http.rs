@@ -248,10 +248,11 @@ fn a_probe_meets_the_rules_and_not_the_target() {
     let request = ProbeRequest {
         method: Some("POST".into()),
         path: Some("/pay".into()),
+        bytes: 1,
     };
     let probe = || rig.client().probe("web", &request, PATIENCE).unwrap();
     let on = probe();
-    assert_eq!((on.status, on.rules_hit), (Some(204), Some(1)));
+    assert_eq!((on.status, on.rules), (Some(204), vec!["i1".to_owned()]));
     assert!(on.took >= Duration::from_millis(150), "{:?}", on.took);
     assert_eq!(
         rig.client().status("i1").unwrap().counters.seen,
@@ -260,7 +261,7 @@ fn a_probe_meets_the_rules_and_not_the_target() {
     );
     rig.remove("i1");
     let off = probe();
-    assert_eq!((off.status, off.rules_hit), (Some(204), Some(0)));
+    assert_eq!((off.status, off.rules), (Some(204), Vec::new()));
     assert_eq!(rig.upstream.accepted.load(Ordering::SeqCst), 0);
 }
 

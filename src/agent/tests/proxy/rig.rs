@@ -123,6 +123,7 @@ pub fn new_rule(id: &str, route: &str, rule: RuleSpec) -> SetRule {
         rule,
         ramp_ms: 0,
         ends_in_ms: 60_000,
+        replace: false,
     }
 }
 
