@@ -1,6 +1,6 @@
 //! Two drills of the same experiment side by side.
 
-use firedrill_drill::{Outcome, show_value};
+use firedrill_drill::show_value;
 use firedrill_plan::Range;
 use firedrill_scene::{ComparisonRow, Numbers, Review};
 
@@ -11,9 +11,7 @@ pub fn compare(before: &Review, after: &Review) -> Vec<ComparisonRow> {
         before: show(before),
         after: show(after),
     };
-    let mut rows = vec![row("verdict", &|review| {
-        outcome(review.verdict.outcome).to_owned()
-    })];
+    let mut rows = vec![row("verdict", &|review| review.verdict.outcome.word().to_owned())];
     for sli in &before.scene.slis {
         let worst = |review: &Review| {
             let numbers = review.numbers.iter().find(|numbers| numbers.name == sli.name);
@@ -44,15 +42,6 @@ fn worst(tolerate: Range, numbers: &Numbers) -> f64 {
         numbers.min
     } else {
         numbers.max
-    }
-}
-
-fn outcome(outcome: Outcome) -> &'static str {
-    match outcome {
-        Outcome::Held => "held",
-        Outcome::Broken => "broken",
-        Outcome::Inconclusive => "inconclusive",
-        Outcome::Aborted => "aborted",
     }
 }
 

@@ -10,7 +10,7 @@ mod numbers;
 use std::{path::PathBuf, sync::Arc};
 
 use firedrill_drill::{At, Drill, Outcome, Reason, ReplayError, Stamped, Verdict, replay};
-use firedrill_scene::{DrillScene, Review, SceneBuilder};
+use firedrill_scene::{AgentHealth, AgentScene, DrillScene, PlanScene, Review, Scene, SceneBuilder, ours};
 
 pub use compare::compare;
 use numbers::{Spans, numbers};
@@ -51,9 +51,45 @@ pub fn review(entries: &[Stamped], record: Record) -> Result<Review, ReplayError
     })
 }
 
-/// The scene of a journal as it was at `until_us` (microseconds since the drill was made), or at its end.
-pub fn scene_at(entries: &[Stamped], until_us: Option<u64>) -> Result<DrillScene, ReplayError> {
-    replayed(entries, until_us).map(|(_, scene)| scene)
+/// The window as it was at `until_us` (microseconds since the drill was made), or at the drill's end, as far as
+/// the journal knows.
+pub fn scene_at(entries: &[Stamped], until_us: Option<u64>) -> Result<Scene, ReplayError> {
+    let (drill, scene) = replayed(entries, until_us)?;
+    let text = drill.setup().plan_text.to_string();
+    Ok(Scene {
+        wall_ms: scene.now.wall_ms,
+        plan: Some(Arc::new(PlanScene {
+            text,
+            revision: 1,
+            ..PlanScene::default()
+        })),
+        ours: ours(&drill, scene.now),
+        fleet: Arc::new(fleet(&drill)),
+        drill: Some(Arc::new(scene)),
+        ..Scene::default()
+    })
+}
+
+fn fleet(drill: &Drill) -> Vec<AgentScene> {
+    let agents = drill.plan().agents.iter().zip(drill.agents());
+    agents
+        .map(|(entry, status)| AgentScene {
+            name: entry.name.clone(),
+            url: entry.url.clone(),
+            health: match (&status.problem, &status.info) {
+                (Some(problem), _) if !status.contact => AgentHealth::Unreachable(problem.clone()),
+                (_, Some(_)) => AgentHealth::Healthy,
+                (_, None) => AgentHealth::Unknown,
+            },
+            rtt_us: status.rtt_us,
+            heard_ms: status
+                .heard_us
+                .map(|us| drill.at().wall_ms - (drill.at().mono_us.saturating_sub(us) / 1_000).cast_signed()),
+            info: status.info.clone(),
+            latch: status.info.as_ref().and_then(|info| info.latch.clone()),
+            abort_test: status.abort_test.as_ref().map(|(_, result)| result.clone()),
+        })
+        .collect()
 }
 
 fn replayed(entries: &[Stamped], until_us: Option<u64>) -> Result<(Drill, DrillScene), ReplayError> {

@@ -79,7 +79,7 @@ fn values(review: &Review) -> Value {
     json!({
         "title": review.title, "system": review.system, "drill": review.drill, "experiment": scene.experiment,
         "hypothesis": scene.hypothesis, "date": words::wall(scene.origin_wall_ms, "%Y-%m-%d %H:%M:%S UTC"),
-        "outcome": words::outcome(review.verdict.outcome), "reasons": reasons, "unconfirmed": unconfirmed,
+        "outcome": review.verdict.outcome.word(), "reasons": reasons, "unconfirmed": unconfirmed,
         "times": words::times(review), "bad_samples": review.bad_samples, "slis": slis, "injections": injections, "log": log, "phases": phases,
         "hash": review.hash, "seal": review.sealed.clone().err(), "version": env!("CARGO_PKG_VERSION"),
     })

@@ -24,7 +24,7 @@ pub fn json(review: &Review) -> String {
         "firedrill": env!("CARGO_PKG_VERSION"),
         "drill": review.drill, "title": review.title, "system": review.system, "experiment": scene.experiment,
         "hypothesis": scene.hypothesis, "started": words::wall(scene.origin_wall_ms, "%Y-%m-%dT%H:%M:%SZ"),
-        "outcome": words::outcome(review.verdict.outcome), "reasons": review.verdict.reasons,
+        "outcome": review.verdict.outcome.word(), "reasons": review.verdict.reasons,
         "unconfirmed": review.verdict.unconfirmed, "slis": review.numbers, "injections": injections,
         "bad_samples": review.bad_samples, "time_to_break_ms": review.time_to_break_ms,
         "time_to_stop_ms": review.time_to_stop_ms, "time_to_recover_ms": review.time_to_recover_ms,

@@ -19,7 +19,7 @@ pub fn junit(review: &Review) -> String {
         .map(|reason| format!("{}: {}", reason.rule, reason.words))
         .collect();
     let reasons = escape(reasons.join("\n"));
-    let word = words::outcome(review.verdict.outcome);
+    let word = review.verdict.outcome.word();
     let result = match review.verdict.outcome {
         Outcome::Held => String::new(),
         Outcome::Broken => format!("<failure message=\"{word}\">{reasons}</failure>"),

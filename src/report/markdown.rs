@@ -17,7 +17,7 @@ pub fn markdown(review: &Review) -> String {
     line(format!(
         "# {}: {}\n",
         plain(&scene.experiment),
-        words::outcome(review.verdict.outcome)
+        review.verdict.outcome.word()
     ));
     line(format!(
         "{} · {} · {}\n",

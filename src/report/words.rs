@@ -1,20 +1,10 @@
 //! Words that every format shares.
 
-use firedrill_drill::{At, Outcome, show_value};
+use firedrill_drill::{At, show_value};
 use firedrill_plan::{Range, Stop};
 use firedrill_scene::{DrillScene, InjectionScene, Numbers, Review, SliScene};
 use firedrill_wire::InjectionState;
 use jiff::{Timestamp, tz::TimeZone};
-
-/// The verdict's word.
-pub fn outcome(outcome: Outcome) -> &'static str {
-    match outcome {
-        Outcome::Held => "held",
-        Outcome::Broken => "broken",
-        Outcome::Inconclusive => "inconclusive",
-        Outcome::Aborted => "aborted",
-    }
-}
 
 /// A wall time in UTC, so that a report says the same wherever it is made.
 pub fn wall(wall_ms: i64, format: &str) -> String {
