@@ -6,7 +6,7 @@ use firedrill_wire::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{AbortStatus, At, Sample, Verdict};
+use crate::{AbortStatus, At, Reading, Sample, Verdict};
 
 /// Something that happened. Every one is journaled, in the order the drill saw it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -44,19 +44,39 @@ pub enum Event {
 }
 
 impl Event {
-    /// The same without the holder's secret, which no journal may have. Stepping the redacted event gives
-    /// the same drill but for the secret.
+    /// As a journal may keep it: without the holder's secret, and without numbers that JSON does not have.
+    /// Stepping it gives the same drill but for the secret.
     #[must_use]
     pub fn redacted(&self) -> Self {
         let mut event = self.clone();
-        if let Self::Agent {
-            reply: Reply::Opened { result: Ok(opened) },
-            ..
-        } = &mut event
-        {
-            opened.holder = HolderSecret(String::new());
+        match &mut event {
+            Self::Agent {
+                reply: Reply::Opened { result: Ok(opened) },
+                ..
+            } => opened.holder = HolderSecret(String::new()),
+            Self::Samples { samples } => {
+                for sample in samples {
+                    if let Some(why) = sample.reading.no_number() {
+                        sample.reading = Reading::NoData { why };
+                    }
+                }
+            }
+            _ => {}
         }
         event
+    }
+}
+
+impl Reading {
+    /// Why its value or its rate is no number that can be judged.
+    pub(crate) fn no_number(&self) -> Option<String> {
+        let Self::Value { value, rate } = self else {
+            return None;
+        };
+        let odd = std::iter::once(*value).chain(*rate).find(|it| !it.is_finite())?;
+        Some(format!(
+            "the source answered {odd}, which is no number; see the SLI's query"
+        ))
     }
 }
 

@@ -66,7 +66,7 @@ impl Drill {
         let interval_ms = gauge.interval_ms(plan.metrics.every_ms);
         let sampled_us = now_us.saturating_sub(sample.age_ms.saturating_mul(1_000));
         let old = now_us.saturating_sub(sampled_us) >= fresh_us(interval_ms);
-        let reading = judge_reading(&sample.reading, sli.min_rate, &sli.name);
+        let reading = judge_reading(&sample.reading, sli.min_rate);
         // A failing source may be asked more often than it has samples.
         let counts = reading.is_ok() || now_us.saturating_sub(gauge.counted_us) >= interval_ms * 750;
         gauge.reading = Some(reading.clone());
@@ -421,23 +421,17 @@ impl Drill {
 }
 
 /// A value that can be judged, or why there is none.
-fn judge_reading(reading: &Reading, min_rate: Option<f64>, name: &str) -> Result<f64, String> {
-    match reading {
-        Reading::NoData { why } => Err(why.clone()),
-        Reading::Value { value, .. } if !value.is_finite() => {
-            Err(format!("the source answered {value} for {name}; see its query"))
-        }
-        Reading::Value {
-            value,
-            rate: Some(rate),
-        } => match min_rate {
-            Some(min) if *rate < min || rate.is_nan() => Err(format!(
-                "only {} of traffic, at least {} are needed",
-                show_value("/s", *rate),
-                show_value("/s", min)
-            )),
-            _ => Ok(*value),
-        },
-        Reading::Value { value, rate: None } => Ok(*value),
+fn judge_reading(reading: &Reading, min_rate: Option<f64>) -> Result<f64, String> {
+    if let Some(why) = reading.no_number() {
+        return Err(why);
+    }
+    match (reading, min_rate) {
+        (Reading::NoData { why }, _) => Err(why.clone()),
+        (Reading::Value { rate: Some(rate), .. }, Some(min)) if *rate < min => Err(format!(
+            "only {} of traffic, at least {} are needed",
+            show_value("/s", *rate),
+            show_value("/s", min)
+        )),
+        (Reading::Value { value, .. }, _) => Ok(*value),
     }
 }

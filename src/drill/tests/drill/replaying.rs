@@ -1,6 +1,6 @@
 //! A journal's entries, stepped through a fresh drill, rebuild it.
 
-use firedrill_drill::{Arming, Entry, Event, Outcome, Phase, ReplayError, Reply, Stamped, replay};
+use firedrill_drill::{Arming, Entry, Event, Outcome, Phase, Reading, ReplayError, Reply, Stamped, replay};
 
 use crate::world::{PLAN, World};
 
@@ -53,6 +53,19 @@ fn a_journal_survives_json() {
     let read: Vec<Stamped> = serde_json::from_str(&text).unwrap();
     assert_eq!(read, world.journal);
     same(&world);
+}
+
+#[test]
+fn numbers_that_json_does_not_have_are_judged_the_same() {
+    for (value, rate) in [(f64::NAN, Some(40.0)), (0.1, Some(f64::INFINITY))] {
+        let mut world = World::new(PLAN, Arming::AtOnce);
+        world.run_to(Phase::Inject);
+        world.read = Box::new(move |_, _| Some(Reading::Value { value, rate }));
+        assert_eq!(world.verdict().outcome, Outcome::Inconclusive);
+        let text = serde_json::to_string(&world.journal).unwrap();
+        world.journal = serde_json::from_str(&text).unwrap();
+        same(&world);
+    }
 }
 
 #[test]
