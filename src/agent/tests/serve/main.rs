@@ -1,0 +1,46 @@
+//! The agent through its doors, driven by a raw HTTP client as curl would.
+//!
+//! This program is the agent's too (`serve`, `burn`, `proxy`, `abort`), so that its children are real.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by a panic")]
+
+mod client;
+mod doors;
+mod ends;
+mod life;
+mod rig;
+mod watch;
+
+use std::process::ExitCode;
+
+use libtest_mimic::{Arguments, Trial};
+
+fn main() -> ExitCode {
+    let subcommands = ["serve", "burn", "proxy", "abort", "version"];
+    if std::env::args().nth(1).is_some_and(|it| subcommands.contains(&it.as_str())) {
+        return firedrill_agent::cli::main();
+    }
+    let mut trials = Vec::new();
+    for (name, test) in life::TESTS.iter().chain(doors::TESTS).chain(ends::TESTS).chain(watch::TESTS) {
+        trials.push(Trial::test(*name, move || {
+            test();
+            Ok(())
+        }));
+    }
+    let ptrace = firedrill_agent::faults::all(&firedrill_agent::config::SelfCommand::current(&[]).unwrap(), None)
+        .iter()
+        .any(|fault| fault.spec().name == "process.pause" && fault.available().is_ok());
+    let required = std::env::var("FIREDRILL_REQUIRE").unwrap_or_default();
+    let ignored = !ptrace && !required.split(',').any(|it| it == "root");
+    if ignored {
+        eprintln!("tests of process.pause are ignored: this user may not ptrace (run as root)");
+    }
+    for (name, test) in ends::WITH_PTRACE {
+        let run = move || {
+            test();
+            Ok(())
+        };
+        trials.push(Trial::test(*name, run).with_ignored_flag(ignored));
+    }
+    libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
+}
