@@ -8,9 +8,14 @@
 //! Uses every room below it; knows no window.
 
 mod abort;
+mod calls;
 mod clock;
+mod conduct;
+mod log;
 
 pub use abort::{
     AbortCard, AbortHandle, AbortLine, AbortTarget, AgentLine, Board, CardAgent, CardError, Press,
 };
 pub use clock::Clock;
+pub use conduct::{BeginError, Finished, Job, conduct};
+pub use log::{JournalFile, Log};

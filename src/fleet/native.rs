@@ -3,7 +3,9 @@
 use std::{sync::OnceLock, time::Duration};
 
 use firedrill_drill::{Call, Failure, Reply};
-use firedrill_wire::{AgentId, AgentInfo, CloseRequest, InjectionView, ReleaseRequest, Released, Stamp};
+use firedrill_wire::{
+    AgentId, AgentInfo, CloseRequest, InjectionView, Problem, ProblemKind, ReleaseRequest, Released, Stamp,
+};
 use reqwest::{Client, Method, RequestBuilder, Url, redirect::Policy};
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::sync::mpsc::Sender;
@@ -93,11 +95,19 @@ impl NativeDriver {
         gate: &Gate,
     ) -> Result<T, Failure> {
         if gate.is_closed() {
-            return Err(no_answer("not sent: ABORT was pressed"));
+            // A refusal of our own: it is certain that nothing was sent.
+            return Err(Failure::Refused {
+                problem: Problem::new(
+                    ProblemKind::Unavailable,
+                    "not sent",
+                    format!("{}: the drill is being stopped", self.base),
+                    "nothing; begin another drill when this one is over",
+                ),
+            });
         }
         tokio::select! {
             biased;
-            () = gate.closed() => Err(no_answer(format!("{}: let go of, ABORT was pressed", self.base))),
+            () = gate.closed() => Err(no_answer(format!("{}: let go of, the drill is being stopped", self.base))),
             answer = self.send(request, limit) => answer,
         }
     }

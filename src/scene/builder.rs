@@ -5,12 +5,12 @@ use std::sync::Arc;
 use firedrill_drill::{Arming, At, Chosen, Command, Drill, Event, Phase, Reading, Setup, SliState};
 use firedrill_plan::{Action, Experiment, Plan};
 use firedrill_series::Series;
-use firedrill_wire::InjectionState;
 
 use crate::{
     ArmingScene, CheckRow, DrillScene, InjectionScene, Ours, PlannedScene, SliScene,
     builder_log::Log,
     builder_words::{inject, scope, span, stops_itself, strength},
+    drill::ours_of,
 };
 
 /// Bad samples of one SLI: time and value.
@@ -184,48 +184,20 @@ impl SceneBuilder {
     }
 }
 
-/// "Is this us?", as far as this drill is concerned.
+/// "Is this us?" while the drill runs: what its scene tells, and before any injection the abort test, which read
+/// back that nothing is on.
 pub fn ours(drill: &Drill, now: At) -> Ours {
-    let name = |index: usize| {
-        let agent = drill.plan().agents.get(index);
-        agent.map_or_else(String::new, |agent| agent.name.clone())
-    };
-    let names = |list: Vec<usize>| {
-        let mut names: Vec<String> = list.into_iter().map(name).collect();
-        names.sort();
-        names.dedup();
-        names
-    };
-    let open: Vec<_> = drill.injections().iter().filter(|it| !it.is_off()).collect();
-    let lost = |it: &&&firedrill_drill::Injection| {
-        it.state == Some(InjectionState::Unconfirmed) || drill.verdict().is_some()
-    };
-    let unconfirmed: Vec<usize> = open.iter().filter(lost).map(|it| it.agent).collect();
-    if !unconfirmed.is_empty() {
-        return Ours::MayBeOn {
-            agents: names(unconfirmed),
-        };
+    let origin_wall_ms = now.wall_ms - (now.mono_us / 1_000).cast_signed();
+    let over = drill.verdict().is_some();
+    let mut ours = ours_of(&injections(drill), over, now.mono_us, origin_wall_ms);
+    if let Ours::Nothing { proved_ms } = &mut ours {
+        let tested = drill.agents().iter().filter_map(|it| match &it.abort_test {
+            Some((at, Ok(_))) => Some(at.wall_ms),
+            _ => None,
+        });
+        *proved_ms = proved_ms.iter().copied().chain(tested).max();
     }
-    if !open.is_empty() {
-        let last = open.iter().map(|it| drill.ends_us(it)).max().unwrap_or(0);
-        return Ours::On {
-            faults: open.len(),
-            agents: names(open.iter().map(|it| it.agent).collect()),
-            ends_in_ms: last.saturating_sub(now.mono_us) / 1_000,
-        };
-    }
-    let off = drill
-        .injections()
-        .iter()
-        .filter_map(|it| it.off)
-        .map(|at| at.wall_ms);
-    let tested = drill.agents().iter().filter_map(|it| match &it.abort_test {
-        Some((at, Ok(_))) => Some(at.wall_ms),
-        _ => None,
-    });
-    Ours::Nothing {
-        proved_ms: off.chain(tested).max(),
-    }
+    ours
 }
 
 fn row(what: &str, ok: Option<bool>, words: &str) -> CheckRow {

@@ -7,6 +7,8 @@ use firedrill_plan::{Range, Say, Stop};
 use firedrill_series::Series;
 use firedrill_wire::InjectionState;
 
+use crate::Ours;
+
 /// One run of one experiment. Times are monotonic microseconds since the drill was made.
 #[derive(Clone, Debug)]
 pub struct DrillScene {
@@ -46,6 +48,50 @@ pub struct DrillScene {
     pub arming: Option<ArmingScene>,
     /// When it is over.
     pub verdict: Option<Verdict>,
+}
+
+impl DrillScene {
+    /// "Is this us?", as far as this drill tells: what a picture of a journal shows.
+    pub fn ours(&self) -> Ours {
+        ours_of(
+            &self.injections,
+            self.verdict.is_some(),
+            self.now.mono_us,
+            self.origin_wall_ms,
+        )
+    }
+}
+
+/// Of a drill's injections; `over`: the verdict stands, and what is not off then may be on.
+pub(crate) fn ours_of(injections: &[InjectionScene], over: bool, now_us: u64, origin_wall_ms: i64) -> Ours {
+    let names = |list: &[&InjectionScene]| {
+        let mut names: Vec<String> = list.iter().map(|it| it.agent.clone()).collect();
+        names.sort();
+        names.dedup();
+        names
+    };
+    let is_off = |it: &InjectionScene| it.state.is_some_and(InjectionState::is_off);
+    let open: Vec<&InjectionScene> = injections.iter().filter(|it| !is_off(it)).collect();
+    let lost = |it: &&InjectionScene| over || it.state == Some(InjectionState::Unconfirmed);
+    let unconfirmed: Vec<&InjectionScene> = open.iter().copied().filter(lost).collect();
+    if !unconfirmed.is_empty() {
+        return Ours::MayBeOn {
+            agents: names(&unconfirmed),
+        };
+    }
+    if open.is_empty() {
+        let last = injections.iter().filter_map(|it| it.until_us).max();
+        let wall = |us: u64| origin_wall_ms + (us / 1_000).cast_signed();
+        return Ours::Nothing {
+            proved_ms: last.map(wall),
+        };
+    }
+    let ends = open.iter().map(|it| it.ends_us).max().unwrap_or(0);
+    Ours::On {
+        faults: open.len(),
+        agents: names(&open),
+        ends_in_ms: ends.saturating_sub(now_us) / 1_000,
+    }
 }
 
 /// An SLI's card.

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use firedrill_drill::AbortStatus;
 use firedrill_scene::{AbortRow, AbortScene, AbortStage};
-use firedrill_wire::LatchView;
+use firedrill_wire::{LatchView, Stamp};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
@@ -38,6 +38,8 @@ pub struct AgentLine {
     pub beats: u64,
     /// The last one's round trip in microseconds; `None`: not answered.
     pub rtt_us: Option<u64>,
+    /// Who answered last.
+    pub stamp: Option<Stamp>,
     /// The latch as the last heartbeat said.
     pub latch: Option<LatchView>,
     /// An abort on it, with what the agent saw.

@@ -301,6 +301,7 @@ fn line(target: &AbortTarget) -> AgentLine {
         name: target.name.clone(),
         beats: 0,
         rtt_us: None,
+        stamp: None,
         latch: None,
         abort: None,
         words: String::new(),

@@ -9,5 +9,6 @@ mod peer;
 
 pub use board::{AgentLine, Board, Press};
 pub use card::{AbortCard, CardAgent, CardError};
+pub(crate) use line::random_id;
 pub use line::{AbortHandle, AbortLine};
 pub use link::AbortTarget;

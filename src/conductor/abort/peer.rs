@@ -7,7 +7,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use firedrill_wire::{AbortLine, AbortRequest, LatchView};
+use firedrill_wire::{AbortLine, AbortRequest, LatchView, Stamp};
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use hyper::Method;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -149,9 +149,12 @@ impl Peer {
         };
         let took = begun.elapsed().as_micros() as u64;
         match result {
-            Ok((link, latch)) => {
+            Ok((link, said)) => {
                 self.keep(link);
-                self.beaten(Some(took), |line| line.latch = latch);
+                self.beaten(Some(took), |line| {
+                    line.latch = said.latch;
+                    line.stamp = Some(said.stamp);
+                });
             }
             Err(why) => {
                 tracing::debug!("heartbeat of {}: {why}", self.target.name);
@@ -362,15 +365,16 @@ async fn refused(answer: &mut Answer) -> Result<(), String> {
     }
 }
 
-/// Asks who it is, for the round trip and the latch.
-async fn heartbeat_on(
-    link: Result<Link, ()>,
-    target: AbortTarget,
-) -> Result<(Link, Option<LatchView>), String> {
-    #[derive(serde::Deserialize)]
-    struct Said {
-        latch: Option<LatchView>,
-    }
+/// What a heartbeat's answer is read for.
+#[derive(serde::Deserialize)]
+struct Said {
+    #[serde(flatten)]
+    stamp: Stamp,
+    latch: Option<LatchView>,
+}
+
+/// Asks who it is.
+async fn heartbeat_on(link: Result<Link, ()>, target: AbortTarget) -> Result<(Link, Said), String> {
     let mut link = match link {
         Ok(link) => link,
         Err(()) => Link::connect(&target).await?,
@@ -379,5 +383,5 @@ async fn heartbeat_on(
     refused(&mut answer).await?;
     let body = answer.whole().await?;
     let said: Said = serde_json::from_slice(&body).map_err(|_| "the answer is not an agent's".to_owned())?;
-    Ok((link, said.latch))
+    Ok((link, said))
 }

@@ -1,6 +1,8 @@
 //! A drill's scenes, said as the pictures say them. The drill is the one that ships; the world around it
 //! answers at once.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by a panic")]
+
 use std::sync::Arc;
 
 use firedrill_drill::{
@@ -241,6 +243,10 @@ impl World {
         self.feed(Event::Tick);
     }
 
+    fn ours(&self) -> Ours {
+        ours(&self.drill, self.now)
+    }
+
     fn until(&mut self, what: impl Fn(&Drill) -> bool) -> DrillScene {
         for _ in 0..2_000 {
             if what(&self.drill) {
@@ -301,10 +307,7 @@ fn a_drill_from_the_confirmation_to_the_verdict() {
     assert_eq!(people.words, "Ada leads, 2 observers");
     let radius = arming.rows.iter().find(|row| row.what == "Blast radius").unwrap();
     assert_eq!(radius.words, "1 of 2 hosts that match");
-    assert!(matches!(
-        ours(&world.drill, world.now),
-        Ours::Nothing { proved_ms: Some(_) }
-    ));
+    assert!(matches!(world.ours(), Ours::Nothing { proved_ms: Some(_) }));
 
     world.feed(Event::Command {
         command: Command::Arm,
@@ -332,9 +335,9 @@ fn a_drill_from_the_confirmation_to_the_verdict() {
         faults: 1,
         ends_in_ms,
         ..
-    } = ours(&world.drill, world.now)
+    } = world.ours()
     else {
-        panic!("{:?}", ours(&world.drill, world.now));
+        panic!("{:?}", world.ours());
     };
     assert!((19_000..=20_000).contains(&ends_in_ms), "{ends_in_ms}");
 
@@ -372,8 +375,5 @@ fn a_drill_from_the_confirmation_to_the_verdict() {
     );
     assert!(scene.slis[0].series.len() > 10);
     assert_eq!(scene.origin_wall_ms, 1_000_000);
-    assert!(matches!(
-        ours(&world.drill, world.now),
-        Ours::Nothing { proved_ms: Some(_) }
-    ));
+    assert!(matches!(world.ours(), Ours::Nothing { proved_ms: Some(_) }));
 }

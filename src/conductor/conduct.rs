@@ -1,0 +1,537 @@
+//! One drill, from its making to its verdict: events in, effects out.
+
+use std::{
+    future::Future,
+    net::SocketAddr,
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use firedrill_drill::{AbortedBy, At, Command, Drill, Effect, Entry, Event, Reply, Setup, Stamped};
+use firedrill_fleet::{Credentials, Driver, DriverError, Gate, driver};
+use firedrill_plan::{AgentEntry, Plan};
+use firedrill_scene::SceneBuilder;
+use firedrill_wire::{AgentInfo, LatchView};
+use tokio::sync::{mpsc, watch};
+
+use crate::{
+    abort::{AbortCard, AbortHandle, AbortLine, AbortTarget, Board},
+    calls::{self, Caller},
+    clock::Clock,
+    log::{Log, LogThread, redacted},
+};
+
+/// Time passes for a drill this often.
+const TICK: Duration = Duration::from_millis(100);
+/// At most this often a scene is published; what happens in between is in the next one.
+const PUBLISH: Duration = Duration::from_millis(30);
+/// Events that wait for the drill.
+const INBOX: usize = 256;
+
+/// What a drill needs of the world.
+pub struct Job {
+    /// What it is made from.
+    pub setup: Setup,
+    /// Agents' tokens.
+    pub credentials: Credentials,
+    /// The abort line.
+    pub line: Arc<AbortLine>,
+    /// Where its records go.
+    pub log: Box<dyn Log>,
+    /// Where the abort card is written at arming.
+    pub card: PathBuf,
+}
+
+/// A drill that is over.
+pub struct Finished {
+    /// Its last state.
+    pub drill: Drill,
+    /// What its scenes are built from.
+    pub builder: SceneBuilder,
+    /// When it ended.
+    pub at: At,
+    /// The journal's hash, or why it could not be closed.
+    pub hash: Result<String, String>,
+}
+
+/// Why a drill could not even begin.
+#[derive(Debug, thiserror::Error)]
+pub enum BeginError {
+    /// A driver cannot be made.
+    #[error(transparent)]
+    Driver(#[from] DriverError),
+    /// A thread cannot be made.
+    #[error("the journal's thread cannot be started: {0}; is the limit of threads reached?")]
+    Thread(#[from] std::io::Error),
+}
+
+/// Runs a drill to its end. `publish` is told of its state, at most at the frame rate.
+pub async fn conduct(
+    job: Job,
+    mut commands: mpsc::Receiver<Command>,
+    publish: impl FnMut(&Drill, &SceneBuilder, At) + Send,
+) -> Result<Finished, BeginError> {
+    let clock = Clock::start();
+    let mut conductor = Conductor::new(job, clock, publish)?;
+    conductor.begin().await;
+    let mut ticks = tokio::time::interval(TICK);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut board = conductor.handle.version();
+    let mut commands_open = true;
+    while !conductor.over {
+        let event = tokio::select! {
+            biased;
+            changed = board.changed() => {
+                if changed.is_ok() {
+                    conductor.read_board().await;
+                }
+                continue;
+            }
+            command = commands.recv(), if commands_open => {
+                let Some(command) = command else {
+                    commands_open = false;
+                    continue;
+                };
+                Event::Command { command }
+            }
+            why = conductor.log.failure() => Event::JournalFailed { why },
+            _ = ticks.tick() => Event::Tick,
+            Some(event) = conductor.inbox.recv() => event,
+        };
+        conductor.feed(event).await;
+    }
+    Ok(conductor.finish().await)
+}
+
+struct Conductor<P> {
+    clock: Clock,
+    drill: Drill,
+    builder: SceneBuilder,
+    first: Vec<Effect>,
+    log: LogThread,
+    journal_broken: bool,
+    line: Arc<AbortLine>,
+    handle: AbortHandle,
+    gate: Gate,
+    drivers: Vec<Arc<dyn Driver>>,
+    credentials: Credentials,
+    targets: Vec<AbortTarget>,
+    card: PathBuf,
+    seen: Seen,
+    sender: mpsc::Sender<Event>,
+    inbox: mpsc::Receiver<Event>,
+    /// Dropped with this: then everything that was spawned for the drill ends.
+    alive: watch::Sender<()>,
+    publish: P,
+    published: Option<Instant>,
+    over: bool,
+}
+
+/// What the drill was told of the abort line's board.
+#[derive(Default)]
+struct Seen {
+    press: u64,
+    agents: Vec<SeenAgent>,
+}
+
+#[derive(Default, Clone)]
+struct SeenAgent {
+    agent: usize,
+    beats: u64,
+    latch: Option<LatchView>,
+    abort: Option<firedrill_drill::AbortStatus>,
+}
+
+/// The drivers of a plan's agents, in its order.
+pub(crate) fn drivers(plan: &Plan, credentials: &Credentials) -> Result<Vec<Arc<dyn Driver>>, DriverError> {
+    let one = |entry: &AgentEntry| {
+        let token = credentials.token(&entry.url).cloned();
+        driver(entry, token).map(Arc::from)
+    };
+    plan.agents.iter().map(one).collect()
+}
+
+impl<P: FnMut(&Drill, &SceneBuilder, At) + Send> Conductor<P> {
+    fn new(job: Job, clock: Clock, publish: P) -> Result<Self, BeginError> {
+        let Job {
+            setup,
+            credentials,
+            line,
+            log,
+            card,
+        } = job;
+        let drivers = drivers(&setup.plan, &credentials)?;
+        let log = LogThread::start(log)?;
+        let gate = line.begin(Some(setup.drill.clone()), clock);
+        let handle = line.handle();
+        let at = clock.now();
+        let mut builder = SceneBuilder::new(&setup);
+        let (drill, first) = Drill::new(setup, at);
+        builder.feed(&drill, at, None);
+        let (sender, inbox) = mpsc::channel(INBOX);
+        Ok(Self {
+            clock,
+            drill,
+            builder,
+            first,
+            log,
+            journal_broken: false,
+            line,
+            handle,
+            gate,
+            drivers,
+            credentials,
+            targets: Vec::new(),
+            card,
+            seen: Seen::default(),
+            sender,
+            inbox,
+            alive: watch::Sender::new(()),
+            publish,
+            published: None,
+            over: false,
+        })
+    }
+
+    async fn begin(&mut self) {
+        let first = std::mem::take(&mut self.first);
+        let at = self.drill.at();
+        if let Some(failed) = self.carry_out(at, first).await {
+            self.feed(failed).await;
+        }
+        self.show(true);
+    }
+
+    /// Journals an event, steps the drill, carries out what it asks for; again, while that fails.
+    async fn feed(&mut self, event: Event) {
+        let mut next = Some(event);
+        while let Some(event) = next.take() {
+            let at = self.clock.now();
+            let record = Stamped {
+                at,
+                entry: Entry::Event {
+                    event: redacted(&event),
+                },
+            };
+            if let Err(why) = self.log.append(record)
+                && !self.journal_broken
+            {
+                self.journal_broken = true;
+                next = Some(Event::JournalFailed { why });
+            }
+            if matches!(event, Event::JournalFailed { .. }) {
+                self.journal_broken = true;
+            }
+            self.heed(&event);
+            let phase = self.drill.phase();
+            let effects = self.drill.step(at, event.clone());
+            self.builder.feed(&self.drill, at, Some(&event));
+            let failed = self.carry_out(at, effects).await;
+            next = next.or(failed);
+            self.show(self.drill.phase() != phase);
+        }
+    }
+
+    /// An agent's own word on where its abort listener is comes before its abort test.
+    fn heed(&mut self, event: &Event) {
+        if let Event::Agent {
+            agent,
+            reply: Reply::Info { result: Ok(info) },
+        } = event
+        {
+            self.correct_target(*agent, info);
+        }
+    }
+
+    fn correct_target(&mut self, agent: usize, info: &AgentInfo) {
+        let Some(port) = info.abort_port else { return };
+        let Some(target) = self.targets.iter_mut().find(|target| target.agent == agent) else {
+            return;
+        };
+        if target.address.port() != port {
+            target.address.set_port(port);
+            target.host = with_port(&target.host, port);
+            self.line.hold(self.targets.clone());
+        }
+    }
+
+    /// In order. The first failure of the journal ends it: what would have followed a record that is not on
+    /// disk does not happen, but for what stops.
+    async fn carry_out(&mut self, at: At, effects: Vec<Effect>) -> Option<Event> {
+        let mut failed = None;
+        for effect in effects {
+            match effect {
+                Effect::Record { entry, durable } => {
+                    let written = self.record(Stamped { at, entry }, durable).await;
+                    if let Err(why) = written
+                        && !self.journal_broken
+                    {
+                        self.journal_broken = true;
+                        failed.get_or_insert(Event::JournalFailed { why });
+                    }
+                }
+                Effect::Call { agent, call } => self.call(agent, call),
+                Effect::Abort { latch, reason } => self.abort(latch, &reason),
+                Effect::CheckSource => self.check_source(),
+                Effect::TestAbort { agent, drill } => {
+                    let caller = self.caller(agent);
+                    if let Some(caller) = caller {
+                        let line = Arc::clone(&self.line);
+                        let who = (self.drill.setup().console.clone(), self.drill.setup().who.clone());
+                        self.spawn(calls::test_abort(caller, line, drill, who));
+                    }
+                }
+                Effect::HoldAbortLine { agents } => self.hold(agents).await,
+                Effect::WriteAbortCard => {
+                    if let Err(why) = self.write_card().await {
+                        // A drill that no other terminal could abort is not started.
+                        failed.get_or_insert(Event::JournalFailed { why });
+                    }
+                }
+                Effect::End { .. } => self.over = true,
+            }
+        }
+        failed
+    }
+
+    async fn record(&mut self, record: Stamped, durable: bool) -> Result<(), String> {
+        if self.journal_broken {
+            return Err("it failed before".to_owned());
+        }
+        if durable {
+            self.log.append_durable(record).await
+        } else {
+            self.log.append(record)
+        }
+    }
+
+    fn call(&mut self, agent: usize, call: firedrill_drill::Call) {
+        let Some(caller) = self.caller(agent) else {
+            return;
+        };
+        // The intent of a start is not on disk: the start does not happen.
+        if self.journal_broken {
+            self.gate.close();
+        }
+        self.spawn(calls::call(caller, call));
+    }
+
+    fn caller(&self, agent: usize) -> Option<Caller> {
+        Some(Caller {
+            agent,
+            driver: Arc::clone(self.drivers.get(agent)?),
+            gate: self.gate.clone(),
+            sender: self.sender.clone(),
+        })
+    }
+
+    /// The abort line first; it may have been told already, by the press itself.
+    fn abort(&self, latch: bool, reason: &str) {
+        let in_force = self.handle.board().press;
+        if latch && !in_force.is_some_and(|press| press.latch) {
+            self.handle.press(reason, &self.drill.setup().who);
+        } else if !latch {
+            self.handle.stop(reason);
+        }
+    }
+
+    fn check_source(&self) {
+        self.spawn(calls::check_source(
+            Arc::clone(&self.drill.setup().plan),
+            self.sender.clone(),
+        ));
+    }
+
+    async fn hold(&mut self, agents: Vec<usize>) {
+        let plan = Arc::clone(&self.drill.setup().plan);
+        let mut targets = Vec::new();
+        for agent in agents {
+            let Some(entry) = plan.agents.get(agent) else {
+                continue;
+            };
+            match resolve(entry, agent, &self.credentials).await {
+                Ok(target) => targets.push(target),
+                // No heartbeat will come: the drill says so, and starts nothing.
+                Err(why) => tracing::warn!("{why}"),
+            }
+            if let Some(caller) = self.caller(agent) {
+                self.spawn(calls::watch(caller));
+            }
+        }
+        self.targets = targets;
+        self.line.hold(self.targets.clone());
+    }
+
+    async fn write_card(&self) -> Result<(), String> {
+        let setup = self.drill.setup();
+        let name = self.drill.experiment().map_or("", |it| it.name.as_str());
+        let wall_ms = self.clock.now().wall_ms;
+        let card = AbortCard::new(setup.drill.clone(), name, wall_ms, &self.targets);
+        let path = self.card.clone();
+        let written = tokio::task::spawn_blocking(move || card.write(&path)).await;
+        let why = match written {
+            Ok(Ok(())) => return Ok(()),
+            Ok(Err(error)) => error.to_string(),
+            Err(error) => error.to_string(),
+        };
+        Err(format!(
+            "the abort card {} cannot be written: {why}",
+            self.card.display()
+        ))
+    }
+
+    /// Tells the drill what the abort line has seen since.
+    async fn read_board(&mut self) {
+        let board = self.handle.board();
+        for event in self.news(&board) {
+            self.feed(event).await;
+        }
+    }
+
+    fn news(&mut self, board: &Board) -> Vec<Event> {
+        let mut news = Vec::new();
+        if let Some(press) = &board.press
+            && press.number > self.seen.press
+        {
+            self.seen.press = press.number;
+            if press.latch {
+                let by = if press.by_signal {
+                    AbortedBy::Signal(press.who.clone())
+                } else {
+                    AbortedBy::Person(press.who.clone())
+                };
+                let reason = press.reason.clone();
+                let command = Command::Abort { by, reason };
+                news.push(Event::Command { command });
+            }
+        }
+        for line in &board.agents {
+            let agent = line.agent;
+            let all = &mut self.seen.agents;
+            let index = all.iter().position(|seen| seen.agent == agent);
+            let index = index.unwrap_or_else(|| {
+                all.push(SeenAgent {
+                    agent,
+                    ..SeenAgent::default()
+                });
+                all.len() - 1
+            });
+            let seen = &mut all[index];
+            let mut tell = |reply| news.push(Event::Agent { agent, reply });
+            if line.beats != seen.beats {
+                seen.beats = line.beats;
+                let stamp = line.stamp.clone().filter(|_| line.rtt_us.is_some());
+                let rtt_us = line.rtt_us;
+                tell(Reply::Heartbeat { rtt_us, stamp });
+            }
+            if line.latch != seen.latch {
+                seen.latch.clone_from(&line.latch);
+                let latch = line.latch.clone();
+                tell(Reply::Latch { latch });
+            }
+            if line.abort != seen.abort {
+                seen.abort.clone_from(&line.abort);
+                if let Some(status) = line.abort.clone() {
+                    tell(Reply::Abort { status });
+                }
+            }
+        }
+        news
+    }
+
+    fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        let mut alive = self.alive.subscribe();
+        tokio::spawn(async move {
+            tokio::select! {
+                () = work => {}
+                // Fails when the drill is over.
+                _ = alive.changed() => {}
+            }
+        });
+    }
+
+    fn show(&mut self, at_once: bool) {
+        let due = self
+            .published
+            .is_none_or(|published| published.elapsed() >= PUBLISH);
+        if due || at_once || self.over {
+            self.published = Some(Instant::now());
+            (self.publish)(&self.drill, &self.builder, self.clock.now());
+        }
+    }
+
+    async fn finish(self) -> Finished {
+        // Nothing of this drill is sent any more, whatever still waits.
+        self.gate.close();
+        let at = self.clock.now();
+        let hash = self.log.close(at).await;
+        Finished {
+            at,
+            drill: self.drill,
+            builder: self.builder,
+            hash,
+        }
+    }
+}
+
+/// Where an agent's abort listener is: the next port, until the agent says another.
+pub(crate) async fn resolve(
+    entry: &AgentEntry,
+    agent: usize,
+    credentials: &Credentials,
+) -> Result<AbortTarget, String> {
+    let (host, port) = host_and_port(&entry.url)
+        .ok_or_else(|| format!("agent {}: {} has no host and port", entry.name, entry.url))?;
+    let port = port.saturating_add(1);
+    let looked_up = tokio::net::lookup_host((host.trim_matches(['[', ']']), port));
+    let found = tokio::time::timeout(Duration::from_secs(2), looked_up).await;
+    let address: Option<SocketAddr> = match found {
+        Ok(Ok(mut addresses)) => addresses.next(),
+        Ok(Err(error)) => return Err(format!("agent {}: {host}: {error}", entry.name)),
+        Err(_) => return Err(format!("agent {}: no address of {host} within 2 s", entry.name)),
+    };
+    let address = address.ok_or_else(|| format!("agent {}: {host} has no address", entry.name))?;
+    Ok(AbortTarget {
+        agent,
+        name: entry.name.clone(),
+        address,
+        host: format!("{host}:{port}"),
+        token: credentials.abort_token(&entry.url).cloned(),
+    })
+}
+
+/// Of `http://HOST[:PORT]`.
+fn host_and_port(url: &str) -> Option<(String, u16)> {
+    let rest = url.trim().strip_prefix("http://")?.trim_end_matches('/');
+    let port_at = rest
+        .rfind(':')
+        .filter(|colon| rest[colon + 1..].bytes().all(|byte| byte.is_ascii_digit()));
+    match port_at {
+        Some(colon) if colon > 0 => Some((rest[..colon].to_owned(), rest[colon + 1..].parse().ok()?)),
+        _ if !rest.is_empty() => Some((rest.to_owned(), 80)),
+        _ => None,
+    }
+}
+
+fn with_port(host: &str, port: u16) -> String {
+    let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
+    format!("{name}:{port}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_have_hosts_and_ports() {
+        let of = |url| host_and_port(url);
+        assert_eq!(of("http://10.0.0.7:7431/"), Some(("10.0.0.7".to_owned(), 7431)));
+        assert_eq!(of("http://[::1]:7431"), Some(("[::1]".to_owned(), 7431)));
+        assert_eq!(of("http://host"), Some(("host".to_owned(), 80)));
+        assert_eq!(of("https://host:1"), None);
+        assert_eq!(of("http://"), None);
+        assert_eq!(of("http://host:99999"), None);
+        assert_eq!(with_port("[::1]:7432", 9), "[::1]:9");
+    }
+}
