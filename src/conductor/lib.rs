@@ -11,11 +11,19 @@ mod abort;
 mod calls;
 mod clock;
 mod conduct;
+mod demo;
+mod headless;
 mod log;
+mod outcome;
+mod tour;
 
 pub use abort::{
     AbortCard, AbortHandle, AbortLine, AbortTarget, AgentLine, Board, CardAgent, CardError, Press,
 };
 pub use clock::Clock;
 pub use conduct::{BeginError, Finished, Job, conduct};
+pub use demo::{Demo, DemoError};
+pub use headless::{Headless, HeadlessError, run_headless};
 pub use log::{JournalFile, Log};
+pub use outcome::{MAY_BE_ON, demo_exit_code, exit_code};
+pub use tour::{DemoJob, DemoNews, DemoRan, DemoRunError, demo_headless};

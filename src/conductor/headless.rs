@@ -1,0 +1,229 @@
+//! A drill without a window: `firedrill run`, and each half of `firedrill demo --headless`.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use firedrill_analysis::{Record, review};
+use firedrill_drill::{Arming, Drill, ReplayError, Setup};
+use firedrill_fleet::Credentials;
+use firedrill_journal::JournalError;
+use firedrill_plan::Plan;
+use firedrill_scene::{DrillScene, Review};
+use tokio::sync::mpsc;
+
+use crate::{
+    abort::{AbortHandle, AbortLine, random_id},
+    clock::wall_ms,
+    conduct::{BeginError, Finished, Job, conduct},
+    log::JournalFile,
+};
+
+/// What to run.
+#[derive(Clone, Debug)]
+pub struct Headless {
+    /// The plan as read, without errors.
+    pub plan: Arc<Plan>,
+    /// Its text, for the journal.
+    pub text: String,
+    /// Index of the experiment.
+    pub experiment: usize,
+    /// Agents' tokens.
+    pub credentials: Credentials,
+    /// The folder for the journal, which gets the drill's name.
+    pub journals: PathBuf,
+    /// Where the abort card is written at arming.
+    pub card: PathBuf,
+    /// This console, for the agents.
+    pub console: String,
+    /// Who drives.
+    pub who: String,
+    /// The program's version.
+    pub version: String,
+    /// The program itself, to leave one behind that goes on aborting.
+    pub program: PathBuf,
+}
+
+/// Why a drill could not be run or reviewed. What was injected is aborted or on its lease all the same.
+#[derive(Debug, thiserror::Error)]
+pub enum HeadlessError {
+    /// No thread or runtime.
+    #[error("the engine cannot be started: {0}; is the limit of threads or of memory reached?")]
+    Engine(#[from] std::io::Error),
+    /// It could not begin.
+    #[error(transparent)]
+    Begin(#[from] BeginError),
+    /// The journal could not be made or read.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// The journal does not replay.
+    #[error(transparent)]
+    Replay(#[from] ReplayError),
+}
+
+/// Runs one experiment to its verdict and reviews it from its journal. SIGINT, SIGTERM and SIGHUP abort.
+/// `progress` gets every scene. Blocks; call it outside of any runtime.
+pub fn run_headless(
+    job: &Headless,
+    mut progress: impl FnMut(&DrillScene) + Send,
+) -> Result<Review, HeadlessError> {
+    let runtime = runtime()?;
+    runtime.block_on(async {
+        let line = Arc::new(AbortLine::start()?);
+        let signals = tokio::spawn(abort_on_signals(line.handle()));
+        let result = run(job, &line, &mut progress).await;
+        signals.abort();
+        if line.handle().board().is_aborting() {
+            leave_aborter(&job.program, &job.card);
+        }
+        result
+    })
+}
+
+/// Runs on the caller's runtime and abort line.
+pub(crate) async fn run(
+    job: &Headless,
+    line: &Arc<AbortLine>,
+    progress: &mut (impl FnMut(&DrillScene) + Send),
+) -> Result<Review, HeadlessError> {
+    let setup = setup(job, Arming::AtOnce);
+    let journal = journal_path(&job.journals, &setup);
+    let log = JournalFile::create(&journal)?;
+    let work = Job {
+        setup,
+        credentials: job.credentials.clone(),
+        line: Arc::clone(line),
+        log: Box::new(log),
+        card: job.card.clone(),
+    };
+    // Nobody commands: signals go by the abort line.
+    let (_commands, receiver) = mpsc::channel(1);
+    let finished = conduct(work, receiver, |drill: &Drill, builder, at| {
+        progress(&builder.scene(drill, at));
+    })
+    .await?;
+    reviewed(&journal, &finished)
+}
+
+/// A finished drill from its journal, as everybody will read it.
+pub(crate) fn reviewed(journal: &Path, finished: &Finished) -> Result<Review, HeadlessError> {
+    let read = firedrill_journal::read(journal)?;
+    let sealed = match &finished.hash {
+        Ok(_) => read.whole(),
+        Err(why) => Err(format!("it could not be closed: {why}")),
+    };
+    let record = Record {
+        path: Some(journal.to_owned()),
+        sealed,
+        hash: read.hash.clone(),
+    };
+    let mut review = review(&read.entries, record)?;
+    // A journal that broke off says less than we know.
+    if let Some(verdict) = finished.drill.verdict() {
+        review.verdict = verdict.clone();
+    }
+    Ok(review)
+}
+
+/// What a drill of this job is made from.
+pub(crate) fn setup(job: &Headless, arming: Arming) -> Setup {
+    Setup {
+        drill: drill_id().into(),
+        plan: Arc::clone(&job.plan),
+        plan_text: job.text.as_str().into(),
+        version: job.version.clone(),
+        experiment: job.experiment,
+        seed: seed(),
+        console: job.console.clone(),
+        who: job.who.clone(),
+        arming,
+    }
+}
+
+pub(crate) fn journal_path(folder: &Path, setup: &Setup) -> PathBuf {
+    folder.join(format!("{}.jsonl", setup.drill))
+}
+
+/// The time, for people, and random digits.
+fn drill_id() -> String {
+    let now = jiff::Timestamp::from_millisecond(wall_ms()).unwrap_or_default();
+    let random = random_id();
+    format!(
+        "{}-{}",
+        now.strftime("%Y%m%d-%H%M%S"),
+        random.get(..6).unwrap_or_default()
+    )
+}
+
+fn seed() -> u64 {
+    let random = random_id();
+    random
+        .get(..16)
+        .and_then(|digits| u64::from_str_radix(digits, 16).ok())
+        .unwrap_or(1)
+}
+
+pub(crate) fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .thread_name("conductor")
+        .enable_all()
+        .build()
+}
+
+/// Aborts by the abort line when somebody wants this process to end.
+#[cfg(unix)]
+pub(crate) async fn abort_on_signals(handle: AbortHandle) {
+    use tokio::signal::unix::{SignalKind, signal};
+    let kinds = [
+        (SignalKind::interrupt(), "Ctrl-C"),
+        (SignalKind::terminate(), "SIGTERM"),
+        (SignalKind::hangup(), "SIGHUP"),
+    ];
+    let waits = kinds.into_iter().filter_map(|(kind, name)| {
+        let mut signal = signal(kind).ok()?;
+        Some(Box::pin(async move {
+            signal.recv().await;
+            name
+        }))
+    });
+    let waits: Vec<_> = waits.collect();
+    if waits.is_empty() {
+        tracing::error!("signals cannot be caught: abort from another terminal with: firedrill abort");
+        return;
+    }
+    let (name, _, others) = futures_util::future::select_all(waits).await;
+    handle.press_by_signal(name);
+    // A second Ctrl-C does not cut an abort short.
+    futures_util::future::join_all(others).await;
+}
+
+/// Aborts by the abort line when somebody wants this process to end.
+#[cfg(not(unix))]
+pub(crate) async fn abort_on_signals(handle: AbortHandle) {
+    if tokio::signal::ctrl_c().await.is_ok() {
+        handle.press_by_signal("Ctrl-C");
+    }
+    std::future::pending().await
+}
+
+/// Leaves a process behind that goes on aborting until every agent on the card has proved it clean.
+pub(crate) fn leave_aborter(program: &Path, card: &Path) {
+    let mut command = std::process::Command::new(program);
+    command
+        .args(["abort", "--until-confirmed", "--card"])
+        .arg(card)
+        .stdin(std::process::Stdio::null())
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null());
+    #[cfg(unix)]
+    {
+        use std::os::unix::process::CommandExt;
+        // A Ctrl-C in this terminal is not meant for it.
+        command.process_group(0);
+    }
+    if let Err(error) = command.spawn() {
+        tracing::error!("no process could be left behind to go on aborting: {error}; run: firedrill abort");
+    }
+}

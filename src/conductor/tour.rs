@@ -1,0 +1,144 @@
+//! The demo without a window: both builds, then the comparison.
+
+use std::{path::PathBuf, sync::Arc};
+
+use firedrill_analysis::compare;
+use firedrill_demo::Build;
+use firedrill_scene::{ComparisonRow, DrillScene, Review};
+
+use crate::{
+    abort::AbortLine,
+    demo::{Demo, DemoError},
+    headless::{Headless, HeadlessError, abort_on_signals, run, runtime},
+    outcome::demo_exit_code,
+};
+
+/// What the demo is run with.
+#[derive(Clone, Debug)]
+pub struct DemoJob {
+    /// This program, which is the agent too.
+    pub program: PathBuf,
+    /// The folder for the journals.
+    pub journals: PathBuf,
+    /// Where the abort card is written.
+    pub card: PathBuf,
+    /// This console, for the agent.
+    pub console: String,
+    /// Who drives.
+    pub who: String,
+    /// The program's version.
+    pub version: String,
+}
+
+/// Both drills.
+#[derive(Clone, Debug)]
+pub struct DemoRan {
+    /// Without deadlines.
+    pub fragile: Review,
+    /// With them.
+    pub hardened: Review,
+    /// A row a measure.
+    pub comparison: Vec<ComparisonRow>,
+    /// 0 when the fragile one breaks and the hardened one holds.
+    pub exit_code: u8,
+}
+
+/// Why the demo did not come to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum DemoRunError {
+    /// It could not be started.
+    #[error(transparent)]
+    Demo(#[from] DemoError),
+    /// A drill of it could not be run.
+    #[error(transparent)]
+    Drill(#[from] HeadlessError),
+    /// A person or a signal aborted the first drill: the second is not begun.
+    #[error("aborted")]
+    Aborted(Box<Review>),
+}
+
+/// What happens in the demo.
+#[derive(Clone, Copy, Debug)]
+pub enum DemoNews<'a> {
+    /// A build was started: what is on this computer now.
+    Started(Build, &'a [String]),
+    /// Its drill.
+    Drill(&'a DrillScene),
+    /// Its verdict.
+    Finished(&'a Review),
+}
+
+/// Runs the fragile build, then the hardened one. Blocks; call it outside of any runtime.
+pub fn demo_headless(
+    job: &DemoJob,
+    mut news: impl FnMut(DemoNews<'_>) + Send,
+) -> Result<DemoRan, DemoRunError> {
+    let runtime = runtime().map_err(HeadlessError::from)?;
+    runtime.block_on(async {
+        let line = Arc::new(AbortLine::start().map_err(HeadlessError::from)?);
+        let signals = tokio::spawn(abort_on_signals(line.handle()));
+        let result = both(job, &line, &mut news).await;
+        signals.abort();
+        result
+    })
+}
+
+async fn both(
+    job: &DemoJob,
+    line: &Arc<AbortLine>,
+    news: &mut (impl FnMut(DemoNews<'_>) + Send),
+) -> Result<DemoRan, DemoRunError> {
+    let fragile = half(job, line, Build::Fragile, news).await?;
+    if line.handle().board().press.is_some_and(|press| press.latch) {
+        return Err(DemoRunError::Aborted(Box::new(fragile)));
+    }
+    let hardened = half(job, line, Build::Hardened, news).await?;
+    Ok(DemoRan {
+        comparison: compare(&fragile, &hardened),
+        exit_code: demo_exit_code(&fragile.verdict, &hardened.verdict),
+        fragile,
+        hardened,
+    })
+}
+
+async fn half(
+    job: &DemoJob,
+    line: &Arc<AbortLine>,
+    build: Build,
+    news: &mut (impl FnMut(DemoNews<'_>) + Send),
+) -> Result<Review, DemoRunError> {
+    let demo = start(build, job.program.clone()).await?;
+    news(DemoNews::Started(build, &demo.words));
+    let headless = Headless {
+        plan: Arc::clone(&demo.plan),
+        text: demo.text.clone(),
+        experiment: demo.experiment,
+        credentials: demo.credentials.clone(),
+        journals: job.journals.clone(),
+        card: job.card.clone(),
+        console: job.console.clone(),
+        who: job.who.clone(),
+        version: job.version.clone(),
+        program: job.program.clone(),
+    };
+    let review = run(&headless, line, &mut |scene: &DrillScene| {
+        news(DemoNews::Drill(scene));
+    })
+    .await;
+    end(demo).await;
+    let review = review?;
+    news(DemoNews::Finished(&review));
+    Ok(review)
+}
+
+/// Starting and ending wait for processes: not on the runtime's threads.
+pub(crate) async fn start(build: Build, program: PathBuf) -> Result<Demo, DemoError> {
+    let started = tokio::task::spawn_blocking(move || Demo::start(build, &program)).await;
+    started.unwrap_or_else(|error| Err(DemoError::Agent(error.to_string())))
+}
+
+pub(crate) async fn end(demo: Demo) {
+    if tokio::task::spawn_blocking(move || drop(demo)).await.is_err() {
+        tracing::error!("ending the demo panicked");
+    }
+}
