@@ -5,7 +5,7 @@ use egui::{Key, KeyboardShortcut, Modifiers, Response, Ui};
 use firedrill_drill::Phase;
 use firedrill_scene::Scene;
 
-use crate::{View, widgets};
+use crate::{View, theme::Tokens, widgets};
 
 /// Something a person can do from anywhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -143,7 +143,11 @@ impl Command {
 
     /// Its button, with its sentence and keys on hover.
     pub fn button(self, ui: &mut Ui, scene: &Scene, view: View) -> Response {
-        let response = widgets::button_if(ui, self.enabled(scene, view), self.info().label);
+        let ink = match self.info().danger {
+            Danger::None => Tokens::of(ui).strong,
+            Danger::Ends => Tokens::of(ui).fault,
+        };
+        let response = widgets::button_in(ui, self.enabled(scene, view), self.info().label, ink);
         response.on_hover_text(self.tip(ui))
     }
 

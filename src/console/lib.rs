@@ -135,7 +135,7 @@ impl Console {
         self.design.unsaved()
     }
 
-    /// Draws one frame into the whole of `ui`, which has no margin.
+    /// Draws one frame over the whole window, whatever margin `ui` has.
     pub fn ui(&mut self, ui: &mut egui::Ui, frame: Frame<'_>) {
         let Frame {
             scene,
@@ -149,7 +149,9 @@ impl Console {
         }
         self.apply_theme(ui);
         self.design.take(scene);
-        let places = shell::Places::of(ui.max_rect());
+        let window = ui.ctx().content_rect();
+        ui.set_clip_rect(window);
+        let places = shell::Places::of(window);
         let mut cx = Cx {
             scene,
             since_ms,
@@ -191,7 +193,7 @@ impl Console {
             self.view = view;
         }
         for command in commands {
-            self.run(command, ask);
+            self.run(command, scene, ask);
         }
         if moving {
             // Clocks, ages and what is left of leases go on between two scenes.
@@ -200,7 +202,7 @@ impl Console {
         }
     }
 
-    fn run(&mut self, command: Command, ask: &mut dyn FnMut(Ask)) {
+    fn run(&mut self, command: Command, scene: &Scene, ask: &mut dyn FnMut(Ask)) {
         match command {
             // Its keys and its button have a way of their own.
             Command::Abort => {}
@@ -212,7 +214,7 @@ impl Console {
             Command::Finish => ask(Ask::Finish),
             Command::Theme => self.prefs.theme = self.prefs.theme.other(),
             Command::Open => ask(Ask::OpenPlanDialog),
-            Command::Save => ask(self.design.save()),
+            Command::Save => ask(self.design.save(scene)),
             Command::Undo => self.design.undo(),
             Command::Redo => self.design.redo(),
         }

@@ -127,7 +127,13 @@ fn header(ui: &mut Ui, places: &Places, cx: &Cx<'_>, clicked: &mut Vec<Command>)
     widgets::region(ui, wide, |ui| {
         ui.spacing_mut().item_spacing.y = 2.0;
         widgets::ends(ui, 34.0, |ui| name(ui, cx), |ui| clock(ui, cx, clicked));
-        widgets::ends(ui, 30.0, |ui| phases(ui, cx), |ui| is_this_us(ui, cx));
+        let roomy = wide.width() > 860.0;
+        widgets::ends(
+            ui,
+            30.0,
+            |ui| phases(ui, cx, roomy),
+            |ui| is_this_us(ui, cx, roomy),
+        );
     });
 }
 
@@ -158,11 +164,16 @@ fn clock(ui: &mut Ui, cx: &Cx<'_>, clicked: &mut Vec<Command>) {
 }
 
 /// `1 fault of ours on payments-1 · ends in 18 s`.
-fn is_this_us(ui: &mut Ui, cx: &Cx<'_>) {
+fn is_this_us(ui: &mut Ui, cx: &Cx<'_>, roomy: bool) {
     let t = cx.tokens;
     let (state, sentence, rest) = ours(cx);
     // From the right: what follows the sentence comes first.
-    if !rest.is_empty() && ui.available_width() > 420.0 {
+    let rest = if roomy {
+        rest.as_str()
+    } else {
+        rest.split(" · ").next().unwrap_or_default()
+    };
+    if !rest.is_empty() {
         ui.label(rich(rest, regular(13.0), t.dim));
     }
     let font = if state == State::Waiting {
@@ -224,7 +235,7 @@ pub fn ours(cx: &Cx<'_>) -> (State, String, String) {
     }
 }
 
-fn phases(ui: &mut Ui, cx: &Cx<'_>) {
+fn phases(ui: &mut Ui, cx: &Cx<'_>, roomy: bool) {
     let t = cx.tokens;
     let Some(drill) = &cx.scene.drill else {
         ui.label(rich(
@@ -234,12 +245,10 @@ fn phases(ui: &mut Ui, cx: &Cx<'_>) {
         ));
         return;
     };
-    let narrow = ui.available_width() < 440.0;
     ui.spacing_mut().item_spacing.x = 6.0;
     for (i, (label, state)) in stages(drill).into_iter().enumerate() {
         if i > 0 {
-            let (rect, _) =
-                ui.allocate_exact_size(vec2(if narrow { 8.0 } else { 26.0 }, 2.0), Sense::hover());
+            let (rect, _) = ui.allocate_exact_size(vec2(if roomy { 26.0 } else { 6.0 }, 2.0), Sense::hover());
             ui.painter()
                 .hline(rect.x_range(), rect.center().y, Stroke::new(1.0, t.line));
         }

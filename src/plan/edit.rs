@@ -3,7 +3,9 @@
 //! A path is keys and indices: `["experiment", "0", "step", "1", "with", "delay"]`. Every function takes the
 //! text and gives the new text: the text is the one truth, an edit is a value.
 
-use toml_edit::{Array, ArrayOfTables, DocumentMut, InlineTable, Item, Table, TableLike, Value};
+use toml_edit::{Array, ArrayOfTables, DocumentMut, InlineTable, Item, Table, TableLike};
+
+pub use toml_edit::Value;
 
 /// Why an edit could not be made.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -106,6 +108,11 @@ pub fn inline<'k>(pairs: impl IntoIterator<Item = (&'k str, Value)>) -> Value {
         table.insert(key, value);
     }
     Value::InlineTable(table)
+}
+
+/// An array of texts `["…", "…"]`.
+pub fn texts<'t>(items: impl IntoIterator<Item = &'t str>) -> Value {
+    Value::Array(items.into_iter().collect())
 }
 
 /// The text as plain values, for reading: tables are objects, arrays of tables are arrays.

@@ -1,5 +1,4 @@
 //! Pictures of every view in its states. `UPDATE_SNAPSHOTS=true` rewrites them; look at each.
-#![expect(missing_docs, reason = "tests")]
 
 mod fixture;
 mod kit;

@@ -93,6 +93,7 @@ impl FleetView {
         if let Some(latch) = &agent.latch {
             self.latch(ui, agent, latch, cx);
         }
+        ui.add_space(space::S);
         facts(ui, agent, cx);
         if let Some(info) = &agent.info {
             known(ui, info);
@@ -353,12 +354,14 @@ fn known(ui: &mut Ui, info: &AgentInfo) {
     let t = Tokens::of(ui);
     ui.add_space(space::XS);
     if !info.routes.is_empty() {
+        ui.add_space(space::S);
         widgets::title(ui, "Routes");
         for route in &info.routes {
             let words = format!("{}: {} to {}", route.name, route.listen, route.upstream);
             ui.label(rich(words, mono(13.0), t.text));
         }
     }
+    ui.add_space(space::S);
     widgets::title(ui, "Faults");
     for fault in &info.faults {
         fault_row(ui, fault, t);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use egui::{Align2, Rect, ScrollArea, Sense, Stroke, Ui, pos2, vec2};
 use firedrill_scene::{Ask, Numbers, Review, SliNumbers};
 
-use super::live::{Look, Window, cards, outcome};
+use super::live::{Filter, Look, Window, cards, log_lines, outcome};
 use crate::{
     cx::Cx,
     theme::{Tokens, medium, mono, regular, size, space},
@@ -103,7 +103,7 @@ fn nothing(ui: &mut Ui, cx: &mut Cx<'_>) {
 
 fn head_height(review: &Review) -> f32 {
     const SHOWN: usize = 4;
-    92.0 + review.verdict.reasons.len().clamp(1, SHOWN) as f32 * 21.0
+    112.0 + review.verdict.reasons.len().clamp(1, SHOWN) as f32 * 21.0
 }
 
 fn verdict(ui: &mut Ui, review: &Review, cx: &Cx<'_>) {
@@ -229,26 +229,9 @@ fn aside(ui: &mut Ui, rect: Rect, review: &Review, cx: &mut Cx<'_>) {
     let log = log.with_min_y(log.top() + space::M);
     widgets::card_at(ui, log, |ui| {
         widgets::title(ui, "Log");
-        ScrollArea::vertical()
-            .id_salt("log")
-            .auto_shrink(false)
-            .show(ui, |ui| {
-                for line in review.scene.log.iter() {
-                    let t = cx.tokens;
-                    ui.horizontal_top(|ui| {
-                        ui.label(rich(
-                            words::clock(line.at.wall_ms, cx.zone),
-                            mono(size::SMALL),
-                            t.dim,
-                        ));
-                        ui.vertical(|ui| {
-                            ui.spacing_mut().item_spacing.y = 1.0;
-                            ui.label(rich(&line.title, medium(13.0), t.strong));
-                            ui.label(rich(&line.words, regular(13.0), t.text));
-                        });
-                    });
-                }
-            });
+        ui.add_space(space::XS);
+        let place = ui.available_rect_before_wrap();
+        widgets::region(ui, place, |ui| log_lines(ui, &review.scene, Filter::All, cx));
     });
 }
 
@@ -257,9 +240,12 @@ fn times(ui: &mut Ui, review: &Review, cx: &mut Cx<'_>) {
     ui.spacing_mut().item_spacing.y = 5.0;
     widgets::title(ui, "How long it took");
     let ms = |value: Option<u64>, none: &str| value.map_or_else(|| none.to_owned(), words::span_ms);
+    let stop = review
+        .time_to_stop_ms
+        .map_or_else(|| "no stop".to_owned(), |ms| words::took_us(ms * 1_000));
     let rows = [
         ("fault to broken", ms(review.time_to_break_ms, "never broke")),
-        ("bad sample to reverted", ms(review.time_to_stop_ms, "no stop")),
+        ("bad sample to reverted", stop),
         ("reverted to steady", ms(review.time_to_recover_ms, "not reached")),
         ("bad samples", review.bad_samples.to_string()),
     ];

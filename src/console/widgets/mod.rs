@@ -2,14 +2,14 @@
 
 mod shape;
 
-pub use shape::{State, check, hatch, hatching, pill, shape, word};
+pub use shape::{State, check, hatching, pill, shape, word};
 
 use egui::{
     Align, Button, Color32, CornerRadius, FontId, Frame, Label, Layout, Margin, Rect, Response, RichText,
     Role, Sense, Stroke, Ui, UiBuilder, Vec2, WidgetInfo, pos2, vec2,
 };
 
-use crate::theme::{Tokens, bold, medium, mono, radius, regular, size, space};
+use crate::theme::{Tokens, bold, medium, radius, regular, size, space};
 
 /// Text in a font and colour.
 pub fn rich(text: impl Into<String>, font: FontId, colour: Color32) -> RichText {
@@ -50,12 +50,6 @@ pub fn one_line(ui: &mut Ui, text: RichText) -> Response {
     let whole = text.text().to_owned();
     let response = ui.add(Label::new(text).truncate().show_tooltip_when_elided(false));
     response.on_hover_text(whole)
-}
-
-/// Monospaced text.
-pub fn code(ui: &mut Ui, words: impl Into<String>) -> Response {
-    let colour = Tokens::of(ui).text;
-    ui.label(rich(words, mono(13.0), colour))
 }
 
 /// A card's frame.
@@ -102,11 +96,6 @@ pub fn region<R>(ui: &mut Ui, rect: Rect, contents: impl FnOnce(&mut Ui) -> R) -
     .inner
 }
 
-/// A row of widgets, vertically centred.
-pub fn row<R>(ui: &mut Ui, contents: impl FnOnce(&mut Ui) -> R) -> R {
-    ui.horizontal(contents).inner
-}
-
 /// Left and right ends of one row: `left` takes what `right` leaves.
 pub fn ends(ui: &mut Ui, height: f32, left: impl FnOnce(&mut Ui), right: impl FnOnce(&mut Ui)) {
     let (rect, _) = ui.allocate_exact_size(vec2(ui.available_width(), height), Sense::hover());
@@ -121,32 +110,31 @@ pub fn ends(ui: &mut Ui, height: f32, left: impl FnOnce(&mut Ui), right: impl Fn
     let builder = UiBuilder::new()
         .max_rect(rest)
         .layout(Layout::left_to_right(Align::Center));
-    ui.scope_builder(builder, left);
+    ui.scope_builder(builder, |ui| {
+        ui.set_clip_rect(rest.expand2(vec2(4.0, 8.0)).intersect(ui.clip_rect()));
+        left(ui);
+    });
 }
 
 /// An ordinary button.
 pub fn button(ui: &mut Ui, label: &str) -> Response {
-    focus_ring(ui, |ui| ui.add(Button::new(rich_button(ui, label))))
+    button_if(ui, Ok(()), label)
 }
 
 /// An ordinary button that may be out of order, and says why.
 pub fn button_if(ui: &mut Ui, enabled: Result<(), &str>, label: &str) -> Response {
-    let text = rich_button(ui, label);
+    let ink = Tokens::of(ui).strong;
+    button_in(ui, enabled, label, ink)
+}
+
+/// The same with letters in a colour.
+pub fn button_in(ui: &mut Ui, enabled: Result<(), &str>, label: &str, ink: Color32) -> Response {
+    let text = rich(label, medium(size::BODY), ink);
     let response = focus_ring(ui, |ui| ui.add_enabled(enabled.is_ok(), Button::new(text)));
     match enabled {
         Ok(()) => response,
         Err(why) => response.on_disabled_hover_text(why),
     }
-}
-
-fn rich_button(ui: &Ui, label: &str) -> RichText {
-    rich(label, medium(size::BODY), Tokens::of(ui).strong)
-}
-
-/// The button that a view is about: what it does changes nothing on any host.
-pub fn primary(ui: &mut Ui, enabled: bool, label: &str) -> Response {
-    let tokens = Tokens::of(ui);
-    solid(ui, enabled, label, tokens.series, tokens.ground)
 }
 
 /// The button that begins a fault.
@@ -187,10 +175,11 @@ pub fn choice(ui: &mut Ui, chosen: bool, label: &str) -> Response {
     let button = Button::new(rich(label, regular(size::SMALL), ink))
         .fill(fill)
         .stroke(Stroke::NONE)
-        .min_size(vec2(0.0, 24.0));
+        .min_size(vec2(0.0, 22.0));
     let response = ui
         .scope(|ui| {
             ui.spacing_mut().button_padding = vec2(space::S, 2.0);
+            ui.spacing_mut().interact_size.y = 22.0;
             focus_ring(ui, |ui| ui.add(button))
         })
         .inner;

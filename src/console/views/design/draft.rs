@@ -56,22 +56,24 @@ impl Default for Draft {
 }
 
 impl Draft {
-    /// Takes what was loaded or saved.
-    pub fn take(&mut self, plan: &PlanScene) {
+    /// Takes what was loaded or saved. Gives whether the text is another one now.
+    pub fn take(&mut self, plan: &PlanScene) -> bool {
         if self.revision == Some(plan.revision) {
-            return;
+            return false;
         }
         self.revision = Some(plan.revision);
         self.saved.clone_from(&plan.text);
         let ours = self.saving.take().as_deref() == Some(plan.text.as_str());
-        if !ours && self.text != plan.text {
-            self.text.clone_from(&plan.text);
-            self.undo.clear();
-            self.redo.clear();
-            self.last = None;
-            self.edited = None;
-            self.read();
+        if ours || self.text == plan.text {
+            return false;
         }
+        self.text.clone_from(&plan.text);
+        self.undo.clear();
+        self.redo.clear();
+        self.last = None;
+        self.edited = None;
+        self.read();
+        true
     }
 
     /// The text.

@@ -2,20 +2,61 @@
 
 mod draft;
 mod editor;
+mod experiment;
+mod form;
+mod parts;
+mod step;
+
+use std::collections::HashMap;
 
 use draft::Draft;
-use egui::Ui;
+use egui::{Rect, ScrollArea, Ui, pos2};
+use experiment::Chosen;
 use firedrill_scene::{Ask, Scene};
+use form::Form;
 
-use crate::{cx::Cx, widgets};
+use crate::{
+    View,
+    commands::Command,
+    cx::Cx,
+    theme::{medium, regular, size, space},
+    widgets::{self, choice, rich},
+};
 
 /// Where a new plan starts.
-pub const TEMPLATE: &str = "title = \"New plan\"\n";
+pub const TEMPLATE: &str = r#"# What may fail, how well users must be served meanwhile, and who injects.
+title = "New plan"
+system = "my-system"
+
+[metrics]
+scrape = ["http://127.0.0.1:8080/metrics"]
+every = "1s"
+"#;
+
+/// Parts of the form.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Part {
+    Plan,
+    Indicators,
+    Agents,
+    #[default]
+    Experiments,
+}
+
+const PARTS: [(Part, &str); 4] = [
+    (Part::Plan, "Plan"),
+    (Part::Indicators, "Indicators"),
+    (Part::Agents, "Agents"),
+    (Part::Experiments, "Experiments"),
+];
 
 /// What Design remembers.
 #[derive(Default)]
 pub struct Design {
     draft: Draft,
+    typed: HashMap<String, String>,
+    part: Part,
+    chosen: Chosen,
     jump: Option<usize>,
 }
 
@@ -32,31 +73,252 @@ impl Design {
 
     /// Takes a plan that was opened or saved.
     pub fn take(&mut self, scene: &Scene) {
-        if let Some(plan) = &scene.plan {
-            self.draft.take(plan);
+        if let Some(plan) = &scene.plan
+            && self.draft.take(plan)
+        {
+            self.typed.clear();
+            self.chosen = Chosen::default();
         }
     }
 
     /// Takes the last edit back.
     pub fn undo(&mut self) {
+        self.typed.clear();
         self.draft.undo();
     }
 
     /// Makes it again.
     pub fn redo(&mut self) {
+        self.typed.clear();
         self.draft.redo();
     }
 
     /// The wish to save.
-    pub fn save(&mut self) -> Ask {
-        self.draft.save(false, false)
+    pub fn save(&mut self, scene: &Scene) -> Ask {
+        let choose = scene.plan.as_ref().is_none_or(|plan| plan.path.is_none());
+        self.draft.save(choose, false)
     }
 
     /// Draws it.
-    pub fn ui(&mut self, ui: &mut Ui, _cx: &mut Cx<'_>) {
-        let rect = ui.max_rect();
-        widgets::card_at(ui, rect, |ui| {
-            editor::editor(ui, &mut self.draft, "plan", &mut self.jump)
+    pub fn ui(&mut self, ui: &mut Ui, cx: &mut Cx<'_>) {
+        if cx.scene.plan.is_none() && self.draft.text().is_empty() {
+            nothing(ui, cx);
+            return;
+        }
+        let whole = ui.max_rect();
+        let bar = whole.with_max_y(whole.top() + 38.0);
+        widgets::region(ui, bar, |ui| self.bar(ui, cx));
+        let mut rest = whole.with_min_y(bar.bottom() + space::S);
+        if let Some(plan) = cx.scene.plan.clone().filter(|plan| plan.newer_on_disk) {
+            let place = rest.with_max_y(rest.top() + 62.0);
+            widgets::card_at(ui, place, |ui| self.newer(ui, plan.path.clone(), cx));
+            rest.set_top(place.bottom() + space::M);
+        }
+        let (text_width, list_width) = if rest.width() > 1300.0 {
+            (500.0, 190.0)
+        } else {
+            (320.0, 158.0)
+        };
+        let text = rest.with_min_x(rest.right() - text_width);
+        let mut middle = rest.with_max_x(text.left() - space::M);
+        if self.part == Part::Experiments && !self.draft.broken() {
+            let list = middle.with_max_x(middle.left() + list_width);
+            middle.set_left(list.right() + space::M);
+            widgets::card_at(ui, list, |ui| {
+                let mut form = Form {
+                    draft: &mut self.draft,
+                    typed: &mut self.typed,
+                    now_s: ui.input(|i| i.time),
+                };
+                experiment::catalogue(ui, &mut form, &mut self.chosen, cx);
+            });
+        }
+        widgets::region(ui, middle, |ui| self.form(ui, cx));
+        let file = cx.scene.plan.as_ref().and_then(|plan| plan.path.as_ref());
+        let file = file
+            .and_then(|path| path.file_name())
+            .map_or_else(|| "not saved yet".into(), |f| f.to_string_lossy().into_owned());
+        widgets::card_at(ui, text, |ui| {
+            editor::editor(ui, &mut self.draft, &file, &mut self.jump)
         });
     }
+
+    /// Parts at the left, what can be done with the plan at the right.
+    fn bar(&mut self, ui: &mut Ui, cx: &mut Cx<'_>) {
+        let t = cx.tokens;
+        let mistakes = self.draft.mistakes();
+        let startable = self.startable(cx);
+        let (mut start, mut check, mut save) = (false, false, false);
+        let parts = |part: &mut Part, ui: &mut Ui| {
+            for (each, label) in PARTS {
+                if choice(ui, *part == each, label).clicked() {
+                    *part = each;
+                }
+            }
+        };
+        let draft = &mut self.draft;
+        let (mut undo, mut redo) = (false, false);
+        let part = &mut self.part;
+        widgets::ends(
+            ui,
+            36.0,
+            |ui| parts(part, ui),
+            |ui| {
+                start = widgets::button_if(ui, startable, "Start …")
+                    .on_hover_text(
+                        "Checks everything, waits for the steady state, then asks you before the first fault",
+                    )
+                    .clicked();
+                check = widgets::button(ui, "Check")
+                    .on_hover_text("Shows the first mistake")
+                    .clicked();
+                let saved = if draft.unsaved() {
+                    Ok(())
+                } else {
+                    Err("Nothing to save")
+                };
+                save = widgets::button_if(ui, saved, "Save")
+                    .on_hover_text(Command::Save.tip(ui))
+                    .clicked();
+                let can = |can| if can { Ok(()) } else { Err("Nothing there") };
+                redo = widgets::button_if(ui, can(draft.can_redo()), "Redo")
+                    .on_hover_text(Command::Redo.tip(ui))
+                    .clicked();
+                undo = widgets::button_if(ui, can(draft.can_undo()), "Undo")
+                    .on_hover_text(Command::Undo.tip(ui))
+                    .clicked();
+                let (words, ink) = match mistakes {
+                    0 => ("no mistakes".to_owned(), t.steady),
+                    n => (crate::words::count(n, "mistake"), t.out),
+                };
+                ui.label(rich(words, medium(size::BODY), ink));
+            },
+        );
+        match (undo, redo) {
+            (true, _) => self.undo(),
+            (_, true) => self.redo(),
+            _ => {}
+        }
+        if save {
+            let ask = self.save(cx.scene);
+            cx.ask(ask);
+        }
+        if check {
+            self.jump = self.draft.diagnostics().first().map(|found| found.span.start);
+        }
+        if start && let Some(name) = self.experiment() {
+            cx.ask(Ask::Begin {
+                text: self.draft.text().to_owned(),
+                experiment: name,
+            });
+            cx.goto = Some(View::Live);
+        }
+    }
+
+    fn startable(&self, cx: &Cx<'_>) -> Result<(), &'static str> {
+        if self.draft.plan().is_none() {
+            return Err("Mend the plan's mistakes first");
+        }
+        if cx.running() {
+            Err("A drill is running")
+        } else {
+            Ok(())
+        }
+    }
+
+    /// The chosen experiment's name.
+    fn experiment(&self) -> Option<String> {
+        let plan = self.draft.plan()?;
+        plan.experiments
+            .get(self.chosen.experiment)
+            .or_else(|| plan.experiments.first())
+            .map(|e| e.name.clone())
+    }
+
+    fn form(&mut self, ui: &mut Ui, cx: &Cx<'_>) {
+        if self.draft.broken() {
+            widgets::card(ui, |ui| {
+                widgets::title(ui, "The form waits for the text");
+                let first = self.draft.diagnostics().first();
+                let place = first.map_or_else(String::new, |found| {
+                    format!(" Line {}: {}", found.line, found.message)
+                });
+                widgets::text(
+                    ui,
+                    format!("The text at the right is no TOML at the moment.{place}"),
+                );
+            });
+            return;
+        }
+        let mut form = Form {
+            draft: &mut self.draft,
+            typed: &mut self.typed,
+            now_s: ui.input(|input| input.time),
+        };
+        let (part, chosen) = (self.part, &mut self.chosen);
+        ScrollArea::vertical()
+            .id_salt(("form", part as u8))
+            .auto_shrink(false)
+            .show(ui, |ui| {
+                ui.spacing_mut().item_spacing.y = 10.0;
+                match part {
+                    Part::Plan => parts::plan(ui, &mut form),
+                    Part::Indicators => parts::indicators(ui, &mut form),
+                    Part::Agents => parts::agents(ui, &mut form),
+                    Part::Experiments => experiment::experiment(ui, &mut form, chosen, cx),
+                }
+            });
+    }
+
+    fn newer(&mut self, ui: &mut Ui, path: Option<std::path::PathBuf>, cx: &mut Cx<'_>) {
+        let t = cx.tokens;
+        let (mut again, mut over) = (false, false);
+        widgets::ends(
+            ui,
+            30.0,
+            |ui| {
+                drop(widgets::one_line(
+                    ui,
+                    rich(
+                        "The file on disk is newer than this text.",
+                        regular(size::BODY),
+                        t.fault,
+                    ),
+                ))
+            },
+            |ui| {
+                over = widgets::button(ui, "Save over it").clicked();
+                again = widgets::button(ui, "Read it again").clicked();
+            },
+        );
+        match (again, over, path) {
+            (true, _, Some(path)) => cx.ask(Ask::OpenPlan(path)),
+            (_, true, _) => {
+                let ask = self.draft.save(false, true);
+                cx.ask(ask);
+            }
+            _ => {}
+        }
+    }
+}
+
+fn nothing(ui: &mut Ui, cx: &mut Cx<'_>) {
+    let words = "A plan says what a system is, how well it must do, who injects, and what is tried on it.";
+    widgets::empty(ui, "No plan is open", words, |ui| {
+        let top = ui.cursor().top();
+        let place = Rect::from_min_max(
+            pos2(ui.max_rect().center().x - 120.0, top),
+            pos2(ui.max_rect().center().x + 160.0, top + 40.0),
+        );
+        widgets::region(ui, place, |ui| {
+            ui.horizontal(|ui| {
+                if widgets::button(ui, "New plan").clicked() {
+                    cx.ask(Ask::NewPlan(TEMPLATE.to_owned()));
+                }
+                if Command::Open.button(ui, cx.scene, cx.view).clicked() {
+                    cx.ask(Ask::OpenPlanDialog);
+                }
+            });
+        });
+    });
 }

@@ -18,7 +18,7 @@ use crate::{
 
 /// Height of the time axis.
 const AXIS: f32 = 22.0;
-const LOWEST: f32 = 158.0;
+const LOWEST: f32 = 148.0;
 
 /// What differs between Live and a look back.
 #[derive(Clone, Copy)]
@@ -164,13 +164,13 @@ fn says(ui: &mut Ui, sli: &SliScene, scale: Scale, look: Look, cx: &Cx<'_>) {
     ui.spacing_mut().item_spacing.y = if compact { 2.0 } else { 5.0 };
     widgets::one_line(ui, rich(&sli.name, medium(size::BODY), t.strong));
     let lines = rich(words::three_lines(sli, scale), regular(size::SMALL), t.dim);
-    if compact || sli.bad_in_row > 0 {
+    if compact {
         widgets::one_line(ui, lines)
     } else {
         ui.label(lines)
     };
     ui.add_space(if compact { 0.0 } else { 2.0 });
-    number(ui, sli, scale, if compact { 24.0 } else { size::NUMBER }, t);
+    number(ui, sli, scale, if compact { 22.0 } else { size::NUMBER }, t);
     ui.horizontal_wrapped(|ui| {
         ui.spacing_mut().item_spacing.x = space::S;
         widgets::pill(ui, State::from(sli.state), widgets::word(sli.state), 13.0);
@@ -196,7 +196,7 @@ fn says(ui: &mut Ui, sli: &SliScene, scale: Scale, look: Look, cx: &Cx<'_>) {
         }
     }
     if look.clock && sli.bad_in_row > 0 {
-        fuse(ui, sli, t);
+        fuse(ui, sli, compact, t);
     }
 }
 
@@ -221,7 +221,7 @@ fn number(ui: &mut Ui, sli: &SliScene, scale: Scale, points: f32, t: &Tokens) {
 }
 
 /// `1 of 2 bad samples: the next one stops the drill`.
-fn fuse(ui: &mut Ui, sli: &SliScene, t: &Tokens) {
+fn fuse(ui: &mut Ui, sli: &SliScene, compact: bool, t: &Tokens) {
     let after = sli.stop.after();
     ui.add_space(2.0);
     let shown = after.min(6);
@@ -244,6 +244,12 @@ fn fuse(ui: &mut Ui, sli: &SliScene, t: &Tokens) {
         _ if sli.bad_in_row + 1 == after => "the next one stops the drill".to_owned(),
         _ => format!("{} more stop the drill", after - sli.bad_in_row),
     };
+    if compact {
+        let short = verb.replace(" the drill", "");
+        let words = format!("{} of {after} bad: {short}", sli.bad_in_row.min(after));
+        widgets::one_line(ui, rich(words, regular(size::SMALL), t.strong));
+        return;
+    }
     ui.label(rich(
         format!("{} of {after} bad samples: {verb}", sli.bad_in_row.min(after)),
         regular(size::SMALL),

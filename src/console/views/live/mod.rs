@@ -9,6 +9,7 @@ mod window;
 
 pub use banner::{check_row, outcome};
 pub use card::{Look, cards};
+pub use side::{Filter, log_lines};
 pub use window::Window;
 
 use egui::{Rect, Ui, pos2, vec2};
@@ -77,7 +78,7 @@ impl Live {
             let height = banner::checks_height(drill).min(rest.height() * 0.55);
             take_top(&mut rest, height, |place| banner::checks(ui, place, drill));
         }
-        let timeline = timeline::height(drill);
+        let timeline = timeline::height(drill, rect.height() > 620.0);
         let foot = Rect::from_min_max(pos2(rest.left(), rest.bottom() - timeline), rest.max);
         rest.set_bottom(foot.top() - space::M);
         let now_us = cx.drill_now_us(drill);

@@ -139,7 +139,7 @@ fn limits(plot: &mut egui_plot::PlotUi<'_>, source: &Source<'_>, t: &Tokens) {
         let (style, width, colour) = match line.kind {
             Limit::Steady => (LineStyle::Solid, 1.5, t.steady),
             Limit::Tolerated => (LineStyle::dashed_loose(), 1.5, t.steady),
-            Limit::Stop => (LineStyle::dotted_dense(), 1.5, t.out),
+            Limit::Stop => (LineStyle::Dotted { spacing: 5.0 }, 1.0, t.out),
         };
         let name = format!("{} {}", line.kind.word(), line.at);
         plot.hline(
@@ -228,16 +228,16 @@ fn height(source: &Source<'_>, edges: &RangeInclusive<u64>) -> (f64, f64) {
         .flatten()
         .chain(data.into_iter().flat_map(|(a, b)| [a, b]))
         .collect();
-    let (least, most) = data.unwrap_or((f64::INFINITY, f64::NEG_INFINITY));
     if let Stop::Outside { range, .. } = sli.stop {
         // A stop line far away would flatten everything: it comes into sight once values leave tolerance.
-        let near = |stop: f64, tolerate: Option<f64>, left: bool| {
-            left || tolerate.is_some_and(|tolerate| (stop - tolerate).abs() <= tolerate.abs() * 0.6)
-        };
+        let (least, most) = data.unwrap_or((f64::INFINITY, f64::NEG_INFINITY));
+        let lowest = seen.iter().copied().fold(f64::INFINITY, f64::min);
+        let highest = seen.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let near = (highest - lowest) * 0.8;
         let below = sli.tolerate.min.is_some_and(|line| least < line);
         let above = sli.tolerate.max.is_some_and(|line| most > line);
-        seen.extend(range.min.filter(|stop| near(*stop, sli.tolerate.min, below)));
-        seen.extend(range.max.filter(|stop| near(*stop, sli.tolerate.max, above)));
+        seen.extend(range.min.filter(|stop| below || lowest - stop <= near));
+        seen.extend(range.max.filter(|stop| above || stop - highest <= near));
     }
     let low = seen.iter().copied().fold(f64::INFINITY, f64::min) * factor;
     let high = seen.iter().copied().fold(f64::NEG_INFINITY, f64::max) * factor;

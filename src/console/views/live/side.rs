@@ -15,11 +15,15 @@ use crate::{
 
 /// Which lines are shown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Filter {
+pub enum Filter {
+    /// Every line.
     #[default]
     All,
+    /// What was done to hosts.
     Faults,
+    /// What was bad.
     Samples,
+    /// What people said and did.
     Notes,
 }
 
@@ -64,7 +68,7 @@ impl Side {
     fn log(&mut self, ui: &mut Ui, drill: &DrillScene, cx: &mut Cx<'_>) {
         widgets::ends(
             ui,
-            22.0,
+            24.0,
             |ui| drop(widgets::title(ui, "Log")),
             |ui| {
                 ui.spacing_mut().item_spacing.x = 0.0;
@@ -75,7 +79,7 @@ impl Side {
                 }
             },
         );
-        ui.add_space(space::XS);
+        ui.add_space(space::S);
         let live = drill.phase != Phase::Verdict;
         let foot = if live { 46.0 } else { 0.0 };
         let list = Rect::from_min_max(ui.cursor().min, ui.max_rect().max - vec2(0.0, foot));
@@ -111,7 +115,7 @@ impl Side {
 }
 
 /// The log's lines, the newest in sight unless somebody scrolled up. Only lines in sight are painted.
-fn log_lines(ui: &mut Ui, drill: &DrillScene, filter: Filter, cx: &Cx<'_>) {
+pub fn log_lines(ui: &mut Ui, drill: &DrillScene, filter: Filter, cx: &Cx<'_>) {
     let t = cx.tokens;
     let lines: Vec<&LogLine> = drill.log.iter().filter(|line| filter.shows(line.kind)).collect();
     if lines.is_empty() {

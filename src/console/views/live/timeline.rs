@@ -17,8 +17,8 @@ const LANE: f32 = 22.0;
 const MARKS: f32 = 18.0;
 
 /// How high the card is.
-pub fn height(drill: &DrillScene) -> f32 {
-    TITLE
+pub fn height(drill: &DrillScene, titled: bool) -> f32 {
+    (if titled { TITLE } else { 0.0 })
         + PHASES
         + space::XS
         + lanes(drill).len().max(1) as f32 * (LANE + space::XS)
@@ -49,8 +49,34 @@ pub fn ui(
     let t = cx.tokens;
     widgets::card_at(ui, rect, |_| {});
     let inside = rect.shrink2(vec2(space::L, space::M));
-    let heading = inside.with_max_y(inside.top() + TITLE);
-    widgets::region(ui, heading, |ui| {
+    let titled = rect.height() >= height(drill, true);
+    let heading = inside.with_max_y(inside.top() + if titled { TITLE } else { 0.0 });
+    if titled {
+        title(ui, heading, window, hidden, t);
+    }
+    let axis = Axis {
+        left: inside.left(),
+        right: inside.right(),
+        total_us: total(drill, now_us),
+    };
+    let mut y = heading.bottom();
+    phases(ui, &axis, y, drill, now_us, t);
+    y += PHASES + space::XS;
+    let begin = inject_begin(drill);
+    for lane in lanes(drill) {
+        steps(ui, &axis, y, lane, begin, drill, now_us, t);
+        y += LANE + space::XS;
+    }
+    marks(ui, &axis, y + MARKS * 0.5 - 2.0, drill, t);
+    let x = axis.x(now_us);
+    let needle = heading.bottom() - 2.0..=y;
+    if drill.verdict.is_none() {
+        ui.painter().vline(x, needle, Stroke::new(1.5, t.strong));
+    }
+}
+
+fn title(ui: &mut Ui, place: Rect, window: &Window, hidden: f64, t: &Tokens) {
+    widgets::region(ui, place, |ui| {
         widgets::ends(
             ui,
             18.0,
@@ -74,25 +100,6 @@ pub fn ui(
             },
         );
     });
-    let axis = Axis {
-        left: inside.left(),
-        right: inside.right(),
-        total_us: total(drill, now_us),
-    };
-    let mut y = heading.bottom();
-    phases(ui, &axis, y, drill, now_us, t);
-    y += PHASES + space::XS;
-    let begin = inject_begin(drill);
-    for lane in lanes(drill) {
-        steps(ui, &axis, y, lane, begin, drill, now_us, t);
-        y += LANE + space::XS;
-    }
-    marks(ui, &axis, y + MARKS * 0.5 - 2.0, drill, t);
-    let x = axis.x(now_us);
-    let needle = heading.bottom() - 2.0..=y;
-    if drill.verdict.is_none() {
-        ui.painter().vline(x, needle, Stroke::new(1.5, t.strong));
-    }
 }
 
 struct Axis {

@@ -1,0 +1,323 @@
+//! What a person does with mouse and keys, and what the console wishes for then.
+
+mod fixture;
+mod kit;
+
+use std::sync::Arc;
+
+use egui::{Key, Modifiers, accesskit::Role};
+use egui_kittest::{Harness, kittest::Queryable as _};
+use firedrill_console::{Ask, Scene, Theme, View};
+use firedrill_scene::PlanScene;
+use fixture::Moment;
+use kit::{State, console};
+
+const SIZE: [f32; 2] = [1600.0, 1000.0];
+
+fn press_hot_key(harness: &mut Harness<'_, State>) {
+    harness.key_press_modifiers(
+        Modifiers {
+            shift: true,
+            ..Modifiers::COMMAND
+        },
+        Key::X,
+    );
+    harness.run();
+}
+
+fn aborted(harness: &Harness<'_, State>) -> bool {
+    harness.state().aborts == 1
+        && harness
+            .state()
+            .asks
+            .iter()
+            .filter(|ask| **ask == Ask::Abort)
+            .count()
+            == 1
+}
+
+fn click(harness: &mut Harness<'_, State>, label: &str) {
+    harness.get_by_role_and_label(Role::Button, label).click();
+    harness.run();
+}
+
+fn type_into(harness: &mut Harness<'_, State>, label: &str, text: &str) {
+    let field = harness.get_by_role_and_label(Role::TextInput, label);
+    field.focus();
+    harness.run();
+    harness.key_press_modifiers(Modifiers::COMMAND, Key::A);
+    harness
+        .get_by_role_and_label(Role::TextInput, label)
+        .type_text(text);
+    harness.run();
+}
+
+#[test]
+fn abort_is_one_click() {
+    let mut harness = console(fixture::scene(Moment::Inject), View::Live, Theme::Dark, SIZE);
+    click(&mut harness, "ABORT");
+    assert!(
+        aborted(&harness),
+        "{} presses, asks {:?}",
+        harness.state().aborts,
+        harness.state().asks
+    );
+}
+
+#[test]
+fn abort_works_while_nothing_is_on_and_without_a_plan() {
+    let mut harness = console(Scene::default(), View::Welcome, Theme::Dark, SIZE);
+    click(&mut harness, "ABORT");
+    assert!(aborted(&harness));
+}
+
+#[test]
+fn abort_is_heard_while_a_note_is_typed() {
+    let mut harness = console(fixture::scene(Moment::Inject), View::Live, Theme::Dark, SIZE);
+    type_into(&mut harness, "Note", "queue grows");
+    assert!(
+        harness
+            .get_by_role_and_label(Role::TextInput, "Note")
+            .is_focused()
+    );
+    press_hot_key(&mut harness);
+    assert!(aborted(&harness));
+    assert_eq!(
+        harness
+            .get_by_role_and_label(Role::TextInput, "Note")
+            .value()
+            .as_deref(),
+        Some("queue grows")
+    );
+}
+
+#[test]
+fn abort_is_above_the_arming_dialog_and_nothing_else_is() {
+    let mut harness = console(fixture::scene(Moment::Arming), View::Live, Theme::Dark, SIZE);
+    harness.get_by_role_and_label(Role::Button, "Fleet").click();
+    harness.run();
+    assert_eq!(
+        harness.state().console.view(),
+        View::Live,
+        "the dialog holds everything else back"
+    );
+    click(&mut harness, "ABORT");
+    assert!(aborted(&harness));
+    let mut harness = console(fixture::scene(Moment::Arming), View::Live, Theme::Dark, SIZE);
+    press_hot_key(&mut harness);
+    assert!(aborted(&harness));
+}
+
+#[test]
+fn abort_can_be_pressed_again_while_it_works() {
+    let mut harness = console(fixture::aborting(false), View::Live, Theme::Dark, SIZE);
+    click(&mut harness, "ABORT");
+    assert!(aborted(&harness));
+}
+
+#[test]
+fn abort_by_keyboard_focus() {
+    let mut harness = console(fixture::scene(Moment::Inject), View::Review, Theme::Dark, SIZE);
+    harness.get_by_role_and_label(Role::Button, "ABORT").focus();
+    harness.run();
+    harness.key_press(Key::Enter);
+    harness.run();
+    assert!(aborted(&harness));
+}
+
+#[test]
+fn abort_stands_in_the_same_place_everywhere() {
+    let mut places = Vec::new();
+    let scenes = [
+        fixture::scene(Moment::Inject),
+        fixture::scene(Moment::Arming),
+        fixture::aborting(false),
+        Scene::default(),
+    ];
+    for scene in scenes {
+        for view in View::ALL {
+            for theme in [Theme::Dark, Theme::Light] {
+                let harness = console(scene.clone(), view, theme, SIZE);
+                places.push(harness.get_by_role_and_label(Role::Button, "ABORT").rect());
+            }
+        }
+    }
+    assert!(places.iter().all(|place| *place == places[0]), "{places:?}");
+    assert!(places[0].width() > 150.0 && places[0].right() <= SIZE[0] && places[0].top() >= 0.0);
+}
+
+#[test]
+fn starting_asks_for_confirmation() {
+    let mut harness = console(fixture::scene(Moment::Over), View::Design, Theme::Dark, SIZE);
+    click(&mut harness, "Start …");
+    let begun = matches!(&harness.state().asks[..], [Ask::Begin { experiment, .. }] if experiment == "Payment is slow");
+    assert!(begun, "{:?}", harness.state().asks);
+    assert_eq!(harness.state().console.view(), View::Live);
+    let mut harness = console(fixture::scene(Moment::Arming), View::Live, Theme::Dark, SIZE);
+    assert!(harness.state().asks.is_empty(), "nothing starts by itself");
+    click(&mut harness, "Start the fault");
+    assert_eq!(harness.state().asks, [Ask::Arm]);
+}
+
+#[test]
+fn escape_and_back_leave_the_confirmation() {
+    let mut harness = console(fixture::scene(Moment::Arming), View::Live, Theme::Dark, SIZE);
+    harness.key_press(Key::Escape);
+    harness.run();
+    assert_eq!(harness.state().asks.first(), Some(&Ask::Back));
+    let mut harness = console(fixture::scene(Moment::Arming), View::Live, Theme::Dark, SIZE);
+    click(&mut harness, "Back");
+    assert_eq!(harness.state().asks, [Ask::Back]);
+}
+
+#[test]
+fn a_start_that_is_not_ready_cannot_be_confirmed() {
+    let mut scene = fixture::scene(Moment::Arming);
+    let drill = Arc::make_mut(scene.drill.as_mut().unwrap());
+    drill.arming.as_mut().unwrap().ready = false;
+    let mut harness = console(scene, View::Live, Theme::Dark, SIZE);
+    click(&mut harness, "Start the fault");
+    assert!(harness.state().asks.is_empty());
+}
+
+#[test]
+fn n_writes_a_note_and_enter_sends_it() {
+    let mut harness = console(fixture::scene(Moment::Inject), View::Fleet, Theme::Dark, SIZE);
+    harness.key_press(Key::N);
+    harness.run();
+    let note = harness.get_by_role_and_label(Role::TextInput, "Note");
+    assert!(note.is_focused());
+    note.type_text("on-call has seen it");
+    harness.run();
+    harness.key_press(Key::Enter);
+    harness.run();
+    assert_eq!(harness.state().asks, [Ask::Note("on-call has seen it".into())]);
+}
+
+#[test]
+fn finish_is_no_abort() {
+    let mut harness = console(fixture::scene(Moment::Inject), View::Live, Theme::Dark, SIZE);
+    click(&mut harness, "Finish");
+    assert_eq!(harness.state().asks, [Ask::Finish]);
+    assert_eq!(harness.state().aborts, 0);
+}
+
+#[test]
+fn the_theme_is_kept() {
+    let mut harness = console(Scene::default(), View::Welcome, Theme::Dark, SIZE);
+    click(&mut harness, "Light theme");
+    assert_eq!(harness.state().console.prefs().theme, Theme::Light);
+    harness.get_by_role_and_label(Role::Button, "Dark theme");
+}
+
+#[test]
+fn the_demo_is_one_click() {
+    let mut harness = console(Scene::default(), View::Welcome, Theme::Dark, SIZE);
+    click(&mut harness, "Start the demo");
+    assert_eq!(harness.state().asks, [Ask::StartDemo]);
+    assert_eq!(harness.state().console.view(), View::Live);
+}
+
+#[test]
+fn a_release_needs_a_reason() {
+    let mut scene = fixture::scene(Moment::Over);
+    scene.fleet = fixture::fleet(true);
+    let mut harness = console(scene, View::Fleet, Theme::Dark, SIZE);
+    click(&mut harness, "Release the latch");
+    assert!(harness.state().asks.is_empty());
+    type_into(&mut harness, "Why it is safe again", "rolled back");
+    click(&mut harness, "Release the latch");
+    let wanted = Ask::Release {
+        agent: "payments-1".into(),
+        latch: 3,
+        reason: "rolled back".into(),
+    };
+    assert_eq!(harness.state().asks, [wanted]);
+}
+
+#[test]
+fn an_idle_console_does_not_repaint() {
+    for view in View::ALL {
+        let harness = console(fixture::scene(Moment::Over), view, Theme::Dark, SIZE);
+        let delay = harness.output().viewport_output[&egui::ViewportId::ROOT].repaint_delay;
+        assert!(
+            delay > std::time::Duration::from_secs(3_600),
+            "{view:?} repaints after {delay:?}"
+        );
+    }
+    let harness = console(fixture::scene(Moment::Inject), View::Live, Theme::Dark, SIZE);
+    let delay = harness.output().viewport_output[&egui::ViewportId::ROOT].repaint_delay;
+    assert!(
+        delay >= std::time::Duration::from_millis(90),
+        "a running drill repaints after {delay:?}"
+    );
+}
+
+#[test]
+fn a_plan_is_built_from_nothing() {
+    let mut harness = console(Scene::default(), View::Design, Theme::Dark, SIZE);
+    click(&mut harness, "New plan");
+    let Some(Ask::NewPlan(text)) = harness.state_mut().asks.pop() else {
+        panic!("no new plan")
+    };
+    harness.state_mut().scene.plan = Some(Arc::new(PlanScene {
+        revision: 1,
+        text,
+        ..PlanScene::default()
+    }));
+    harness.run();
+    click(&mut harness, "Plan");
+    type_into(&mut harness, "Title", "Orders: payment slows down");
+    type_into(&mut harness, "System", "orders");
+    click(&mut harness, "Indicators");
+    click(&mut harness, "Add indicator");
+    type_into(&mut harness, "Name", "Order success");
+    type_into(&mut harness, "Stop from", "0.9");
+    click(&mut harness, "Agents");
+    click(&mut harness, "Add agent");
+    type_into(&mut harness, "Agent name", "payments-1");
+    type_into(&mut harness, "Labels", "service = payments, zone = a");
+    click(&mut harness, "Experiments");
+    click(&mut harness, "Add http.latency");
+    type_into(&mut harness, "Route", "payment-http");
+    type_into(&mut harness, "delay: how much later, 1 ms to 1 min", "400ms");
+    type_into(&mut harness, "for", "60s");
+    let text = harness.state().console.text().to_owned();
+    let plan = firedrill_plan::parse(&text).unwrap_or_else(|found| panic!("{found:#?}\n{text}"));
+    assert_eq!(
+        (plan.title.as_str(), plan.system.as_str()),
+        ("Orders: payment slows down", "orders")
+    );
+    assert_eq!(plan.slis[0].name, "Order success");
+    assert_eq!(plan.agents[0].labels["zone"], "a");
+    let firedrill_plan::Action::Inject(inject) = &plan.experiments[0].steps[0].action else {
+        panic!("no injection")
+    };
+    assert_eq!((inject.fault.as_str(), inject.for_ms), ("http.latency", 60_000));
+    assert_eq!(inject.target.route.as_deref(), Some("payment-http"));
+    assert!(text.starts_with("# What may fail"), "comments stay:\n{text}");
+    assert!(harness.state().console.unsaved());
+    click(&mut harness, "Start …");
+    assert!(matches!(harness.state().asks.last(), Some(Ask::Begin { .. })));
+}
+
+#[test]
+fn undo_and_redo_are_of_the_text() {
+    let mut harness = console(fixture::scene(Moment::Over), View::Design, Theme::Dark, SIZE);
+    let before = harness.state().console.text().to_owned();
+    click(&mut harness, "Add tcp.refuse");
+    let after = harness.state().console.text().to_owned();
+    assert_ne!(before, after);
+    harness.key_press_modifiers(Modifiers::COMMAND, Key::Z);
+    harness.run();
+    assert_eq!(harness.state().console.text(), before);
+    harness.key_press_modifiers(
+        Modifiers {
+            shift: true,
+            ..Modifiers::COMMAND
+        },
+        Key::Z,
+    );
+    harness.run();
+    assert_eq!(harness.state().console.text(), after);
+}

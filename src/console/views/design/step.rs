@@ -1,0 +1,303 @@
+//! One step: its fault's parameters with units and limits, and its target with what would be hit.
+
+use egui::{Ui, vec2};
+use firedrill_catalogue::{FaultSpec, ParamKind, ParamSpec, ScopeKey, find, quantity};
+use serde_json::Value;
+
+use super::form::{Form, Kind};
+use crate::{
+    cx::Cx,
+    theme::{Tokens, medium, regular, size, space},
+    widgets::{self, State, choice, rich},
+    words,
+};
+
+/// Keys of a target that are no labels.
+const SCOPE: [&str; 4] = ["mode", "route", "pid", "process"];
+
+/// Draws the chosen step.
+pub fn step(ui: &mut Ui, form: &mut Form<'_>, e: &str, s: &str, cx: &Cx<'_>) {
+    let base = ["experiment", e, "step", s];
+    let wait = form.draft.value(&[&base[..], &["wait"]].concat()).is_some();
+    widgets::card(ui, |ui| {
+        let mut remove = false;
+        let name = if wait {
+            "Wait".to_owned()
+        } else {
+            form.draft.shown(&[&base[..], &["inject"]].concat())
+        };
+        let t = cx.tokens;
+        widgets::ends(
+            ui,
+            24.0,
+            |ui| drop(ui.label(rich(&name, medium(16.0), t.strong))),
+            |ui| remove = widgets::link(ui, "Remove this step").clicked(),
+        );
+        if remove {
+            form.remove(&base);
+            return;
+        }
+        if wait {
+            form.field(ui, "For", &[&base[..], &["wait"]].concat(), "30s", Kind::Needed);
+            return;
+        }
+        match find(&name) {
+            Some(fault) => parameters(ui, form, &base, fault),
+            None => drop(widgets::small(
+                ui,
+                "No such fault: choose one at the left.",
+                t.out,
+            )),
+        }
+    });
+    if !wait {
+        widgets::card(ui, |ui| target(ui, form, &base, cx));
+    }
+}
+
+fn parameters(ui: &mut Ui, form: &mut Form<'_>, base: &[&str], fault: &FaultSpec) {
+    widgets::dim(ui, format!("{}. {}", fault.summary, fault.undo_words));
+    let at = |keys: &[&'static str]| -> Vec<String> {
+        base.iter()
+            .map(|key| (*key).to_owned())
+            .chain(keys.iter().map(|key| (*key).to_owned()))
+            .collect()
+    };
+    let mut fields: Vec<(String, Vec<String>, String, Kind)> = vec![
+        ("for".into(), at(&["for"]), "30s".into(), Kind::Needed),
+        (
+            "ramp: grows for".into(),
+            at(&["ramp"]),
+            "at once".into(),
+            Kind::Text,
+        ),
+    ];
+    for param in fault.params {
+        let kind = match param.kind {
+            ParamKind::Count { .. } => Kind::Whole,
+            _ if param.required => Kind::Needed,
+            _ => Kind::Text,
+        };
+        fields.push((label(param), at(&["with", param.name]), hint(param), kind));
+    }
+    for pair in fields.chunks(2) {
+        super::parts::two(ui, form, |form, left, right| {
+            for ((label, path, hint, kind), ui) in pair.iter().zip([left, right]) {
+                let path: Vec<&str> = path.iter().map(String::as_str).collect();
+                form.field(ui, label, &path, hint, *kind);
+            }
+        });
+    }
+}
+
+fn label(param: &ParamSpec) -> String {
+    let limits = match param.kind {
+        ParamKind::Duration { min_ms, max_ms } => {
+            format!(", {} to {}", quantity::show_ms(min_ms), quantity::show_ms(max_ms))
+        }
+        ParamKind::Share => ", up to 100 %".to_owned(),
+        ParamKind::Count { min, max } => format!(", {min} to {max}"),
+        ParamKind::Bandwidth { .. } | ParamKind::Text { .. } => String::new(),
+    };
+    format!("{}: {}{limits}", param.name, param.summary)
+}
+
+fn hint(param: &ParamSpec) -> String {
+    match (param.default, param.kind) {
+        (Some(default), _) => default.to_owned(),
+        (None, ParamKind::Duration { .. }) => "400ms".to_owned(),
+        (None, ParamKind::Bandwidth { .. }) => "64KB/s".to_owned(),
+        (None, ParamKind::Text { .. }) => "any".to_owned(),
+        (None, ParamKind::Share | ParamKind::Count { .. }) => String::new(),
+    }
+}
+
+/// An agent of the plan, as far as a target is concerned.
+struct Agent {
+    name: String,
+    labels: Vec<(String, String)>,
+}
+
+fn agents(form: &Form<'_>) -> Vec<Agent> {
+    let entries = form
+        .draft
+        .value(&["agent"])
+        .and_then(Value::as_array)
+        .cloned()
+        .unwrap_or_default();
+    entries
+        .iter()
+        .map(|entry| Agent {
+            name: entry["name"].as_str().unwrap_or_default().to_owned(),
+            labels: pairs(&entry["labels"]),
+        })
+        .collect()
+}
+
+fn pairs(value: &Value) -> Vec<(String, String)> {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    value.as_object().map_or_else(Vec::new, |map| {
+        map.iter().map(|(k, v)| (k.clone(), text(v))).collect()
+    })
+}
+
+/// How many of `matching` agents a mode hits.
+fn hits(mode: &str, matching: usize) -> usize {
+    let number = |text: &str| text.trim().parse::<usize>().unwrap_or(0);
+    match mode.split_once(':') {
+        Some(("fixed", n)) => number(n).min(matching),
+        Some(("percent", p)) => (matching * number(p).min(100)).div_ceil(100),
+        _ if mode == "all" => matching,
+        _ => matching.min(1),
+    }
+}
+
+fn target(ui: &mut Ui, form: &mut Form<'_>, base: &[&str], cx: &Cx<'_>) {
+    let t = cx.tokens;
+    let agents = agents(form);
+    let path = [base, &["target"]].concat();
+    let chosen: Vec<(String, String)> = form
+        .draft
+        .value(&path)
+        .map(pairs)
+        .unwrap_or_default()
+        .into_iter()
+        .filter(|(key, _)| !SCOPE.contains(&key.as_str()))
+        .collect();
+    let mode = form.draft.shown(&[&path[..], &["mode"]].concat());
+    let matching: Vec<&Agent> = agents
+        .iter()
+        .filter(|agent| chosen.iter().all(|pair| agent.labels.contains(pair)))
+        .collect();
+    let hit = hits(&mode, matching.len());
+    widgets::ends(
+        ui,
+        22.0,
+        |ui| drop(widgets::title(ui, "Target")),
+        |ui| {
+            let words = format!("hits {hit} of {}", words::count(agents.len(), "host"));
+            ui.label(rich(
+                words,
+                medium(size::BODY),
+                if hit > 0 { t.fault } else { t.out },
+            ));
+        },
+    );
+    label_choices(ui, form, &path, &agents, &chosen);
+    let mode_path = [&path[..], &["mode"]].concat();
+    form.choose(
+        ui,
+        "How many of those",
+        &mode_path,
+        &[
+            ("one", "one"),
+            ("all", "all"),
+            ("fixed:2", "two"),
+            ("percent:50", "half"),
+        ],
+    );
+    if let Some(fault) = find(&form.draft.shown(&[base, &["inject"]].concat())) {
+        scope(ui, form, &path, fault, cx);
+    }
+    ui.add_space(space::XS);
+    for agent in &agents {
+        let inside = matching.iter().any(|other| other.name == agent.name);
+        agent_row(ui, agent, inside, hit == matching.len(), t);
+    }
+    if agents.is_empty() {
+        widgets::dim(ui, "The plan has no agents yet.");
+    }
+}
+
+/// Every `key = value` that some agent has; a click narrows the target or widens it.
+fn label_choices(
+    ui: &mut Ui,
+    form: &mut Form<'_>,
+    path: &[&str],
+    agents: &[Agent],
+    chosen: &[(String, String)],
+) {
+    let mut all: Vec<&(String, String)> = agents.iter().flat_map(|agent| &agent.labels).collect();
+    all.sort();
+    all.dedup();
+    widgets::dim(ui, "Hosts with");
+    ui.horizontal_wrapped(|ui| {
+        ui.spacing_mut().item_spacing = vec2(4.0, 4.0);
+        for pair in all {
+            let (key, value) = pair;
+            let on = chosen.contains(pair);
+            if choice(ui, on, &format!("{key} = {value}")).clicked() {
+                let at = [path, &[key.as_str()]].concat();
+                if on {
+                    form.remove(&at);
+                } else {
+                    form.set(&at, value.as_str());
+                }
+            }
+        }
+    });
+}
+
+fn scope(ui: &mut Ui, form: &mut Form<'_>, path: &[&str], fault: &FaultSpec, cx: &Cx<'_>) {
+    for key in fault.scope {
+        match key {
+            ScopeKey::Route => {
+                let at = [path, &["route"]].concat();
+                let mut known: Vec<&str> = cx
+                    .scene
+                    .fleet
+                    .iter()
+                    .filter_map(|a| a.info.as_ref())
+                    .flat_map(|i| &i.routes)
+                    .map(|r| r.name.as_str())
+                    .collect();
+                known.sort_unstable();
+                known.dedup();
+                let options: Vec<(&str, &str)> = known.into_iter().map(|name| (name, name)).collect();
+                if !options.is_empty() {
+                    form.choose(ui, "Routes that the agents have", &at, &options);
+                }
+                form.field(ui, "Route", &at, "payment-http", Kind::Needed);
+            }
+            ScopeKey::Process => {
+                form.field(
+                    ui,
+                    "Process name",
+                    &[path, &["process"]].concat(),
+                    "nginx",
+                    Kind::Text,
+                );
+            }
+        }
+    }
+}
+
+fn agent_row(ui: &mut Ui, agent: &Agent, inside: bool, surely: bool, t: &Tokens) {
+    ui.horizontal(|ui| {
+        let (rect, _) = ui.allocate_exact_size(vec2(12.0, 18.0), egui::Sense::hover());
+        let state = if inside { State::Fault } else { State::Waiting };
+        widgets::shape(ui.painter(), rect.center(), 4.5, state, t);
+        let ink = if inside { t.strong } else { t.dim };
+        ui.label(rich(&agent.name, regular(size::BODY), ink));
+        let words = match (inside, surely) {
+            (true, true) => "is hit",
+            (true, false) => "may be hit",
+            (false, _) => "is not hit",
+        };
+        widgets::dim(ui, words);
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::hits;
+
+    #[test]
+    fn modes_hit_what_they_say() {
+        assert_eq!(
+            ["one", "", "all", "fixed:2", "percent:50", "percent:1"].map(|mode| hits(mode, 3)),
+            [1, 1, 3, 2, 2, 1]
+        );
+        assert_eq!(hits("one", 0), 0);
+    }
+}
