@@ -1,0 +1,294 @@
+//! A real agent with a state folder of its own.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::{Connection, PATIENCE, Process, Programs, Response, wait_until};
+
+/// How an agent is started.
+#[derive(Debug)]
+pub struct AgentBuilder {
+    programs: Programs,
+    labels: Vec<String>,
+    routes: Vec<String>,
+}
+
+impl AgentBuilder {
+    /// A label, `key=value`.
+    #[must_use]
+    pub fn label(mut self, label: &str) -> Self {
+        self.labels.push(label.to_owned());
+        self
+    }
+
+    /// An HTTP route to `upstream`, on a port that the system chooses.
+    #[must_use]
+    pub fn http_route(mut self, name: &str, upstream: SocketAddr) -> Self {
+        self.routes.push(format!("{name}=127.0.0.1:0={upstream}:http"));
+        self
+    }
+
+    /// A TCP route to `upstream`, on a port that the system chooses.
+    #[must_use]
+    pub fn tcp_route(mut self, name: &str, upstream: SocketAddr) -> Self {
+        self.routes.push(format!("{name}=127.0.0.1:0={upstream}:tcp"));
+        self
+    }
+
+    /// Starts it and waits until it is ready.
+    pub fn start(self) -> anyhow::Result<Agent> {
+        let folder = tempfile::tempdir()?;
+        let mut command = Command::new(self.programs.agent);
+        command
+            .args(["serve", "--listen", "127.0.0.1:0", "--retire-proxy", "--state"])
+            .arg(folder.path().join("state"));
+        for label in &self.labels {
+            command.args(["--label", label]);
+        }
+        for route in &self.routes {
+            command.args(["--route", route]);
+        }
+        let mut process = Process::start("agent", command, folder.path())?;
+        let line = process.line(PATIENCE)?;
+        let ready: Value = serde_json::from_str(&line).with_context(|| format!("no ready line: {line}"))?;
+        let address = |key: &str| -> anyhow::Result<SocketAddr> {
+            let text = ready[key].as_str();
+            Ok(text.with_context(|| format!("no {key} in {line}"))?.parse()?)
+        };
+        let (listen, abort_listen) = (address("listen")?, address("abort_listen")?);
+        let state = folder.path().join("state");
+        let token = fs::read_to_string(ready["token_file"].as_str().context("no token_file")?)?;
+        Ok(Agent {
+            proxy: proxy_of(&process, &state),
+            process,
+            listen,
+            abort_listen,
+            token: token.trim().to_owned(),
+            state,
+            ready,
+            _folder: folder,
+        })
+    }
+}
+
+/// A running agent; SIGTERM, then SIGKILL, when dropped.
+#[derive(Debug)]
+pub struct Agent {
+    /// Its process.
+    pub process: Process,
+    /// Its first listener.
+    pub listen: SocketAddr,
+    /// Its second listener: aborts.
+    pub abort_listen: SocketAddr,
+    /// The token for everything.
+    pub token: String,
+    /// Its state folder.
+    pub state: PathBuf,
+    ready: Value,
+    proxy: Option<u32>,
+    _folder: TempDir,
+}
+
+impl Agent {
+    /// An agent yet to be started.
+    pub fn build(programs: Programs) -> AgentBuilder {
+        AgentBuilder {
+            programs,
+            labels: Vec::new(),
+            routes: Vec::new(),
+        }
+    }
+
+    /// As plans write it.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.listen)
+    }
+
+    /// Where the proxy listens for a route.
+    pub fn route(&self, name: &str) -> anyhow::Result<SocketAddr> {
+        let routes = self.ready["routes"].as_array();
+        let route = routes.and_then(|routes| routes.iter().find(|route| route["name"] == name));
+        let listen = route.and_then(|route| route["listen"].as_str());
+        Ok(listen
+            .with_context(|| format!("no route {name} in {}", self.ready))?
+            .parse()?)
+    }
+
+    /// The id of its proxy's process.
+    pub fn proxy_pid(&self) -> Option<u32> {
+        proxy_of(&self.process, &self.state)
+    }
+
+    /// A call with the token.
+    pub fn call(&self, method: &str, path: &str, body: &Value) -> anyhow::Result<Response> {
+        let mut connection = Connection::open(self.listen, PATIENCE)?;
+        self.call_on(&mut connection, method, path, body)
+    }
+
+    /// A call with the token on a connection that is kept.
+    pub fn call_on(
+        &self,
+        connection: &mut Connection,
+        method: &str,
+        path: &str,
+        body: &Value,
+    ) -> anyhow::Result<Response> {
+        let entry = format!("Bearer {}", self.token);
+        let body = if body.is_null() {
+            String::new()
+        } else {
+            body.to_string()
+        };
+        let headers = [
+            ("Authorization", entry.as_str()),
+            ("Content-Type", "application/json"),
+        ];
+        connection.call(method, path, &headers, &body)
+    }
+
+    /// `GET /v1/agent`.
+    pub fn info(&self) -> anyhow::Result<Value> {
+        self.call("GET", "/v1/agent", &Value::Null)?
+            .expect_status(200)?
+            .json()
+    }
+
+    /// `GET /v1/injections`.
+    pub fn injections(&self) -> anyhow::Result<Vec<Value>> {
+        let answer = self
+            .call("GET", "/v1/injections", &Value::Null)?
+            .expect_status(200)?;
+        Ok(serde_json::from_str(&answer.body)?)
+    }
+
+    /// Opens a drill.
+    pub fn open(&self, drill: &str, lease_ms: u64) -> anyhow::Result<Drill> {
+        let body = json!({
+            "drill": drill, "nonce": format!("nonce of {drill}"), "experiment": "a test",
+            "console": "tests", "who": "tests", "lease_ms": lease_ms,
+        });
+        let answer = self
+            .call("POST", "/v1/drills", &body)?
+            .expect_status(200)?
+            .json()?;
+        Ok(Drill {
+            fence: json!({
+                "drill": drill, "epoch": answer["epoch"], "instance": answer["instance"], "holder": answer["holder"],
+            }),
+            epoch: answer["epoch"].as_u64().context("no epoch")?,
+        })
+    }
+
+    /// The agent's clock.
+    pub fn tick(&self) -> anyhow::Result<u64> {
+        self.info()?["tick"].as_u64().context("no tick")
+    }
+
+    /// The body of a start with a minute to live.
+    pub fn start_body(
+        &self,
+        drill: &Drill,
+        fault: &str,
+        parameters: Value,
+        scope: Value,
+    ) -> anyhow::Result<Value> {
+        Ok(json!({
+            "fence": drill.fence, "fault": fault, "parameters": parameters, "scope": scope,
+            "ends_in_ms": 60_000, "ramp_ms": 0, "not_after": self.tick()? + 10_000_000,
+        }))
+    }
+
+    /// Starts an injection and waits until it is active.
+    pub fn inject(
+        &self,
+        drill: &Drill,
+        id: &str,
+        fault: &str,
+        parameters: Value,
+        scope: Value,
+    ) -> anyhow::Result<()> {
+        let body = self.start_body(drill, fault, parameters, scope)?;
+        let path = format!("/v1/injections/{id}");
+        self.call("PUT", &path, &body)?.expect_status(200)?;
+        self.wait_for_state(id, "active").map(drop)
+    }
+
+    /// Waits until an injection has this state; returns it.
+    pub fn wait_for_state(&self, id: &str, state: &str) -> anyhow::Result<Value> {
+        let path = format!("/v1/injections/{id}");
+        let (view, _) = wait_until(PATIENCE, &format!("{id} is {state}"), || {
+            let view = self
+                .call("GET", &path, &Value::Null)?
+                .expect_status(200)?
+                .json()?;
+            ensure!(view["state"] == state, "it is {view}");
+            Ok(Some(view))
+        })?;
+        Ok(view)
+    }
+
+    /// The latch, if it is set.
+    pub fn latch(&self) -> anyhow::Result<Option<Value>> {
+        Ok(Some(self.info()?["latch"].clone()).filter(|latch| !latch.is_null()))
+    }
+
+    /// Lifts the latch.
+    pub fn release(&self) -> anyhow::Result<()> {
+        let latch = self.latch()?.context("not latched")?;
+        let body = json!({ "latch": latch["number"], "reason": "the test goes on", "who": "tests" });
+        self.call("POST", "/v1/release", &body)?
+            .expect_status(200)
+            .map(drop)
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        if self.process.signal(Signal::SIGTERM).is_ok() {
+            self.process.wait(Duration::from_secs(5)).ok();
+        }
+        self.process.kill().ok();
+        // A proxy outlives an agent that was killed.
+        if let Some(pid) = self.proxy
+            && is_proxy(pid, &self.state)
+        {
+            kill(Pid::from_raw(pid.cast_signed()), Signal::SIGKILL).ok();
+        }
+    }
+}
+
+/// An open drill.
+#[derive(Clone, Debug)]
+pub struct Drill {
+    /// What starts, changes and renewals carry.
+    pub fence: Value,
+    /// Its epoch.
+    pub epoch: u64,
+}
+
+/// The agent's child that is its proxy.
+fn proxy_of(agent: &Process, state: &Path) -> Option<u32> {
+    let parent = |pid: u32| -> Option<u32> {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        let (_, after_name) = stat.rsplit_once(')')?;
+        after_name.split_whitespace().nth(1)?.parse().ok()
+    };
+    let pids = fs::read_dir("/proc").ok()?.flatten();
+    pids.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .find(|&pid| parent(pid) == Some(agent.pid()) && is_proxy(pid, state))
+}
+
+fn is_proxy(pid: u32, state: &Path) -> bool {
+    let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    let line = String::from_utf8_lossy(&line);
+    line.contains("proxy") && line.contains(&*state.to_string_lossy())
+}

@@ -1,0 +1,148 @@
+//! The console's program, with a home of its own.
+
+use std::fs;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use serde_json::{Map, Value, json};
+use tempfile::TempDir;
+
+use crate::{Agent, Process, Programs};
+
+/// `firedrill` as one person on one computer starts it: all its calls share settings, tokens and abort cards.
+#[derive(Debug)]
+pub struct Firedrill {
+    programs: Programs,
+    home: TempDir,
+}
+
+/// A `firedrill` that runs.
+#[derive(Debug)]
+pub struct Console {
+    /// Its process.
+    pub process: Process,
+}
+
+/// A `firedrill` that has ended.
+#[derive(Clone, Debug)]
+pub struct Finished {
+    /// Its exit code; `None`: ended by a signal.
+    pub code: Option<i32>,
+    /// Standard output.
+    pub out: String,
+    /// Standard error.
+    pub err: String,
+}
+
+impl Finished {
+    /// Itself if it ended with this code.
+    pub fn expect_code(self, code: i32) -> anyhow::Result<Self> {
+        anyhow::ensure!(
+            self.code == Some(code),
+            "exit code {:?} instead of {code}\n--- standard output\n{}\n--- standard error\n{}",
+            self.code,
+            self.out,
+            self.err
+        );
+        Ok(self)
+    }
+
+    /// Both outputs.
+    pub fn said(&self) -> String {
+        format!("{}\n{}", self.out, self.err)
+    }
+}
+
+impl Firedrill {
+    /// A person's account with nothing in it.
+    pub fn new(programs: Programs) -> anyhow::Result<Self> {
+        let home = tempfile::tempdir()?;
+        Ok(Self { programs, home })
+    }
+
+    /// A folder that is gone with this account.
+    pub fn home(&self) -> &Path {
+        self.home.path()
+    }
+
+    /// A file in it.
+    pub fn file(&self, name: &str, text: &str) -> anyhow::Result<PathBuf> {
+        let path = self.home().join(name);
+        fs::write(&path, text)?;
+        Ok(path)
+    }
+
+    /// Writes the tokens of these agents where the program looks for them.
+    pub fn know(&self, agents: &[&Agent]) -> anyhow::Result<()> {
+        let entry = |agent: &&Agent| -> anyhow::Result<(String, Value)> {
+            let abort_token = fs::read_to_string(agent.state.join("abort-token"))?;
+            Ok((
+                agent.url(),
+                json!({ "token": agent.token, "abort_token": abort_token.trim() }),
+            ))
+        };
+        let entries: Map<_, _> = agents.iter().map(entry).collect::<anyhow::Result<_>>()?;
+        let folder = self.home().join("config/firedrill");
+        fs::create_dir_all(&folder)?;
+        let path = folder.join("credentials.json");
+        fs::remove_file(&path).ok();
+        let mut options = fs::OpenOptions::new();
+        let file = options.write(true).create_new(true).mode(0o600).open(path)?;
+        serde_json::to_writer(file, &entries).context("the credentials cannot be written")
+    }
+
+    /// The command, in this account, without a display.
+    pub fn command(&self, words: &[&str]) -> Command {
+        let mut command = Command::new(self.programs.firedrill);
+        let home = self.home();
+        command
+            .args(words)
+            .current_dir(home)
+            .env("HOME", home)
+            .env("USER", "tests");
+        for (name, folder) in [
+            ("XDG_CONFIG_HOME", "config"),
+            ("XDG_DATA_HOME", "data"),
+            ("XDG_STATE_HOME", "state"),
+            ("XDG_CACHE_HOME", "cache"),
+            ("XDG_RUNTIME_DIR", "runtime"),
+        ] {
+            command.env(name, home.join(folder));
+        }
+        for gone in ["DISPLAY", "WAYLAND_DISPLAY", "WAYLAND_SOCKET"] {
+            command.env_remove(gone);
+        }
+        command
+    }
+
+    /// Starts it.
+    pub fn start(&self, words: &[&str]) -> anyhow::Result<Console> {
+        self.start_command(words[0], self.command(words))
+    }
+
+    /// Starts a command made by [`Self::command`].
+    pub fn start_command(&self, name: &str, command: Command) -> anyhow::Result<Console> {
+        let process = Process::start(&format!("firedrill-{name}"), command, self.home())?;
+        Ok(Console { process })
+    }
+
+    /// Runs it to its end.
+    pub fn run(&self, words: &[&str], limit: Duration) -> anyhow::Result<Finished> {
+        self.start(words)?.finish(limit)
+    }
+}
+
+impl Console {
+    /// Waits for its end.
+    pub fn finish(mut self, limit: Duration) -> anyhow::Result<Finished> {
+        let ended = self.process.wait(limit)?;
+        Ok(Finished {
+            code: ended.code(),
+            out: self.process.rest(),
+            err: self.process.stderr(),
+        })
+    }
+}
