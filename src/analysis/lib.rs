@@ -44,7 +44,7 @@ pub fn review(entries: &[Stamped], record: Record) -> Result<Review, ReplayError
         numbers: scene.slis.iter().map(|sli| numbers(sli, &spans)).collect(),
         time_to_break_ms: spans.time_to_break_ms(&scene),
         time_to_stop_ms: spans.time_to_stop_ms(&drill),
-        time_to_recover_ms: spans.time_to_recover_ms(&drill),
+        time_to_recover_ms: drill.recovered_after_ms(),
         bad_samples: drill.bad_samples().len(),
         verdict,
         scene: Arc::new(scene),

@@ -62,14 +62,6 @@ impl Spans {
         let (off, _) = self.after?;
         Some(off.saturating_sub(decided.at.mono_us) / 1_000)
     }
-
-    /// From the last read-back to the first moment of the steady state that lasted.
-    pub fn time_to_recover_ms(&self, drill: &Drill) -> Option<u64> {
-        drill.judgements().iter().find(|it| it.what == "recovered")?;
-        let (off, _) = self.after?;
-        let back = drill.slis().iter().filter_map(|sli| sli.good_since_us).max()?;
-        Some(back.saturating_sub(off) / 1_000)
-    }
 }
 
 /// The numbers of one SLI.

@@ -148,6 +148,12 @@ impl Drill {
 
     fn end(&mut self, outcome: Outcome, abort: bool, recover: bool) {
         let latched = self.latched_by_us();
+        if abort && !self.aborting() {
+            // What was heard before is of another abort.
+            for agent in &mut self.agents {
+                agent.abort = None;
+            }
+        }
         self.ending = Some(Ending {
             abort,
             latched,

@@ -21,6 +21,26 @@ const RECOVERED_US: u64 = 2_000_000;
 const BASELINE_TIMES: u64 = 5;
 
 impl Gauge {
+    /// Whether a value of this source time is new. A source whose clock was set back goes on with new samples:
+    /// they were taken later all the same, by their age.
+    fn take_time(&mut self, source_ms: i64, sampled_us: u64, every_ms: u64) -> bool {
+        let half_us = self.interval_ms(every_ms) * 500;
+        if let Some((last_ms, last_us)) = self.newest {
+            let set_back = source_ms < last_ms && sampled_us >= last_us.saturating_add(half_us);
+            if source_ms <= last_ms && !set_back {
+                return false;
+            }
+            if !set_back {
+                self.gaps_ms.push_back(last_ms.abs_diff(source_ms));
+            }
+            if self.gaps_ms.len() > GAPS {
+                self.gaps_ms.pop_front();
+            }
+        }
+        self.newest = Some((source_ms, sampled_us));
+        true
+    }
+
     /// The source's interval: the lower median of the gaps seen, so that an outage does not stretch it.
     fn interval_ms(&self, every_ms: u64) -> u64 {
         let mut gaps: Vec<u64> = self.gaps_ms.iter().copied().collect();
@@ -44,36 +64,23 @@ impl Drill {
             return;
         };
         let now_us = self.at.mono_us;
+        let sampled_us = now_us.saturating_sub(sample.age_ms.saturating_mul(1_000));
+        let reading = judge_reading(&sample.reading, sli.min_rate);
         let gauge = &mut self.gauges[sample.sli];
         let status = &mut self.slis[sample.sli];
-        if let Some(last) = gauge.source_ms {
-            if sample.source_ms <= last {
-                let back_ms = last.abs_diff(sample.source_ms);
-                if back_ms > 10 * gauge.interval_ms(plan.metrics.every_ms) {
-                    status.why_no_data = Some(format!(
-                        "the source's clock went back by {}; its samples are not new until it has caught up",
-                        show_ms(back_ms)
-                    ));
-                }
-                return;
-            }
-            gauge.gaps_ms.push_back(last.abs_diff(sample.source_ms));
-            if gauge.gaps_ms.len() > GAPS {
-                gauge.gaps_ms.pop_front();
-            }
+        // A time without data may be of another clock: only values tell the source's interval.
+        if reading.is_ok() && !gauge.take_time(sample.source_ms, sampled_us, plan.metrics.every_ms) {
+            return;
         }
-        gauge.source_ms = Some(sample.source_ms);
         let interval_ms = gauge.interval_ms(plan.metrics.every_ms);
-        let sampled_us = now_us.saturating_sub(sample.age_ms.saturating_mul(1_000));
         let old = now_us.saturating_sub(sampled_us) >= fresh_us(interval_ms);
-        let reading = judge_reading(&sample.reading, sli.min_rate);
-        // A failing source may be asked more often than it has samples.
+        // A source without data may be asked more often than it has samples.
         let counts = reading.is_ok() || now_us.saturating_sub(gauge.counted_us) >= interval_ms * 750;
         gauge.reading = Some(reading.clone());
         if !old {
             gauge.next_missing_us = gauge.next_missing_us.max(sampled_us + fresh_us(interval_ms));
         }
-        if counts {
+        if counts && !old {
             gauge.counted_us = now_us;
         }
         status.sampled_us = status.sampled_us.max(Some(sampled_us));
@@ -378,6 +385,7 @@ impl Drill {
         if self.all_good_for(RECOVERED_US) {
             let back_us = self.slis.iter().filter_map(|it| it.good_since_us).max();
             let back_ms = back_us.map_or(took_ms, |it| it.saturating_sub(since_us) / 1_000);
+            self.back_us = back_us;
             let words = format!(
                 "every SLI was back inside its band {} after the last revert",
                 show_ms(back_ms)

@@ -34,6 +34,7 @@ pub struct Drill {
     pub(crate) bad: Vec<BadSample>,
     pub(crate) harm_us: u64,
     pub(crate) recover_since_us: Option<u64>,
+    pub(crate) back_us: Option<u64>,
     pub(crate) ending: Option<Ending>,
     pub(crate) reasons: Reasons,
     pub(crate) verdict: Option<Verdict>,
@@ -44,8 +45,8 @@ pub struct Drill {
 /// What is known of an SLI besides its status.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Gauge {
-    /// The newest source time.
-    pub source_ms: Option<i64>,
+    /// The newest value's source time, and when it was taken by our clock.
+    pub newest: Option<(i64, u64)>,
     /// The newest gaps between source times, in milliseconds.
     pub gaps_ms: VecDeque<u64>,
     /// The newest reading, judged: a value, or why there is none.
@@ -194,6 +195,7 @@ impl Drill {
             bad: Vec::new(),
             harm_us: 0,
             recover_since_us: None,
+            back_us: None,
             ending: None,
             reasons: Reasons::default(),
             verdict: None,

@@ -103,6 +103,13 @@ impl Drill {
         self.harm_us / 1_000
     }
 
+    /// Milliseconds from the begin of the recovery (every injection was read back as off) to the moment since
+    /// which every SLI was inside its band; `None`: that was not reached.
+    pub fn recovered_after_ms(&self) -> Option<u64> {
+        let back_us = self.back_us?;
+        Some(back_us.saturating_sub(self.recover_since_us?) / 1_000)
+    }
+
     /// A stop, an abort or a finish was decided: nothing more is started.
     pub fn is_ending(&self) -> bool {
         self.ending.is_some()

@@ -258,6 +258,84 @@ fn the_same_source_sample_twice_is_one() {
     assert_eq!(world.aborts(), [false; 0]);
 }
 
+/// Feeds one sample of `Success`, taken `age_ms` ago.
+fn feed(world: &mut World, source_ms: i64, age_ms: u64, reading: Reading) {
+    let sample = firedrill_drill::Sample {
+        sli: 0,
+        source_ms,
+        age_ms,
+        reading,
+    };
+    world.feed(firedrill_drill::Event::Samples {
+        samples: vec![sample],
+    });
+}
+
+fn low() -> Reading {
+    Reading::Value {
+        value: 0.5,
+        rate: Some(40.0),
+    }
+}
+
+#[test]
+fn a_source_whose_clock_is_set_back_goes_on() {
+    let mut world = World::new(PLAN, Arming::AtOnce);
+    world.run_to(Phase::Inject);
+    world.read = Box::new(|sli, _| (sli == 1).then(|| healthy(sli)));
+    world.run(900);
+    feed(&mut world, -3_600_000, 0, low());
+    assert_eq!(world.drill.bad_samples().len(), 1, "taken later, by its age");
+    feed(&mut world, -3_600_500, 500, low());
+    assert_eq!(world.drill.bad_samples().len(), 1, "an older one that comes late");
+    assert_eq!(
+        world.drill.slis()[0].interval_ms,
+        Some(1_000),
+        "a jump is no interval"
+    );
+}
+
+#[test]
+fn no_data_with_a_time_of_another_clock_hides_no_values() {
+    let mut world = World::new(PLAN, Arming::AtOnce);
+    world.run_to(Phase::Inject);
+    world.read = Box::new(|sli, _| (sli == 1).then(|| healthy(sli)));
+    world.run(900);
+    let none = || Reading::NoData {
+        why: "no answer".to_owned(),
+    };
+    feed(&mut world, 1_700_000_000_000, 0, none());
+    assert_eq!(world.drill.slis()[0].state, SliState::NoData);
+    feed(&mut world, 1_700_000_000_100, 0, none());
+    assert_eq!(
+        world.drill.bad_samples().len(),
+        1,
+        "asked again within the interval"
+    );
+    feed(&mut world, 6_500_000, 0, healthy(0));
+    assert_eq!(world.drill.slis()[0].state, SliState::Steady);
+    assert_eq!(world.drill.slis()[0].bad_in_row, 0);
+}
+
+#[test]
+fn a_value_that_comes_too_old_is_no_data() {
+    let mut world = World::new(PLAN, Arming::AtOnce);
+    world.run_to(Phase::Inject);
+    world.read = Box::new(|sli, _| (sli == 1).then(|| healthy(sli)));
+    let mut n = 0;
+    while world.drill.phase() == Phase::Inject {
+        n += 1;
+        feed(&mut world, 100_000_000 + n, 20_000, healthy(0));
+        world.run(1_000);
+    }
+    assert!(world.drill.is_ending());
+    let verdict = world.verdict();
+    assert!(
+        first(&verdict).starts_with("no data: Success has no data: the newest sample is"),
+        "{verdict:#?}"
+    );
+}
+
 #[test]
 fn nothing_is_bad_while_no_fault_is_on() {
     let mut world = World::new(PLAN, Arming::Ask);
@@ -274,6 +352,19 @@ fn nothing_is_bad_while_no_fault_is_on() {
 }
 
 #[test]
+fn the_recovery_is_measured_from_the_last_read_back() {
+    let mut world = World::new(PLAN, Arming::AtOnce);
+    scripted(&mut world, 0, &[Some(0.96)], 14);
+    let verdict = world.verdict();
+    assert_eq!(verdict.outcome, Outcome::Held, "{verdict:#?}");
+    let back = world.drill.recovered_after_ms().unwrap();
+    assert!(
+        (3_000..=5_000).contains(&back),
+        "the fault lasts 10 s, the SLI is low for 14 s: {back}"
+    );
+}
+
+#[test]
 fn a_recovery_that_does_not_come_is_broken() {
     let mut world = World::new(PLAN, Arming::AtOnce);
     scripted(&mut world, 0, &[Some(0.96)], 100);
@@ -283,6 +374,7 @@ fn a_recovery_that_does_not_come_is_broken() {
         first(&verdict),
         "recovery: not back in the band 10 s after the last revert: Success is 96 %, its band is at least 99 %"
     );
+    assert_eq!(world.drill.recovered_after_ms(), None);
     assert!(world.agents.iter().all(|it| !it.open));
 }
 
