@@ -3,7 +3,7 @@
 mod fixture;
 mod kit;
 
-use egui_kittest::{SnapshotOptions, SnapshotResults};
+use egui_kittest::{Harness, SnapshotOptions, SnapshotResults, kittest::Queryable as _};
 use firedrill_console::{Scene, Theme, View};
 use fixture::Moment;
 
@@ -12,8 +12,45 @@ const SMALL: [f32; 2] = [1100.0, 700.0];
 
 fn shoot(results: &mut SnapshotResults, name: &str, scene: Scene, view: View, theme: Theme, size: [f32; 2]) {
     let mut harness = kit::console(scene, view, theme, size);
+    keep(results, &mut harness, name);
+}
+
+fn keep(results: &mut SnapshotResults, harness: &mut Harness<'_, kit::State>, name: &str) {
     let options = SnapshotOptions::new().output_path("tests/snapshots");
     results.add(harness.try_snapshot_options(name, &options));
+    if std::env::var_os("UPDATE_SNAPSHOTS").is_some() {
+        squeeze(
+            &std::path::Path::new("tests/snapshots")
+                .join(name)
+                .with_extension("png"),
+        );
+    }
+}
+
+/// Writes a picture anew, as small as a PNG without loss gets: they live in the repository.
+fn squeeze(path: &std::path::Path) {
+    use image::codecs::png::{CompressionType, FilterType, PngEncoder};
+    let picture = image::open(path).unwrap().to_rgb8();
+    let smallest = [
+        FilterType::NoFilter,
+        FilterType::Sub,
+        FilterType::Up,
+        FilterType::Adaptive,
+    ]
+    .into_iter()
+    .map(|filter| {
+        let mut bytes = Vec::new();
+        picture
+            .write_with_encoder(PngEncoder::new_with_quality(
+                &mut bytes,
+                CompressionType::Best,
+                filter,
+            ))
+            .unwrap();
+        bytes
+    })
+    .min_by_key(Vec::len);
+    std::fs::write(path, smallest.unwrap()).unwrap();
 }
 
 #[test]
@@ -158,10 +195,54 @@ fn others() {
     shoot(r, "fleet_light_small", fleet, View::Fleet, Theme::Light, SMALL);
     shoot(
         r,
-        "design_text",
+        "design",
         fixture::scene(Moment::Over),
         View::Design,
         Theme::Dark,
         LARGE,
+    );
+    let mut wrong = fixture::scene(Moment::Over);
+    let text = fixture::PLAN
+        .replace("\"100ms\"", "\"900ms\"")
+        .replace("system = \"orders\"", "sytem = \"orders\"");
+    wrong.plan = Some(fixture::plan(&text));
+    shoot(
+        r,
+        "design_mistakes_light_small",
+        wrong,
+        View::Design,
+        Theme::Light,
+        SMALL,
+    );
+}
+
+#[test]
+fn parts_of_design() {
+    let mut results = SnapshotResults::new();
+    for (name, part) in [
+        ("design_indicators_small", "Indicators"),
+        ("design_plan_small", "Plan"),
+    ] {
+        let mut harness = kit::console(fixture::scene(Moment::Over), View::Design, Theme::Dark, SMALL);
+        harness
+            .get_by_role_and_label(egui::accesskit::Role::Button, part)
+            .click();
+        harness.run();
+        keep(&mut results, &mut harness, name);
+    }
+}
+
+#[test]
+fn many_and_the_tour() {
+    let mut results = SnapshotResults::new();
+    let r = &mut results;
+    shoot(r, "live_many", fixture::many(64), View::Live, Theme::Dark, LARGE);
+    shoot(
+        r,
+        "live_tour_small",
+        fixture::tour(),
+        View::Live,
+        Theme::Dark,
+        SMALL,
     );
 }

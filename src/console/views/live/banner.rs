@@ -196,6 +196,7 @@ pub fn checks(ui: &mut Ui, rect: Rect, drill: &DrillScene) {
             .id_salt("checks")
             .auto_shrink(false)
             .show(ui, |ui| {
+                ui.spacing_mut().item_spacing.y = 0.0;
                 if drill.checks.is_empty() {
                     widgets::text(
                         ui,

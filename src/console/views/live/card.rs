@@ -183,7 +183,8 @@ fn says(ui: &mut Ui, sli: &SliScene, scale: Scale, look: Look, cx: &Cx<'_>) {
     if sli.state == SliState::NoData
         && let Some(why) = &sli.why_no_data
     {
-        let left = ui.available_height() - 4.0;
+        // The fuse below needs its place.
+        let left = ui.available_height() - if sli.bad_in_row > 0 { 62.0 } else { 4.0 };
         if left > 14.0 {
             let mut job = egui::text::LayoutJob::simple(
                 why.clone(),
@@ -245,7 +246,7 @@ fn fuse(ui: &mut Ui, sli: &SliScene, compact: bool, t: &Tokens) {
         _ => format!("{} more stop the drill", after - sli.bad_in_row),
     };
     if compact {
-        let short = verb.replace(" the drill", "");
+        let short = verb.replace(" the drill", "").replace("the next", "next");
         let words = format!("{} of {after} bad: {short}", sli.bad_in_row.min(after));
         widgets::one_line(ui, rich(words, regular(size::SMALL), t.strong));
         return;

@@ -82,7 +82,10 @@ impl Live {
         let foot = Rect::from_min_max(pos2(rest.left(), rest.bottom() - timeline), rest.max);
         rest.set_bottom(foot.top() - space::M);
         let now_us = cx.drill_now_us(drill);
-        let look = Look { now_us, clock: true };
+        let look = Look {
+            now_us,
+            clock: drill.verdict.is_none(),
+        };
         let hidden = cards(ui, rest, drill, &mut self.window, look, cx);
         timeline::ui(ui, foot, drill, now_us, &self.window, hidden, cx);
     }

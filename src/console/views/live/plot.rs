@@ -55,7 +55,7 @@ pub fn plot(
     let bounds = PlotBounds::from_min_max([from / 1e6, low], [until / 1e6, high]);
     let response = show(ui, area, source, bounds, &drawn, window.cursor_us, t);
     labels(ui, area, source, low, high, t);
-    numbers(ui, area, source.scale, low, high, t);
+    numbers(ui, area, low, high, t);
     pointer(ui, &response, area, window, source.now_us);
     if let Some(cursor) = window.cursor_us {
         read_out(
@@ -364,15 +364,10 @@ fn labels(ui: &Ui, area: Rect, source: &Source<'_>, low: f64, high: f64, t: &Tok
         let colour = if line.kind == Limit::Stop { t.out } else { t.steady };
         let share = ((line.at - low) / (high - low)) as f32;
         let in_sight = (-0.001..=1.001).contains(&share);
-        let words = match (in_sight, line.kind) {
-            (true, kind) => kind.word().to_owned(),
-            (false, Limit::Stop) => format!(
-                "stop at {}, out of sight",
-                source.scale.line(line.at / source.scale.factor)
-            ),
-            (false, _) => continue,
-        };
-        let colour = if in_sight { colour } else { t.dim };
+        if !in_sight {
+            continue;
+        }
+        let words = line.kind.word().to_owned();
         let y = area.bottom() - share.clamp(0.0, 1.0) * area.height();
         let galley = painter.layout_no_wrap(words, regular(size::SMALL), colour);
         let wanted = galley.size();
@@ -393,21 +388,15 @@ fn labels(ui: &Ui, area: Rect, source: &Source<'_>, low: f64, high: f64, t: &Tok
 }
 
 /// Round values at the right.
-fn numbers(ui: &Ui, area: Rect, scale: Scale, low: f64, high: f64, t: &Tokens) {
-    let wanted = f64::from((area.height() / 44.0).clamp(2.0, 6.0));
-    let marks = ticks(low, high, wanted);
-    let step = marks
-        .windows(2)
-        .map(|pair| pair[1] - pair[0])
-        .next()
-        .unwrap_or(1.0);
-    let decimals = (-step.log10()).ceil().clamp(0.0, 4.0) as usize;
-    let decimals = if (step * 10_f64.powi(decimals as i32)).fract().abs() > 1e-6 {
-        decimals + 1
-    } else {
-        decimals
+fn numbers(ui: &Ui, area: Rect, low: f64, high: f64, t: &Tokens) {
+    let wanted = f64::from((area.height() / 40.0).clamp(3.0, 6.0));
+    let (step, marks) = ticks(low, high, wanted);
+    let digits = |step: f64| {
+        (0..4)
+            .find(|digits| (step * 10_f64.powi(*digits)).fract() < 1e-6)
+            .unwrap_or(4) as usize
     };
-    let decimals = decimals.min(scale.decimals.max(2));
+    let decimals = digits(step);
     for mark in marks {
         let y = area.bottom() - ((mark - low) / (high - low)) as f32 * area.height();
         let y = y.clamp(area.top() + 6.0, area.bottom() - 6.0);

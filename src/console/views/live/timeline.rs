@@ -193,29 +193,36 @@ fn steps(ui: &Ui, axis: &Axis, y: f32, lane: &str, begin: u64, drill: &DrillScen
                 .with_clip_rect(clip.intersect(painter.clip_rect()))
                 .add(wedge(rect.union(clip), ramp, t.fault));
         }
-        let done = drill
+        let solid_until = drill
             .injections
             .iter()
-            .any(|injection| ours(&injection) && injection.from_us.is_some());
-        let ink = if done { t.on_fault } else { t.fault };
-        let galley = painter.layout_no_wrap(step.label.clone(), medium(size::SMALL), ink);
-        let on_solid = drill.injections.iter().filter(ours).any(|i| {
-            let off = axis.x(i.until_us.unwrap_or(now_us));
-            off > ramp + galley.size().x + 12.0
-        });
-        let (at, ink) = if on_solid {
-            (ramp + 6.0, t.on_fault)
-        } else {
-            (rect.right() + 6.0, t.fault)
-        };
-        let galley = painter.layout_no_wrap(step.label.clone(), medium(size::SMALL), ink);
-        let at = if at + galley.size().x > axis.right {
-            rect.left() - galley.size().x - 6.0
-        } else {
-            at
-        };
-        painter.galley(pos2(at, rect.center().y - galley.size().y / 2.0), galley, ink);
+            .filter(ours)
+            .filter_map(|injection| {
+                injection
+                    .from_us
+                    .map(|_| axis.x(injection.until_us.unwrap_or(now_us)))
+            })
+            .fold(rect.left(), f32::max);
+        label(ui, axis, rect, ramp, solid_until, &step.label, t);
     }
+}
+
+/// On the bar where it fits, on one ground; else beside it.
+fn label(ui: &Ui, axis: &Axis, rect: Rect, ramp: f32, solid_until: f32, words: &str, t: &Tokens) {
+    let painter = ui.painter();
+    let measure = |ink| painter.layout_no_wrap(words.to_owned(), medium(size::SMALL), ink);
+    let wide = measure(t.strong).size().x + 12.0;
+    let (at, ink) = if ramp + wide < solid_until {
+        (ramp + 6.0, t.on_fault)
+    } else if ramp.max(solid_until) + wide < rect.right() {
+        (ramp.max(solid_until) + 6.0, t.strong)
+    } else if rect.right() + wide < axis.right {
+        (rect.right() + 6.0, t.fault)
+    } else {
+        ((rect.left() - wide + 6.0).max(axis.left), t.fault)
+    };
+    let galley = measure(ink);
+    painter.galley(pos2(at, rect.center().y - galley.size().y / 2.0), galley, ink);
 }
 
 /// A bar that begins as a ramp.

@@ -94,11 +94,11 @@ pub fn time_step_us(span_us: f64, apart: f64) -> i64 {
     (step * 1e6) as i64
 }
 
-/// Three to six round values within a range.
-pub fn ticks(low: f64, high: f64, wanted: f64) -> Vec<f64> {
+/// About `wanted` round values within a range, and the step between them.
+pub fn ticks(low: f64, high: f64, wanted: f64) -> (f64, Vec<f64>) {
     let rough = (high - low) / wanted;
     if !rough.is_finite() || rough <= 0.0 {
-        return Vec::new();
+        return (1.0, Vec::new());
     }
     let power = 10_f64.powf(rough.log10().floor());
     let step = [1.0, 2.0, 2.5, 5.0, 10.0]
@@ -108,7 +108,10 @@ pub fn ticks(low: f64, high: f64, wanted: f64) -> Vec<f64> {
         .unwrap_or(power * 10.0);
     let first = (low / step).ceil() as i64;
     let last = (high / step).floor() as i64;
-    (first..=last.min(first + 20)).map(|i| i as f64 * step).collect()
+    (
+        step,
+        (first..=last.min(first + 20)).map(|i| i as f64 * step).collect(),
+    )
 }
 
 #[cfg(test)]
@@ -137,9 +140,9 @@ mod tests {
 
     #[test]
     fn ticks_are_round() {
-        assert_eq!(ticks(0.0, 1.0, 4.0), vec![0.0, 0.25, 0.5, 0.75, 1.0]);
-        assert_eq!(ticks(97.1, 100.0, 4.0), vec![98.0, 99.0, 100.0]);
-        assert!(ticks(1.0, 1.0, 4.0).is_empty() && ticks(f64::NAN, 1.0, 4.0).is_empty());
+        assert_eq!(ticks(0.0, 1.0, 4.0), (0.25, vec![0.0, 0.25, 0.5, 0.75, 1.0]));
+        assert_eq!(ticks(97.1, 100.0, 4.0), (1.0, vec![98.0, 99.0, 100.0]));
+        assert!(ticks(1.0, 1.0, 4.0).1.is_empty() && ticks(f64::NAN, 1.0, 4.0).1.is_empty());
         assert_eq!(time_step_us(150e6, 0.1), 15_000_000);
     }
 }
