@@ -1,0 +1,172 @@
+//! A journal, read from its bytes alone, gives back what was there while the drill ran.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "what panics in a helper of these tests fails the test"
+)]
+
+/// The drill's own world in virtual time: agents, a source, an abort line, a journal.
+#[expect(dead_code, reason = "the drill's tests use all of it")]
+#[path = "../../drill/tests/drill/world.rs"]
+mod world;
+
+use firedrill_analysis::{Record, compare, review, scene_at};
+use firedrill_drill::{Arming, Outcome, Phase, Reading, ReplayError};
+use firedrill_journal::{Encoder, Journal, decode};
+use firedrill_scene::{Ours, Review, SceneBuilder};
+use world::{PLAN, World, healthy};
+
+/// Runs to the verdict; `Success` is `value` from 2 s after the fault's begin for 3 s.
+fn drilled(value: f64) -> World {
+    let mut world = World::new(PLAN, Arming::AtOnce);
+    world.run_to(Phase::Inject);
+    let on = world.now_us;
+    world.read = Box::new(move |sli, now| {
+        let low = Reading::Value {
+            value,
+            rate: Some(40.0),
+        };
+        let hit = sli == 0 && (2_000_000..5_000_000).contains(&(now - on));
+        Some(if hit { low } else { healthy(sli) })
+    });
+    world.run_to(Phase::Verdict);
+    world
+}
+
+/// Through the journal's bytes.
+fn journal_of(world: &World) -> Journal {
+    let mut encoder = Encoder::new();
+    let mut bytes = String::new();
+    for entry in &world.journal {
+        bytes += &encoder.encode(entry).unwrap();
+    }
+    bytes += &encoder.seal(world.at()).unwrap();
+    let journal = decode(bytes.as_bytes());
+    assert_eq!(journal.whole(), Ok(()));
+    journal
+}
+
+fn reviewed(world: &World) -> Review {
+    let journal = journal_of(world);
+    let record = Record {
+        path: None,
+        sealed: journal.whole(),
+        hash: journal.hash.clone(),
+    };
+    review(&journal.entries, record).unwrap()
+}
+
+#[test]
+fn a_drill_that_was_stopped_by_a_breach() {
+    let world = drilled(0.5);
+    let review = reviewed(&world);
+    assert_eq!(review.verdict, *world.drill.verdict().unwrap());
+    assert_eq!(review.verdict.outcome, Outcome::Broken);
+    assert_eq!((review.title.as_str(), review.system.as_str()), ("Shop", "shop"));
+    assert_eq!(review.bad_samples, 2);
+    let broke = review.time_to_break_ms.unwrap();
+    assert!((1_500..=3_100).contains(&broke), "{broke} ms");
+    let stop = review.time_to_stop_ms.unwrap();
+    assert!(
+        stop < 100,
+        "the agents of this world answer within 1 ms: {stop} ms"
+    );
+    assert_eq!(review.time_to_recover_ms, world.drill.recovered_after_ms());
+    assert!(review.time_to_recover_ms.is_some());
+}
+
+#[test]
+fn numbers_before_during_and_after() {
+    let review = reviewed(&drilled(0.96));
+    assert_eq!(review.verdict.outcome, Outcome::Held);
+    let success = &review.numbers[0];
+    let [before, during, after] = [success.before, success.during, success.after].map(Option::unwrap);
+    assert!(before.samples >= 4 && (before.min, before.max) == (0.999, 0.999));
+    assert_eq!((during.min, during.median, during.max), (0.96, 0.999, 0.999));
+    assert!((9..=11).contains(&during.samples), "{during:?}");
+    assert_eq!(after.min, 0.999);
+    assert_eq!(review.time_to_break_ms, None);
+    assert_eq!(review.time_to_stop_ms, None);
+}
+
+#[test]
+fn the_scene_is_the_one_that_was_shown() {
+    let world = drilled(0.5);
+    let review = reviewed(&world);
+    let mut live = None;
+    firedrill_drill::replay(&world.journal, |drill, at, event| {
+        let builder = live.get_or_insert_with(|| SceneBuilder::new(drill.setup()));
+        builder.feed(drill, at, event);
+    })
+    .unwrap();
+    let live = live.unwrap().scene(&world.drill, review.scene.now);
+    assert_eq!(review.scene.log, live.log);
+    assert_eq!(review.scene.injections, live.injections);
+    assert_eq!(review.scene.phases, live.phases);
+    for (read, shown) in review.scene.slis.iter().zip(&live.slis) {
+        let points = |sli: &firedrill_scene::SliScene| sli.series.range(0, u64::MAX).collect::<Vec<_>>();
+        assert_eq!(points(read), points(shown));
+        assert_eq!(read.bad, shown.bad);
+    }
+}
+
+#[test]
+fn a_moment_of_a_journal_is_a_whole_scene() {
+    let world = drilled(0.96);
+    let journal = journal_of(&world);
+    let on = world.drill.began(Phase::Inject).unwrap().mono_us;
+    let scene = scene_at(&journal.entries, Some(on + 3_000_000)).unwrap();
+    let drill = scene.drill.unwrap();
+    assert_eq!(drill.phase, Phase::Inject);
+    assert!(drill.now.mono_us <= on + 3_000_000);
+    assert!(
+        matches!(scene.ours, Ours::On { faults: 2, .. }),
+        "{:?}",
+        scene.ours
+    );
+    let end = scene_at(&journal.entries, None).unwrap();
+    assert_eq!(end.drill.unwrap().phase, Phase::Verdict);
+    assert!(matches!(end.ours, Ours::Nothing { .. }), "{:?}", end.ours);
+}
+
+#[test]
+fn a_journal_cut_short_says_that_something_may_be_on() {
+    let mut world = drilled(0.96);
+    let on = world.drill.began(Phase::Inject).unwrap().mono_us;
+    world.journal.retain(|it| it.at.mono_us < on + 3_000_000);
+    let review = reviewed(&world);
+    assert_eq!(review.verdict.outcome, Outcome::Inconclusive);
+    assert_eq!(review.verdict.unconfirmed.len(), 2);
+    assert!(review.verdict.reasons[0].words.contains("ends before a verdict"));
+    assert!(review.numbers[0].after.is_none());
+}
+
+#[test]
+fn two_drills_side_by_side() {
+    let (broken, held) = (reviewed(&drilled(0.5)), reviewed(&drilled(0.96)));
+    let rows = compare(&broken, &held);
+    let row = |measure: &str| {
+        let found = rows.iter().find(|it| it.measure.starts_with(measure)).unwrap();
+        (found.before.as_str(), found.after.as_str())
+    };
+    assert_eq!(row("verdict"), ("broken", "held"));
+    assert_eq!(row("Success, worst"), ("50 %", "96 %"));
+    assert_eq!(row("bad samples"), ("2", "0"));
+    assert_eq!(row("left tolerance").1, "never");
+}
+
+#[test]
+fn entries_of_something_else_are_refused() {
+    let world = drilled(0.96);
+    let record = || Record {
+        path: None,
+        sealed: Ok(()),
+        hash: String::new(),
+    };
+    assert_eq!(review(&[], record()).unwrap_err(), ReplayError::NotMade);
+    assert_eq!(
+        review(&world.journal[1..], record()).unwrap_err(),
+        ReplayError::NotMade
+    );
+}
