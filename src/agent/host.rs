@@ -271,9 +271,12 @@ impl Host {
             }
             Effect::AbortLine { ask, line } => {
                 let ends = matches!(line, AbortLine::End { .. });
-                let sent = inner.streams.get(&ask).map(|stream| stream.try_send(line));
+                let sent = inner
+                    .streams
+                    .get(&ask)
+                    .map(|stream| stream.try_send(line).is_ok());
                 // A reader that hung up or does not read hears no more: an answer without `end`.
-                if ends || matches!(sent, Some(Err(_))) {
+                if ends || sent == Some(false) {
                     inner.streams.remove(&ask);
                 }
             }

@@ -145,12 +145,10 @@ impl Metrics {
         };
         let mut seen = self.seen.lock();
         match (view.state, view.active_since) {
-            (InjectionState::Active, Some(since)) => {
-                if !seen.on.contains_key(&key) {
-                    let labels = self.labels(&mut seen, view);
-                    self.active.get_or_create(&labels).inc();
-                    seen.on.insert(key, (labels, since));
-                }
+            (InjectionState::Active, Some(since)) if !seen.on.contains_key(&key) => {
+                let labels = self.labels(&mut seen, view);
+                self.active.get_or_create(&labels).inc();
+                seen.on.insert(key, (labels, since));
             }
             (state, _) if state.is_off() => {
                 if let Some((labels, since)) = seen.on.remove(&key) {

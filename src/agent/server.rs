@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use firedrill_ward::{Event, Limits};
-use firedrill_wire::{Instance, Route};
+use firedrill_wire::{Instance, Route, Tick};
 use parking_lot::Mutex;
 use tokio::runtime;
 use tokio::sync::{Semaphore, oneshot};
@@ -198,6 +198,7 @@ impl Starter {
             abort_port: doors.second.local_addr()?.port(),
             faults: Mutex::default(),
             event_listeners: Arc::new(Semaphore::new(EVENT_LISTENERS)),
+            turned_away: Mutex::default(),
         });
         let mut ready = Ready {
             ready: true,
@@ -359,6 +360,8 @@ impl Running {
         }
         drop(self.end_second.take());
         self.ending.store(true, Ordering::Relaxed);
+        // Wakes the thread of deadlines, so that it sees the end.
+        self.host.alarm.set(Some(Tick(1)));
         self.disk.end();
         std::fs::remove_file(&self.ready.socket).ok();
         self.first.shutdown_timeout(Duration::from_millis(100));

@@ -188,7 +188,13 @@ pub fn random_hex<const N: usize>() -> anyhow::Result<String> {
     let mut bytes = [0_u8; N];
     getrandom::fill(&mut bytes)
         .map_err(|error| anyhow::anyhow!("the kernel gives no random bytes: {error}"))?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+    let mut text = String::with_capacity(2 * N);
+    for byte in bytes {
+        for digit in [byte >> 4, byte & 15] {
+            text.push(char::from_digit(u32::from(digit), 16).unwrap_or('0'));
+        }
+    }
+    Ok(text)
 }
 
 fn is_word(text: &str) -> bool {

@@ -55,7 +55,7 @@ struct Orders {
 
 impl Orders {
     fn set(&self, load: f64, cores: u64) -> anyhow::Result<()> {
-        if !(load > 0.0 && load <= 1.0) || !(1..=MAX_CORES).contains(&cores) {
+        if !(load > 0.0 && load <= 1.0 && (1..=MAX_CORES).contains(&cores)) {
             bail!("load {load} is not within (0, 1], or {cores} threads are not within 1 to {MAX_CORES}");
         }
         self.load.store((load * 1e6).round() as u64, Ordering::Relaxed);
@@ -164,7 +164,7 @@ mod tests {
 
     #[test]
     fn a_ramp_begins_at_nothing() {
-        let orders = orders(Duration::from_secs(3_600));
+        let orders = orders(Duration::from_hours(1));
         orders.set(1.0, 1).unwrap();
         assert!(orders.share(0) < 0.01);
     }

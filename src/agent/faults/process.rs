@@ -64,7 +64,7 @@ pub fn runs(process: &Process) -> bool {
 pub struct ThreadStatus {
     /// As in [`Stat::state`].
     pub state: char,
-    /// The tracer's process, 0 for none.
+    /// The thread that traces it, 0 for none.
     pub tracer: i32,
 }
 

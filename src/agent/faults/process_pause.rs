@@ -125,12 +125,10 @@ fn may_hit(target: &Process) -> Result<(), Problem> {
         ));
     }
     let traced = process::thread_status(target.pid, target.pid).map_or(0, |status| status.tracer);
-    if traced != 0 {
+    // One that this agent holds itself is claimed: the ward says by whom.
+    if traced != 0 && !own_threads().contains(&traced) {
         return Err(not_possible(
-            format!(
-                "process {} {} is traced by process {traced}",
-                target.pid, target.name
-            ),
+            format!("process {} {} is traced by {traced}", target.pid, target.name),
             "end that debugger first",
         ));
     }
@@ -397,12 +395,16 @@ fn detached(thread: Pid, pending: Option<Signal>) -> bool {
     }
 }
 
-/// Threads of `pid` that are traced by this agent.
+/// Threads of `pid` that are traced by this agent. The kernel names the tracing thread, not its process.
 fn still_held(pid: i32) -> Vec<i32> {
-    let own = std::process::id().cast_signed();
+    let ours = own_threads();
     process::threads(pid)
         .unwrap_or_default()
         .into_iter()
-        .filter(|tid| process::thread_status(pid, *tid).is_ok_and(|status| status.tracer == own))
+        .filter(|tid| process::thread_status(pid, *tid).is_ok_and(|status| ours.contains(&status.tracer)))
         .collect()
+}
+
+fn own_threads() -> Vec<i32> {
+    process::threads(std::process::id().cast_signed()).unwrap_or_default()
 }

@@ -59,13 +59,7 @@ async fn call(
     if (&method, parts.as_slice()) == (&Method::GET, &["healthz"]) {
         return Ok(answer::text("text/plain", "ok\n"));
     }
-    if door != Door::Socket {
-        guard::check_host(&request, port)?;
-    }
-    let rights = match door {
-        Door::Socket => Rights::All,
-        _ => guard::rights(request.headers(), &app.token, &app.abort_token)?,
-    };
+    let rights = admit(app, door, port, &request).inspect_err(|it| app.turn_away(it, &method, &path))?;
     busy.connection().authorize();
     match (&method, parts.as_slice()) {
         (&Method::GET, ["v1", "agent"]) => return Ok(answer::json(&app.info())),
@@ -79,6 +73,15 @@ async fn call(
         _ => {}
     }
     first_only(app, &method, &path, &parts, request, busy).await
+}
+
+/// Whether the caller may come in, and what it may do. The file of the socket is guard enough.
+fn admit(app: &App, door: Door, port: u16, request: &Request<Incoming>) -> Result<Rights, Problem> {
+    if door == Door::Socket {
+        return Ok(Rights::All);
+    }
+    guard::check_host(request, port)?;
+    guard::rights(request.headers(), &app.token, &app.abort_token)
 }
 
 /// The calls of the first listener alone.

@@ -1,7 +1,6 @@
 //! Connections: accepted, counted, and ended when they take a place for nothing.
 
 use std::collections::HashMap;
-use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -233,12 +232,10 @@ fn builder() -> auto::Builder<TokioExecutor> {
 }
 
 /// Ends when a connection has asked for nothing in its first seconds.
-fn silent(connection: &Connection) -> impl Future<Output = ()> {
-    async move {
-        tokio::time::sleep(FIRST_REQUEST_WITHIN).await;
-        if connection.asked.load(Ordering::Relaxed) {
-            std::future::pending::<()>().await;
-        }
+async fn silent(connection: &Connection) {
+    tokio::time::sleep(FIRST_REQUEST_WITHIN).await;
+    if connection.asked.load(Ordering::Relaxed) {
+        std::future::pending::<()>().await;
     }
 }
 

@@ -13,7 +13,7 @@ pub mod streams;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use firedrill_wire::{AgentInfo, FaultInfo, PROTOCOL_VERSION, Route};
+use firedrill_wire::{AgentInfo, FaultInfo, PROTOCOL_VERSION, Problem, Route};
 use parking_lot::Mutex;
 
 use crate::clock;
@@ -56,6 +56,8 @@ pub struct App {
     pub faults: Mutex<(u64, Vec<FaultInfo>)>,
     /// Listeners of `GET /v1/events` now.
     pub event_listeners: Arc<tokio::sync::Semaphore>,
+    /// When somebody was last turned away at a door, and how many were since the audit log told it.
+    pub turned_away: Mutex<(u64, u64)>,
 }
 
 impl App {
@@ -90,6 +92,24 @@ impl App {
             }
         }
         routes
+    }
+
+    /// Notes in the audit log that somebody was turned away before the ward heard of it; once a second at
+    /// the most, so that nobody fills the disk by knocking.
+    pub fn turn_away(&self, problem: &Problem, method: &hyper::Method, path: &str) {
+        let second = clock::tick().0 / 1_000_000;
+        let mut turned_away = self.turned_away.lock();
+        turned_away.1 += 1;
+        if turned_away.0 == second {
+            return;
+        }
+        let path: String = path.chars().take(128).collect();
+        let times = turned_away.1;
+        *turned_away = (second, 0);
+        self.host.audit(format!(
+            "refused {}: {method} {path}: {problem} ({times} since the last such line)",
+            problem.kind.status()
+        ));
     }
 
     fn fault_list(&self) -> Vec<FaultInfo> {

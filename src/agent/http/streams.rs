@@ -29,7 +29,7 @@ pub fn abort_lines(lines: mpsc::Receiver<AbortLine>, busy: Busy) -> Answer {
         while let Ok(line) = lines.try_recv() {
             text.push_str(&line_text(&line));
         }
-        Some((frame(text), (lines, busy)))
+        Some((Ok::<_, Infallible>(frame(text)), (lines, busy)))
     });
     answer::of(
         StatusCode::OK,
@@ -44,8 +44,8 @@ fn line_text(line: &AbortLine) -> String {
     text
 }
 
-fn frame(text: String) -> Result<Frame<Bytes>, Infallible> {
-    Ok(Frame::data(Bytes::from(text)))
+fn frame(text: String) -> Frame<Bytes> {
+    Frame::data(Bytes::from(text))
 }
 
 struct Listener {
@@ -92,7 +92,7 @@ pub fn events(app: &App, last_event_id: Option<&str>, busy: Busy) -> Result<Answ
     };
     let frames = stream::unfold(listener, |mut listener| async move {
         let text = listener.next().await;
-        Some((frame(text), listener))
+        Some((Ok::<_, Infallible>(frame(text)), listener))
     });
     let body = StreamBody::new(frames).boxed_unsync();
     Ok(answer::of(StatusCode::OK, "text/event-stream", body))

@@ -26,7 +26,10 @@ impl Response {
     }
 
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+        self.headers
+            .iter()
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value.as_str())
     }
 
     /// The JSON of an answer with this status; anything else is shown.
@@ -50,7 +53,11 @@ impl Client {
     }
 
     pub fn send(&mut self, method: &str, path: &str, extra: &str, body: &[u8]) {
-        let token = self.token.as_ref().map(|it| format!("authorization: Bearer {it}\r\n")).unwrap_or_default();
+        let token = self
+            .token
+            .as_ref()
+            .map(|it| format!("authorization: Bearer {it}\r\n"))
+            .unwrap_or_default();
         let head = format!(
             "{method} {path} HTTP/1.1\r\nhost: {}\r\n{token}{extra}content-length: {}\r\n\r\n",
             self.host,
@@ -84,7 +91,12 @@ impl Client {
     }
 
     pub fn call(&mut self, method: &str, path: &str, body: &Value) -> Response {
-        self.send(method, path, "content-type: application/json\r\n", body.to_string().as_bytes());
+        self.send(
+            method,
+            path,
+            "content-type: application/json\r\n",
+            body.to_string().as_bytes(),
+        );
         self.answer()
     }
 
@@ -111,7 +123,11 @@ impl Client {
             let (key, value) = line.split_once(':').unwrap();
             headers.push((key.to_ascii_lowercase(), value.trim().to_owned()));
         }
-        Response { status: status.unwrap(), headers, body: Vec::new() }
+        Response {
+            status: status.unwrap(),
+            headers,
+            body: Vec::new(),
+        }
     }
 
     pub fn answer(&mut self) -> Response {
@@ -121,7 +137,9 @@ impl Client {
                 response.body.extend(chunk);
             }
         } else {
-            let length = response.header("content-length").map_or(0, |it| it.parse().unwrap());
+            let length = response
+                .header("content-length")
+                .map_or(0, |it| it.parse().unwrap());
             response.body = vec![0; length];
             self.stream.read_exact(&mut response.body).unwrap();
         }
@@ -151,7 +169,14 @@ impl Client {
 }
 
 pub fn lines(response: &Response) -> Vec<Value> {
-    assert_eq!(response.status, 200, "{}", String::from_utf8_lossy(&response.body));
+    assert_eq!(
+        response.status,
+        200,
+        "{}",
+        String::from_utf8_lossy(&response.body)
+    );
     let text = String::from_utf8(response.body.clone()).unwrap();
-    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    text.lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
 }

@@ -9,18 +9,33 @@ use firedrill_agent::server;
 use serde_json::{Value, json};
 
 use crate::client::{Client, lines};
-use crate::rig::{Drill, Rig, opening};
+use crate::rig::{Drill, Rig, opening, until};
 
 pub const TESTS: &[(&str, fn())] = &[
     ("no_token_no_entry", no_token_no_entry),
     ("the_abort_token_may_only_abort", the_abort_token_may_only_abort),
     ("other_host_names_are_refused", other_host_names_are_refused),
     ("bodies_are_json_and_small", bodies_are_json_and_small),
-    ("the_second_door_knows_three_calls", the_second_door_knows_three_calls),
-    ("a_crowd_at_the_first_door_does_not_hold_an_abort", a_crowd_at_the_first_door_does_not_hold_an_abort),
-    ("silent_callers_lose_their_place_at_the_second_door", silent_callers_lose_their_place_at_the_second_door),
-    ("both_versions_of_http_are_spoken", both_versions_of_http_are_spoken),
-    ("addresses_that_others_can_reach_are_refused", addresses_that_others_can_reach_are_refused),
+    (
+        "the_second_door_knows_three_calls",
+        the_second_door_knows_three_calls,
+    ),
+    (
+        "a_crowd_at_the_first_door_does_not_hold_an_abort",
+        a_crowd_at_the_first_door_does_not_hold_an_abort,
+    ),
+    (
+        "silent_callers_lose_their_place_at_the_second_door",
+        silent_callers_lose_their_place_at_the_second_door,
+    ),
+    (
+        "both_versions_of_http_are_spoken",
+        both_versions_of_http_are_spoken,
+    ),
+    (
+        "addresses_that_others_can_reach_are_refused",
+        addresses_that_others_can_reach_are_refused,
+    ),
     ("a_taken_port_or_folder_is_named", a_taken_port_or_folder_is_named),
 ];
 
@@ -37,6 +52,9 @@ fn no_token_no_entry() {
         assert_eq!(client.get("/healthz").status, 200);
     }
     assert_eq!(rig.client().get("/v1/agent").expect(200)["latch"], Value::Null);
+    until("the audit log tells it", || {
+        rig.audit().contains("refused 401").then_some(())
+    });
 }
 
 fn the_abort_token_may_only_abort() {
@@ -44,9 +62,17 @@ fn the_abort_token_may_only_abort() {
     let token = std::fs::read_to_string(rig.state.join("abort-token")).unwrap();
     let mut client = Client::new(rig.ready().listen, &token);
     client.get("/v1/agent").expect(200);
-    client.call("POST", "/v1/drills", &opening("d1", 60_000)).expect(403);
+    client
+        .call("POST", "/v1/drills", &opening("d1", 60_000))
+        .expect(403);
     client.get("/v1/injections").expect(403);
-    client.call("POST", "/v1/release", &json!({ "latch": 1, "reason": "r", "who": "w" })).expect(403);
+    client
+        .call(
+            "POST",
+            "/v1/release",
+            &json!({ "latch": 1, "reason": "r", "who": "w" }),
+        )
+        .expect(403);
     assert_eq!(client.abort(&json!({}))[0]["latch"]["number"], 1);
 }
 
@@ -54,10 +80,16 @@ fn other_host_names_are_refused() {
     let rig = Rig::new();
     let port = rig.ready().listen.port();
     let mut client = rig.client();
-    for host in [format!("evil.example:{port}"), "127.0.0.1:1".to_owned(), "evil.example".to_owned()] {
+    for host in [
+        format!("evil.example:{port}"),
+        "127.0.0.1:1".to_owned(),
+        "evil.example".to_owned(),
+    ] {
         client.host = host;
         client.get("/v1/agent").expect(403);
-        client.call("POST", "/v1/drills", &opening("d1", 60_000)).expect(403);
+        client
+            .call("POST", "/v1/drills", &opening("d1", 60_000))
+            .expect(403);
     }
     client.host = format!("localhost:{port}");
     client.get("/v1/agent").expect(200);
@@ -67,7 +99,12 @@ fn bodies_are_json_and_small() {
     let rig = Rig::new();
     let mut client = rig.client();
     let body = opening("d1", 60_000).to_string();
-    client.send("POST", "/v1/drills", "content-type: text/plain\r\n", body.as_bytes());
+    client.send(
+        "POST",
+        "/v1/drills",
+        "content-type: text/plain\r\n",
+        body.as_bytes(),
+    );
     client.answer().expect(400);
     client.send("POST", "/v1/drills", "", body.as_bytes());
     client.answer().expect(400);
@@ -91,12 +128,26 @@ fn the_second_door_knows_three_calls() {
     let mut second = rig.second();
     let info = second.get("/v1/agent").expect(200);
     assert_eq!(info["abort_port"], rig.ready().abort_listen.port());
-    assert_eq!((&info["protocol"], &info["labels"]["env"]), (&json!(1), &json!("test")));
-    assert!(info["faults"].as_array().unwrap().iter().any(|fault| fault["name"] == "noop"));
-    second.call("POST", "/v1/drills", &opening("d1", 60_000)).expect(404);
+    assert_eq!(
+        (&info["protocol"], &info["labels"]["env"]),
+        (&json!(1), &json!("test"))
+    );
+    assert!(
+        info["faults"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .any(|fault| fault["name"] == "noop")
+    );
+    second
+        .call("POST", "/v1/drills", &opening("d1", 60_000))
+        .expect(404);
     second.get("/v1/events").expect(404);
     second.get("/metrics").expect(404);
-    assert_eq!(second.abort(&json!({ "latch": false })).last().unwrap()["line"], "end");
+    assert_eq!(
+        second.abort(&json!({ "latch": false })).last().unwrap()["line"],
+        "end"
+    );
 }
 
 fn a_crowd_at_the_first_door_does_not_hold_an_abort() {
@@ -122,7 +173,10 @@ fn a_crowd_at_the_first_door_does_not_hold_an_abort() {
     assert!(crowd.len() > 256);
     let asked = Instant::now();
     let lines = second.abort(&json!({}));
-    assert_eq!(lines.last().unwrap(), &json!({ "line": "end", "clean": true, "tick": lines.last().unwrap()["tick"] }));
+    assert_eq!(
+        lines.last().unwrap(),
+        &json!({ "line": "end", "clean": true, "tick": lines.last().unwrap()["tick"] })
+    );
     assert!(asked.elapsed() < Duration::from_secs(2), "{:?}", asked.elapsed());
     // A caller that comes only now gets in as well.
     assert_eq!(late.get("/v1/agent").expect(200)["latch"]["number"], 1);
@@ -135,7 +189,9 @@ fn silent_callers_lose_their_place_at_the_second_door() {
         client.get("/v1/agent").expect(200);
         client
     };
-    let crowd: Vec<TcpStream> = (0..200).map(|_| TcpStream::connect(rig.ready().abort_listen).unwrap()).collect();
+    let crowd: Vec<TcpStream> = (0..200)
+        .map(|_| TcpStream::connect(rig.ready().abort_listen).unwrap())
+        .collect();
     let asked = Instant::now();
     rig.second().get("/v1/agent").expect(200);
     // Who had shown a token kept the place.
@@ -151,7 +207,10 @@ fn silent_callers_lose_their_place_at_the_second_door() {
 fn both_versions_of_http_are_spoken() {
     let rig = Rig::new();
     let (address, token) = (rig.ready().listen, rig.token());
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
     let (version, status) = runtime.block_on(async {
         let stream = tokio::net::TcpStream::connect(address).await.unwrap();
         let io = hyper_util::rt::TokioIo::new(stream);
@@ -180,14 +239,23 @@ fn addresses_that_others_can_reach_are_refused() {
             ..Config::new(temp.path().join("state"), program.clone())
         };
         let refusal = server::start(config).err().expect("refused").to_string();
-        assert!(refusal.contains("TLS") && refusal.contains("127.0.0.1"), "{refusal}");
+        assert!(
+            refusal.contains("TLS") && refusal.contains("127.0.0.1"),
+            "{refusal}"
+        );
     }
 }
 
 fn a_taken_port_or_folder_is_named() {
     let rig = Rig::new();
-    let refusal = format!("{:#}", server::start(rig.config()).err().expect("the folder is taken"));
-    assert!(refusal.contains("another agent") && refusal.contains("--state"), "{refusal}");
+    let refusal = format!(
+        "{:#}",
+        server::start(rig.config()).err().expect("the folder is taken")
+    );
+    assert!(
+        refusal.contains("another agent") && refusal.contains("--state"),
+        "{refusal}"
+    );
     let temp = tempfile::tempdir().unwrap();
     let config = Config {
         listen: rig.ready().listen,
@@ -195,5 +263,8 @@ fn a_taken_port_or_folder_is_named() {
         ..rig.config()
     };
     let refusal = format!("{:#}", server::start(config).err().expect("the port is taken"));
-    assert!(refusal.contains(&rig.ready().listen.to_string()) && refusal.contains("--listen"), "{refusal}");
+    assert!(
+        refusal.contains(&rig.ready().listen.to_string()) && refusal.contains("--listen"),
+        "{refusal}"
+    );
 }

@@ -17,19 +17,28 @@ use libtest_mimic::{Arguments, Trial};
 
 fn main() -> ExitCode {
     let subcommands = ["serve", "burn", "proxy", "abort", "version"];
-    if std::env::args().nth(1).is_some_and(|it| subcommands.contains(&it.as_str())) {
+    if std::env::args()
+        .nth(1)
+        .is_some_and(|it| subcommands.contains(&it.as_str()))
+    {
         return firedrill_agent::cli::main();
     }
     let mut trials = Vec::new();
-    for (name, test) in life::TESTS.iter().chain(doors::TESTS).chain(ends::TESTS).chain(watch::TESTS) {
+    for (name, test) in life::TESTS
+        .iter()
+        .chain(doors::TESTS)
+        .chain(ends::TESTS)
+        .chain(watch::TESTS)
+    {
         trials.push(Trial::test(*name, move || {
             test();
             Ok(())
         }));
     }
-    let ptrace = firedrill_agent::faults::all(&firedrill_agent::config::SelfCommand::current(&[]).unwrap(), None)
-        .iter()
-        .any(|fault| fault.spec().name == "process.pause" && fault.available().is_ok());
+    let ptrace =
+        firedrill_agent::faults::all(&firedrill_agent::config::SelfCommand::current(&[]).unwrap(), None)
+            .iter()
+            .any(|fault| fault.spec().name == "process.pause" && fault.available().is_ok());
     let required = std::env::var("FIREDRILL_REQUIRE").unwrap_or_default();
     let ignored = !ptrace && !required.split(',').any(|it| it == "root");
     if ignored {

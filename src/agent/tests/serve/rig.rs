@@ -25,7 +25,11 @@ impl Rig {
     pub fn new() -> Self {
         let temp = tempfile::tempdir().unwrap();
         let state = temp.path().join("state");
-        let mut rig = Self { running: None, state, _temp: temp };
+        let mut rig = Self {
+            running: None,
+            state,
+            _temp: temp,
+        };
         rig.start();
         rig
     }
@@ -86,7 +90,9 @@ impl Drill {
     }
 
     pub fn open_for(mut client: Client, drill: &str, lease_ms: u64) -> Self {
-        let answer = client.call("POST", "/v1/drills", &opening(drill, lease_ms)).expect(200);
+        let answer = client
+            .call("POST", "/v1/drills", &opening(drill, lease_ms))
+            .expect(200);
         let fence = json!({
             "drill": drill,
             "epoch": answer["epoch"],
@@ -111,7 +117,10 @@ impl Drill {
     /// Starts, and expects it to be on.
     pub fn start(&mut self, id: &str, fault: &str, parameters: Value, scope: Value) -> Value {
         let body = self.body(fault, parameters, scope);
-        let view = self.client.call("PUT", &format!("/v1/injections/{id}"), &body).expect(200);
+        let view = self
+            .client
+            .call("PUT", &format!("/v1/injections/{id}"), &body)
+            .expect(200);
         assert_eq!(view["state"], "active", "{view}");
         view
     }
@@ -163,7 +172,18 @@ impl Victim {
             let line = text.lines().find_map(|line| line.strip_prefix(key)).unwrap();
             line.split_whitespace().next().unwrap().to_owned()
         };
-        (field("State:").chars().next().unwrap(), field("TracerPid:").parse().unwrap())
+        (
+            field("State:").chars().next().unwrap(),
+            field("TracerPid:").parse().unwrap(),
+        )
+    }
+}
+
+impl Victim {
+    /// Neither stopped nor traced.
+    pub fn goes_on(&self) -> bool {
+        let (state, tracer) = self.status();
+        matches!(state, 'S' | 'R') && tracer == 0
     }
 }
 
@@ -178,22 +198,33 @@ impl Drop for Victim {
 pub struct Process {
     pub child: Child,
     pub listen: SocketAddr,
-    pub abort_listen: SocketAddr,
     pub token: String,
 }
 
 impl Process {
     pub fn start(state: &std::path::Path) -> Self {
-        let mut child = agent(&["serve", "--listen", "127.0.0.1:0", "--state", state.to_str().unwrap()])
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut child = agent(&[
+            "serve",
+            "--listen",
+            "127.0.0.1:0",
+            "--state",
+            state.to_str().unwrap(),
+        ])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
         let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        BufReader::new(child.stdout.take().unwrap())
+            .read_line(&mut line)
+            .unwrap();
         let ready: Value = serde_json::from_str(&line).unwrap();
         let address = |key: &str| ready[key].as_str().unwrap().parse().unwrap();
         let token = std::fs::read_to_string(ready["token_file"].as_str().unwrap()).unwrap();
-        Self { listen: address("listen"), abort_listen: address("abort_listen"), token, child }
+        Self {
+            listen: address("listen"),
+            token,
+            child,
+        }
     }
 
     pub fn client(&self) -> Client {
@@ -222,7 +253,8 @@ pub fn agent(arguments: &[&str]) -> Command {
 /// Whether a process of that number runs.
 pub fn runs(pid: i32) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    stat.rsplit_once(')').is_some_and(|(_, rest)| !rest.trim_start().starts_with('Z'))
+    stat.rsplit_once(')')
+        .is_some_and(|(_, rest)| !rest.trim_start().starts_with('Z'))
 }
 
 /// The numbers of this process' children that burn, `parent` being their parent.
@@ -232,7 +264,9 @@ pub fn burners(parent: i32) -> Vec<i32> {
     pids.filter(|pid| {
         let arguments = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-        let its_parent = stat.rsplit_once(')').and_then(|(_, rest)| rest.split_whitespace().nth(1)?.parse().ok());
+        let its_parent = stat
+            .rsplit_once(')')
+            .and_then(|(_, rest)| rest.split_whitespace().nth(1)?.parse().ok());
         arguments.split(|byte| *byte == 0).nth(1) == Some(b"burn") && its_parent == Some(parent)
     })
     .collect()

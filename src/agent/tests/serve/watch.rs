@@ -7,8 +7,14 @@ use crate::rig::{Drill, Rig};
 
 pub const TESTS: &[(&str, fn())] = &[
     ("events_tell_what_happens", events_tell_what_happens),
-    ("events_resume_after_the_last_one_seen", events_resume_after_the_last_one_seen),
-    ("events_of_another_life_begin_with_a_gap", events_of_another_life_begin_with_a_gap),
+    (
+        "events_resume_after_the_last_one_seen",
+        events_resume_after_the_last_one_seen,
+    ),
+    (
+        "events_of_another_life_begin_with_a_gap",
+        events_of_another_life_begin_with_a_gap,
+    ),
     ("dropped_events_are_counted", dropped_events_are_counted),
 ];
 
@@ -28,11 +34,19 @@ struct Events {
 impl Events {
     fn listen(rig: &Rig, last: Option<&str>) -> Self {
         let mut client = rig.client();
-        let extra = last.map(|id| format!("last-event-id: {id}\r\n")).unwrap_or_default();
+        let extra = last
+            .map(|id| format!("last-event-id: {id}\r\n"))
+            .unwrap_or_default();
         client.send("GET", "/v1/events", &extra, b"");
         let head = client.head();
-        assert_eq!((head.status, head.header("content-type")), (200, Some("text/event-stream")));
-        let mut events = Self { client, text: String::new() };
+        assert_eq!(
+            (head.status, head.header("content-type")),
+            (200, Some("text/event-stream"))
+        );
+        let mut events = Self {
+            client,
+            text: String::new(),
+        };
         // The greeting: from here on nothing is missed.
         while !events.text.contains("\n\n") {
             events.more();
@@ -54,7 +68,10 @@ impl Events {
                     continue;
                 }
                 let field = |key: &str| {
-                    let line = frame.lines().find_map(|line| line.strip_prefix(key)).expect("a field");
+                    let line = frame
+                        .lines()
+                        .find_map(|line| line.strip_prefix(key))
+                        .expect("a field");
                     line.trim().to_owned()
                 };
                 return Seen {
@@ -93,19 +110,33 @@ fn events_tell_what_happens() {
     let mut drill = Drill::open(rig.client(), "d1");
     noop(&mut drill, "i1");
     let seen = events.until(proved);
-    assert_eq!((seen[0].name.as_str(), &seen[0].data["drill"]), ("opened", &json!("d1")));
-    let states: Vec<_> = seen[1..].iter().map(|event| event.data["injection"]["state"].as_str().unwrap()).collect();
-    assert!(states.starts_with(&["starting", "active"]) && states.last() == Some(&"reverted"), "{states:?}");
+    assert_eq!(
+        (seen[0].name.as_str(), &seen[0].data["drill"]),
+        ("opened", &json!("d1"))
+    );
+    let states: Vec<_> = seen[1..]
+        .iter()
+        .map(|event| event.data["injection"]["state"].as_str().unwrap())
+        .collect();
+    assert!(
+        states.starts_with(&["starting", "active"]) && states.last() == Some(&"reverted"),
+        "{states:?}"
+    );
     let instance = drill.fence["instance"].as_str().unwrap();
     for (n, event) in seen.iter().enumerate() {
         assert_eq!(event.id, format!("{instance}:{}", n + 1));
-        assert_eq!((&event.data["n"], &event.data["instance"]), (&json!(n + 1), &json!(instance)));
+        assert_eq!(
+            (&event.data["n"], &event.data["instance"]),
+            (&json!(n + 1), &json!(instance))
+        );
     }
     rig.client().abort(&json!({}));
     let seen = events.until(|event| event.name == "latch");
-    assert!(seen.iter().any(|event| event.name == "ended" && event.data["why"] == "abort") || {
-        events.until(|event| event.name == "ended").last().unwrap().data["why"] == "abort"
-    });
+    assert!(
+        seen.iter()
+            .any(|event| event.name == "ended" && event.data["why"] == "abort")
+            || { events.until(|event| event.name == "ended").last().unwrap().data["why"] == "abort" }
+    );
 }
 
 fn events_resume_after_the_last_one_seen() {
