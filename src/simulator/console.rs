@@ -113,7 +113,10 @@ impl World {
                 Arming::Ask
             },
         };
-        let at = At { mono_us: 0, wall_ms: WALL_MS + (self.now / 1_000) as i64 };
+        let at = At {
+            mono_us: 0,
+            wall_ms: WALL_MS + (self.now / 1_000) as i64,
+        };
         let (drill, effects) = Drill::new(setup, at);
         self.console = Some(Console {
             life,
@@ -383,8 +386,8 @@ impl World {
             && console.drill.setup().arming == Arming::Ask
             && console.drill.arming().ready;
         self.push(self.now + 250_000, Happening::Tick { life });
-        self.check_samples();
         self.console_event(Event::Tick);
+        self.check_samples();
         if arms && self.random.chance(5_000) {
             self.console_event(Event::Command {
                 command: Command::Arm,

@@ -42,7 +42,7 @@ impl World {
         let many = self.random.between(0, 5);
         for _ in 0..many {
             let agent = self.random.below(self.agents.len());
-            let misfortune = match self.random.below(20) {
+            let misfortune = match self.random.below(24) {
                 0 | 1 => M::ConsoleCrash,
                 2 => M::ConsoleFreeze,
                 3 => M::WallClock,
@@ -57,6 +57,8 @@ impl World {
                 13 => M::SourceSilent,
                 14 => M::SourceBad,
                 15 | 16 => M::PersonAborts,
+                20 | 21 => M::SourceSilent,
+                22 => M::SourceBad,
                 17 => M::PersonFinishes,
                 18 => M::CardAborts,
                 _ => M::Replay,
@@ -194,7 +196,7 @@ impl World {
         }
         for agent in &mut self.agents {
             agent.disk_state = Disk::Fine;
-            agent.frozen_until = 0;
+            agent.frozen_until = agent.frozen_until.min(self.now);
             agent.stuck_until = 0;
         }
         if let Some(console) = self.console.as_mut() {

@@ -89,7 +89,7 @@ for = "1s"
 inject = "http.latency"
 target = { service = "s", mode = "all", route = "r1" }
 with = { delay = "100ms" }
-for = "6s"
+for = "7s"
 "#,
 ];
 

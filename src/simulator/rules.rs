@@ -15,7 +15,7 @@ use crate::world::World;
 
 /// Silence of the source that must have stopped a drill, in microseconds: freshness, the bad samples in a row,
 /// and the drill's own ticks.
-const BLIND_US: u64 = (plans::EVERY_MS * (2 + plans::AFTER as u64 + 1) + 1_500) * 1_000;
+const BLIND_US: u64 = (plans::EVERY_MS * (2 + plans::AFTER as u64) + 700) * 1_000;
 /// Between an end and what follows from it.
 const SLACK_MS: u64 = 50;
 
@@ -205,7 +205,7 @@ impl World {
 
     fn check_agent(&self, index: usize) -> Result<(), (Rule, String)> {
         let agent = &self.agents[index];
-        if agent.on.is_empty() || self.now < agent.frozen_until {
+        if agent.on.is_empty() || self.now <= agent.frozen_until + SLACK_MS * 1_000 {
             return Ok(());
         }
         let Some(ward) = &agent.ward else { return Ok(()) };

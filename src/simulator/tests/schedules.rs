@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use firedrill_simulator::{Counts, Options, Rule, Sabotage, Violation, simulate};
 
-/// Runs the seeds of a range on two threads; the lowest seed that fails, if one does.
+/// Runs the seeds of a range on two threads.
 fn run(seeds: std::ops::Range<u64>) -> Result<Counts, Box<Violation>> {
     let half = |odd: u64| {
         let mut counts = Counts::default();
@@ -32,4 +32,111 @@ fn thousands_of_schedules_break_no_rule_and_reach_every_kind_of_trouble() {
     let schedules = 2_000;
     let counts = run(0..schedules).unwrap_or_else(|violation| panic!("{violation}"));
     println!("{schedules} schedules in {:?}: {counts:#?}", begun.elapsed());
+    let Counts {
+        events: _,
+        simulated_ms: _,
+        console_crashes,
+        agent_crashes,
+        at_effect_boundaries,
+        restarts,
+        freezes,
+        clock_jumps,
+        drops,
+        duplicates,
+        reorders,
+        disk_full,
+        lapses,
+        latches,
+        releases,
+        aborts,
+        applied,
+        reverted,
+        unclean,
+        verdicts: [held, broken, inconclusive, aborted],
+    } = counts;
+    let reached = [
+        ("console crashes", console_crashes),
+        ("agent crashes", agent_crashes),
+        ("crashes between effects", at_effect_boundaries),
+        ("restarts", restarts),
+        ("freezes", freezes),
+        ("clock jumps", clock_jumps),
+        ("drops", drops),
+        ("duplicates", duplicates),
+        ("reorders", reorders),
+        ("full disks", disk_full),
+        ("lapses", lapses),
+        ("latches", latches),
+        ("releases", releases),
+        ("aborts", aborts),
+        ("faults on", applied),
+        ("faults reverted", reverted),
+        ("unclean read-backs", unclean),
+        ("held", held),
+        ("inconclusive", inconclusive),
+        ("aborted", aborted),
+    ];
+    for (what, times) in reached {
+        assert!(times >= 100, "{what}: only {times} in {schedules} schedules");
+    }
+    assert!(broken >= 10, "broken: only {broken}");
+}
+
+#[test]
+fn the_same_seed_is_the_same_schedule() {
+    let counts = |seed| {
+        simulate(seed, Options::default())
+            .map(|report| report.counts)
+            .ok()
+    };
+    for seed in [1, 20, 300] {
+        assert_eq!(counts(seed), counts(seed));
+        assert!(counts(seed).is_some());
+    }
+    assert_ne!(counts(1), counts(20));
+}
+
+/// The first schedule that notices, and what it says.
+fn noticed(sabotage: Sabotage) -> Option<Violation> {
+    (0..1_000).find_map(|seed| {
+        simulate(
+            seed,
+            Options {
+                sabotage: Some(sabotage),
+            },
+        )
+        .err()
+    })
+}
+
+#[test]
+fn every_broken_promise_is_noticed() {
+    for sabotage in Sabotage::ALL {
+        let rules: &[Rule] = match sabotage {
+            Sabotage::ForgetFence => &[Rule::AbortWins],
+            Sabotage::ForgetDeadlines => &[Rule::AbortWins, Rule::EveryInjectionEnds],
+            Sabotage::ClaimReadBack => &[Rule::ShownMeansRead],
+            Sabotage::ForgetDisk => &[Rule::Durable],
+            Sabotage::ForgetRecords => &[Rule::EveryInjectionEnds],
+            Sabotage::IntentLater => &[Rule::JournalFirst],
+            Sabotage::SendAfterAbort => &[Rule::AbortWins],
+            Sabotage::RepeatSamples => &[Rule::NoDataIsBadData],
+            Sabotage::BelieveReverting => &[Rule::ShownMeansRead],
+        };
+        let Some(violation) = noticed(sabotage) else {
+            panic!("{sabotage:?} is never noticed")
+        };
+        let Violation {
+            seed,
+            rule,
+            words,
+            trace,
+        } = violation;
+        println!("{sabotage:?}: seed {seed}, {rule:?}: {words}");
+        assert!(
+            rules.contains(&rule),
+            "{sabotage:?} is noticed as {rule:?}: {words}"
+        );
+        assert!(trace.len() > 10, "a violation shows how it came about");
+    }
 }
