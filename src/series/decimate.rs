@@ -1,14 +1,15 @@
 //! From samples to what a screen can show: at most a first, smallest, largest and last sample a pixel.
 
 use crate::pyramid::{NONE, Summary};
-use crate::store::Series;
+use crate::store::{Series, grain};
 
 /// What to draw. Costs pixels, not samples.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Decimated {
     /// Lines, split at gaps: time in microseconds and value of real samples, in the order of time. A pixel gives
-    /// its first, smallest, largest and last sample, so a line through them covers exactly the pixels that a line
-    /// through all samples would. The nearest sample beyond either edge is included, so that lines reach it.
+    /// its first, smallest, largest and last sample, so a line through them covers the pixels that a line through
+    /// all samples would. (Where a pixel hides 64 samples or more, its edges are moved to those of blocks, by less
+    /// than a quarter of it.) The nearest sample beyond either edge is included, so that lines reach it.
     pub runs: Vec<Vec<(u64, f64)>>,
 
     /// How many samples a pixel hides, on average over the pixels that have any; at most 1 when all are drawn.
@@ -49,13 +50,22 @@ pub(crate) fn decimated(
         span_us: (to_us - from_us).saturating_add(1),
         pixels: pixels as u64,
     };
+    // Pixels that begin and end with a block are read without looking at samples.
+    let grain = grain((end - begin) / pixels / 4);
     let mut columns = 0_u32;
+    let mut first_free = 0;
     let mut at = begin;
     while at < end {
         let Some(point) = series.point(at) else { break };
-        let next = grid
-            .end_of_pixel(point.time_us)
-            .map_or(end, |time_us| series.begin_of(time_us).min(end));
+        // The begin of a block may lie in the pixel before, which is done.
+        let pixel = grid.pixel(point.time_us).max(first_free);
+        first_free = pixel + 1;
+        let mut next = grid
+            .end_of(pixel)
+            .map_or(end, |time_us| series.begin_after(at + 1, time_us).min(end));
+        if next < end && next / grain * grain > at {
+            next = next / grain * grain;
+        }
         lines.take(at, next);
         columns += 1;
         at = next;
@@ -83,14 +93,34 @@ struct Grid {
 }
 
 impl Grid {
-    /// The first time that is not in the pixel of `time_us`; always later than `time_us`. `None`: there is none.
-    fn end_of_pixel(&self, time_us: u64) -> Option<u64> {
-        let span = u128::from(self.span_us);
-        let pixels = u128::from(self.pixels);
-        let offset = u128::from(time_us - self.from_us);
-        let pixel = offset * pixels / span;
-        let end = ((pixel + 1) * span).div_ceil(pixels);
-        u64::try_from(u128::from(self.from_us) + end).ok()
+    /// The pixel of a time, from 0.
+    fn pixel(&self, time_us: u64) -> u64 {
+        scaled(
+            time_us.saturating_sub(self.from_us),
+            self.pixels,
+            self.span_us,
+            false,
+        )
+    }
+
+    /// The first time after a pixel. `None`: there is none.
+    fn end_of(&self, pixel: u64) -> Option<u64> {
+        self.from_us
+            .checked_add(scaled(pixel + 1, self.span_us, self.pixels, true))
+    }
+}
+
+/// `number * by / of`, rounded down or up. Wide division is dear, and needed only for spans of centuries.
+fn scaled(number: u64, by: u64, of: u64, up: bool) -> u64 {
+    match number.checked_mul(by) {
+        Some(product) if up => product.div_ceil(of),
+        Some(product) => product / of,
+        None => {
+            let product = u128::from(number) * u128::from(by);
+            let of = u128::from(of);
+            let scaled = if up { product.div_ceil(of) } else { product / of };
+            u64::try_from(scaled).unwrap_or(u64::MAX)
+        }
     }
 }
 
@@ -132,25 +162,42 @@ impl Lines<'_> {
         if !summary.has_value() {
             return;
         }
-        let mut shown = [begin, summary.min_at as usize, summary.max_at as usize, end - 1];
-        shown.sort_unstable();
-        let mut previous = None;
-        for index in shown {
-            if previous == Some(index) {
-                continue;
-            }
-            previous = Some(index);
-            *self.visits += 1;
-            let Some(point) = self.series.point(index) else {
-                continue;
-            };
-            let Some(value) = point.value else { continue };
-            if self.open
-                && let Some(run) = self.runs.last_mut()
-            {
-                run.push((point.time_us, value));
-            } else {
-                self.runs.push(vec![(point.time_us, value)]);
+        let extremes = [
+            (summary.min_at as usize, summary.min_us, summary.min),
+            (summary.max_at as usize, summary.max_us, summary.max),
+        ];
+        let [one, other] = extremes;
+        let (earlier, later) = if one.0 <= other.0 {
+            (one, other)
+        } else {
+            (other, one)
+        };
+        self.draw_end(begin, earlier.0);
+        self.point(earlier.1, earlier.2);
+        if later.0 != earlier.0 {
+            self.point(later.1, later.2);
+        }
+        self.draw_end(end - 1, later.0);
+    }
+
+    /// The sample at an end of a pixel, unless it is a gap or the extreme next to it.
+    fn draw_end(&mut self, index: usize, extreme: usize) {
+        if index == extreme {
+            return;
+        }
+        *self.visits += 1;
+        if let Some(point) = self.series.point(index)
+            && let Some(value) = point.value
+        {
+            self.point(point.time_us, value);
+        }
+    }
+
+    fn point(&mut self, time_us: u64, value: f64) {
+        match self.runs.last_mut() {
+            Some(run) if self.open => run.push((time_us, value)),
+            _ => {
+                self.runs.push(vec![(time_us, value)]);
                 self.open = true;
             }
         }
@@ -203,9 +250,10 @@ mod tests {
         let mut at = 7;
         let mut pixels = 0;
         while at < 7 + 1_001 {
-            let end = grid.end_of_pixel(at).unwrap();
+            assert_eq!(grid.pixel(at), pixels);
+            let end = grid.end_of(pixels).unwrap();
             assert!(end > at);
-            assert_eq!(grid.end_of_pixel(end - 1), Some(end));
+            assert_eq!(grid.pixel(end - 1), pixels);
             at = end;
             pixels += 1;
         }

@@ -1,7 +1,9 @@
 //! What is known of a block of samples without looking at them.
 
-/// Children of a node, and samples of the lowest block.
-pub(crate) const FACTOR: usize = 16;
+/// Samples of the lowest block. Smaller ones would double the memory of a series, larger ones make its edges dear.
+pub(crate) const LEAF: usize = 16;
+/// Blocks that make one of the level above.
+pub(crate) const FACTOR: usize = 4;
 
 /// No such sample.
 pub(crate) const NONE: u32 = u32::MAX;
@@ -12,6 +14,10 @@ pub(crate) const NONE: u32 = u32::MAX;
 pub(crate) struct Summary {
     pub(crate) min: f64,
     pub(crate) max: f64,
+    /// When the first of the smallest was; here, so that drawing it does not look it up.
+    pub(crate) min_us: u64,
+    /// When the first of the largest was.
+    pub(crate) max_us: u64,
     /// Where the first of the smallest is; [`NONE`] when there is no value.
     pub(crate) min_at: u32,
     /// Where the first of the largest is; [`NONE`] when there is no value.
@@ -27,6 +33,8 @@ impl Summary {
     pub(crate) const EMPTY: Self = Self {
         min: f64::INFINITY,
         max: f64::NEG_INFINITY,
+        min_us: 0,
+        max_us: 0,
         min_at: NONE,
         max_at: NONE,
         first_gap: NONE,
@@ -34,7 +42,7 @@ impl Summary {
     };
 
     /// Of one sample; NaN is a gap.
-    pub(crate) fn of(index: u32, value: f64) -> Self {
+    pub(crate) fn of(index: u32, time_us: u64, value: f64) -> Self {
         if value.is_nan() {
             Self {
                 first_gap: index,
@@ -45,6 +53,8 @@ impl Summary {
             Self {
                 min: value,
                 max: value,
+                min_us: time_us,
+                max_us: time_us,
                 min_at: index,
                 max_at: index,
                 ..Self::EMPTY
@@ -56,10 +66,12 @@ impl Summary {
     pub(crate) fn and(mut self, later: Self) -> Self {
         if later.min < self.min {
             self.min = later.min;
+            self.min_us = later.min_us;
             self.min_at = later.min_at;
         }
         if later.max > self.max {
             self.max = later.max;
+            self.max_us = later.max_us;
             self.max_at = later.max_at;
         }
         if self.first_gap == NONE {
@@ -77,9 +89,8 @@ impl Summary {
     }
 }
 
-/// Levels of complete blocks over samples that come one by one. Level 0 summarises [`FACTOR`] samples each, every
-/// level above [`FACTOR`] blocks of the one below. Blocks that are not complete are not kept: whoever asks looks
-/// at their samples, of which there are fewer than [`FACTOR`].
+/// Levels of complete blocks: every level above the lowest summarises [`FACTOR`] blocks of the one below. Blocks
+/// that are not complete are not kept: whoever asks looks at what they are made of.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Pyramid {
     levels: Vec<Vec<Summary>>,

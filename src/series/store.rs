@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use crate::decimate::{self, Decimated};
-use crate::pyramid::{FACTOR, NONE, Pyramid, Summary};
+use crate::pyramid::{FACTOR, LEAF, NONE, Pyramid, Summary};
 
-/// Samples of a sealed segment. A clone that is pushed to copies at most one tail of this many.
-pub(crate) const SEGMENT: usize = 1024;
+/// Samples of a sealed segment, a block of some level. A clone that is pushed to copies at most one tail of this
+/// many.
+pub(crate) const SEGMENT: usize = LEAF * FACTOR.pow(4);
 
 /// One sample.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -29,6 +30,8 @@ pub struct Series {
 #[derive(Clone, Debug, Default)]
 struct Sealed {
     segments: Vec<Arc<Segment>>,
+    /// The time of each segment's last sample: looking a time up touches only one segment.
+    ends_us: Vec<u64>,
     /// Its lowest blocks are segments.
     pyramid: Pyramid,
 }
@@ -36,10 +39,9 @@ struct Sealed {
 /// Samples in the order of time.
 #[derive(Clone, Debug, Default)]
 struct Segment {
-    times_us: Vec<u64>,
-    /// NaN is a gap.
-    values: Vec<f64>,
-    /// Its lowest blocks are [`FACTOR`] samples.
+    /// Time and value; NaN is a gap.
+    samples: Vec<(u64, f64)>,
+    /// Its lowest blocks are [`LEAF`] samples.
     pyramid: Pyramid,
 }
 
@@ -59,9 +61,10 @@ impl Series {
         let value = value.filter(|value| value.is_finite()).unwrap_or(f64::NAN);
         let tail = Arc::make_mut(&mut self.tail);
         tail.push(index, time_us, value);
-        if tail.values.len() == SEGMENT {
+        if tail.samples.len() == SEGMENT {
             let full = std::mem::take(tail);
             let sealed = Arc::make_mut(&mut self.sealed);
+            sealed.ends_us.push(time_us);
             sealed.pyramid.push(full.summary(index + 1 - SEGMENT));
             sealed.segments.push(Arc::new(full));
         }
@@ -70,7 +73,7 @@ impl Series {
 
     /// How many samples, gaps included.
     pub fn len(&self) -> usize {
-        self.sealed.segments.len() * SEGMENT + self.tail.values.len()
+        self.sealed.segments.len() * SEGMENT + self.tail.samples.len()
     }
 
     /// Whether there are none.
@@ -113,21 +116,28 @@ impl Series {
     /// The sample at `index`, counted from the oldest.
     pub(crate) fn point(&self, index: usize) -> Option<Point> {
         let segment = self.segment(index / SEGMENT)?;
-        let value = *segment.values.get(index % SEGMENT)?;
+        let &(time_us, value) = segment.samples.get(index % SEGMENT)?;
         Some(Point {
-            time_us: segment.times_us[index % SEGMENT],
+            time_us,
             value: (!value.is_nan()).then_some(value),
         })
     }
 
     /// The index of the first sample at or after `time_us`.
     pub(crate) fn begin_of(&self, time_us: u64) -> usize {
-        self.partition(|time| time < time_us)
+        self.first_from(0, time_us)
+    }
+
+    /// The same, known to be at `from` or after it: cheap when it is near.
+    pub(crate) fn begin_after(&self, from: usize, time_us: u64) -> usize {
+        self.first_from(from, time_us).max(from)
     }
 
     /// The index of the first sample after `time_us`.
     pub(crate) fn end_of(&self, time_us: u64) -> usize {
-        self.partition(|time| time <= time_us)
+        time_us
+            .checked_add(1)
+            .map_or(self.len(), |next| self.first_from(0, next))
     }
 
     /// Of the samples `begin..end`; counts the samples and blocks it looks at.
@@ -157,14 +167,14 @@ impl Series {
             return (Summary::EMPTY, end);
         };
         let offset = at % SEGMENT;
-        if offset.is_multiple_of(FACTOR) && at + FACTOR <= end {
-            let room = (end - at).min(SEGMENT - offset) / FACTOR;
-            if let Some((block, taken)) = largest(&segment.pyramid, offset / FACTOR, room) {
-                return (block, at + taken * FACTOR);
+        if offset.is_multiple_of(LEAF) && at + LEAF <= end {
+            let room = (end - at).min(SEGMENT - offset) / LEAF;
+            if let Some((block, taken)) = largest(&segment.pyramid, offset / LEAF, room) {
+                return (block, at + taken * LEAF);
             }
         }
-        let value = segment.values.get(offset).copied().unwrap_or(f64::NAN);
-        (Summary::of(at as u32, value), at + 1)
+        let &(time_us, value) = segment.samples.get(offset).unwrap_or(&(0, f64::NAN));
+        (Summary::of(at as u32, time_us, value), at + 1)
     }
 
     fn segment(&self, number: usize) -> Option<&Segment> {
@@ -175,44 +185,96 @@ impl Series {
         segments.get(number).map(|segment| &**segment)
     }
 
-    /// How many samples come first for which `before` holds; it must hold for none after one for which it does not.
-    fn partition(&self, before: impl Fn(u64) -> bool) -> usize {
-        let segments = &self.sealed.segments;
-        let full = segments.partition_point(|segment| segment.times_us.last().is_some_and(|&t| before(t)));
-        let within = self.segment(full).map_or(0, |segment| {
-            segment.times_us.partition_point(|&time| before(time))
-        });
+    /// The index of the first sample at or after `time_us`, looking no further back than the segment of the sample
+    /// `from`.
+    fn first_from(&self, from: usize, time_us: u64) -> usize {
+        let ends_us = &self.sealed.ends_us;
+        let skipped = (from / SEGMENT).min(ends_us.len());
+        let full = skipped + ends_us[skipped..].partition_point(|&end_us| end_us < time_us);
+        let within = self
+            .segment(full)
+            .map_or(0, |segment| first_at_or_after(&segment.samples, time_us));
         full * SEGMENT + within
     }
+}
+
+/// The index of the first sample at or after `time_us`. Samples are mostly as far apart as their neighbours, so it
+/// looks first where the sample would be then, and from there in growing steps: a few looks instead of ten.
+fn first_at_or_after(samples: &[(u64, f64)], time_us: u64) -> usize {
+    let (Some(&(first_us, _)), Some(&(last_us, _))) = (samples.first(), samples.last()) else {
+        return 0;
+    };
+    if time_us <= first_us {
+        return 0;
+    }
+    if time_us > last_us {
+        return samples.len();
+    }
+    let share = (time_us - first_us) as f64 / (last_us - first_us) as f64;
+    let guess = ((share * (samples.len() - 1) as f64) as usize).min(samples.len() - 1);
+    let (mut low, mut high) = (0, samples.len());
+    let mut step = 1;
+    if samples[guess].0 < time_us {
+        low = guess + 1;
+        while guess + step < high {
+            if samples[guess + step].0 >= time_us {
+                high = guess + step;
+                break;
+            }
+            low = guess + step + 1;
+            step *= 4;
+        }
+    } else {
+        high = guess;
+        while step <= guess {
+            if samples[guess - step].0 < time_us {
+                low = guess - step + 1;
+                break;
+            }
+            high = guess - step;
+            step *= 4;
+        }
+    }
+    low + samples[low..high].partition_point(|&(time, _)| time < time_us)
 }
 
 impl Segment {
     /// `index` is the sample's in the whole series.
     fn push(&mut self, index: usize, time_us: u64, value: f64) {
-        self.times_us.push(time_us);
-        self.values.push(value);
-        let len = self.values.len();
-        if len.is_multiple_of(FACTOR) {
-            let first = index + 1 - FACTOR;
-            let block = self.values[len - FACTOR..]
-                .iter()
-                .enumerate()
-                .fold(Summary::EMPTY, |sum, (offset, &value)| {
-                    sum.and(Summary::of((first + offset) as u32, value))
-                });
+        self.samples.push((time_us, value));
+        let len = self.samples.len();
+        if len.is_multiple_of(LEAF) {
+            let block = summary(index + 1 - LEAF, &self.samples[len - LEAF..]);
             self.pyramid.push(block);
         }
     }
 
     /// Of all its samples, the first of which is `first` in the whole series.
     fn summary(&self, first: usize) -> Summary {
-        self.values
-            .iter()
-            .enumerate()
-            .fold(Summary::EMPTY, |sum, (offset, &value)| {
-                sum.and(Summary::of((first + offset) as u32, value))
-            })
+        summary(first, &self.samples)
     }
+}
+
+/// Of samples the first of which is `first` in the whole series.
+fn summary(first: usize, samples: &[(u64, f64)]) -> Summary {
+    samples
+        .iter()
+        .enumerate()
+        .fold(Summary::EMPTY, |sum, (offset, &(time_us, value))| {
+            sum.and(Summary::of((first + offset) as u32, time_us, value))
+        })
+}
+
+/// The size of the largest blocks that are not larger than `samples`; 1 when no block is so small.
+pub(crate) fn grain(samples: usize) -> usize {
+    if samples < LEAF {
+        return 1;
+    }
+    let mut grain = LEAF;
+    while grain * FACTOR <= samples {
+        grain *= FACTOR;
+    }
+    grain
 }
 
 /// The largest complete block of `pyramid` that begins at its lowest block `at` and covers at most `room` of
