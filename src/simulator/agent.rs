@@ -332,7 +332,7 @@ impl World {
                 self.begin(index, Job::Apply(key, ends_in_ms), us);
             }
             Effect::Adjust { key, .. } => {
-                self.broken(Rule::AbortWins, format!("nobody asked to change {key:?}"))
+                self.broken(Rule::AbortWins, format!("nobody asked to change {key:?}"));
             }
             Effect::Revert { key, attempt, .. } => {
                 let us = self.job_us();

@@ -12,8 +12,10 @@
 //! Uses `drill`, `ward`, `journal`, `plan` and `wire`.
 
 mod agent;
+mod calls;
 mod console;
 mod fold;
+mod line;
 mod messages;
 mod paper;
 mod people;

@@ -71,11 +71,12 @@ impl Paper {
 
     /// The drill is over.
     pub fn close(&mut self, at: At) {
-        if !self.failed && !self.full {
-            if let Ok(line) = self.encoder.seal(at) {
-                self.text.push_str(&line);
-                self.synced = self.text.len();
-            }
+        if !self.failed
+            && !self.full
+            && let Ok(line) = self.encoder.seal(at)
+        {
+            self.text.push_str(&line);
+            self.synced = self.text.len();
         }
     }
 

@@ -105,7 +105,7 @@ impl World {
             M::DiskHangs(agent) => self.disk_trouble(agent, Disk::Hangs),
             M::DiskFine(agent) => self.agents[agent].disk_state = Disk::Fine,
             M::Stuck(agent) => {
-                self.agents[agent].stuck_until = now + self.random.between(500_000, 20_000_000)
+                self.agents[agent].stuck_until = now + self.random.between(500_000, 20_000_000);
             }
             M::Cut(agent) => self.ways[agent].cut_until = now + self.random.between(300_000, 9_000_000),
             M::SourceSilent => self.source.silent_until = now + self.random.between(500_000, 8_000_000),

@@ -93,10 +93,13 @@ for = "7s"
 "#,
 ];
 
+/// A plan and its text.
+type Known = (Arc<Plan>, Arc<str>);
+
 /// One of the plans, for `agents` agents, with its text.
-pub(crate) fn choose(random: &mut Random, agents: usize) -> (Arc<Plan>, Arc<str>) {
+pub(crate) fn choose(random: &mut Random, agents: usize) -> Known {
     thread_local! {
-        static KNOWN: RefCell<BTreeMap<(usize, usize, u64), (Arc<Plan>, Arc<str>)>> =
+        static KNOWN: RefCell<BTreeMap<(usize, usize, u64), Known>> =
             const { RefCell::new(BTreeMap::new()) };
     }
     let steps = random.below(STEPS.len());

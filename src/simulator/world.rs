@@ -161,7 +161,7 @@ impl World {
             source: Source::default(),
             ways: vec![Way::default(); agents],
             agents: (0..agents)
-                .map(|index| Agent::new(index, -(random.between(0, 1 << 40) as i64)))
+                .map(|index| Agent::new(index, -random.between(0, 1 << 40).cast_signed()))
                 .collect(),
             random,
             console: None,
@@ -299,7 +299,7 @@ impl World {
             H::Sample { life } if alive(life) => self.sample(life),
             H::CallLimit { life, no } if alive(life) => self.call_limit(no),
             H::TestLimit { life, no } if alive(life) => {
-                self.end_test(no, Err("no end within 5 s".to_owned()))
+                self.end_test(no, Err("no end within 5 s".to_owned()));
             }
             H::Line { life, agent, order } if alive(life) => self.line(life, agent, order),
             H::Misfortune(misfortune) if !self.healed || matches!(misfortune, Misfortune::DiskFine(_)) => {
