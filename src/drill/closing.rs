@@ -12,6 +12,9 @@ const CLOSE_TRIES: u32 = 3;
 /// A close has this long for its answer, in microseconds. The agent's lease ends what a lost close left.
 const CLOSE_ANSWER_US: u64 = 4_000_000;
 
+/// An opening that runs while the drill ends has this long, in microseconds, to be answered.
+const OPENING_WAIT_US: u64 = 5_000_000;
+
 /// With every injection off, an agent that does not confirm the abort is waited for this long, in
 /// milliseconds; the abort line goes on without the drill.
 const ABORT_QUIET_MS: u64 = 5_000;
@@ -178,8 +181,7 @@ impl Drill {
     }
 
     fn begin_close(&mut self, words: &str) {
-        let open = self.open_epochs();
-        if open.is_empty() {
+        if self.open_epochs().is_empty() && !self.opening_runs() {
             self.phase = Phase::Closing;
         } else {
             self.enter(Phase::Closing, words);
@@ -224,7 +226,7 @@ impl Drill {
 
     fn advance_close(&mut self) {
         let now_us = self.at.mono_us;
-        let mut waiting = false;
+        let mut waiting = self.opening_runs();
         for (agent, epoch) in self.open_epochs() {
             let link = &mut self.links[agent];
             let running = link
@@ -240,7 +242,25 @@ impl Drill {
             }
         }
         if !waiting {
+            self.say_what_is_not_closed();
             self.conclude();
+        }
+    }
+
+    /// An opening was sent and may still be answered: it is closed when it is.
+    fn opening_runs(&self) -> bool {
+        let waits = |sent: u64| self.at.mono_us.saturating_sub(sent) < OPENING_WAIT_US;
+        self.links.iter().any(|it| it.open_sent_us.is_some_and(waits))
+    }
+
+    fn say_what_is_not_closed(&mut self) {
+        for (agent, _) in self.open_epochs() {
+            let words = format!(
+                "{} did not answer its closing; its lease ends there by itself",
+                self.name(agent)
+            );
+            let reason = self.judge("not closed", "close", words);
+            self.reasons.held.push(reason);
         }
     }
 

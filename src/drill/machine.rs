@@ -249,7 +249,7 @@ impl Drill {
             self.watch_leases();
         }
         if self.phase == Phase::Preflight {
-            self.advance_preflight();
+            self.advance_preflight(tick);
         }
         if self.phase == Phase::Baseline {
             self.advance_baseline();

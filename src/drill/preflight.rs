@@ -1,6 +1,8 @@
 //! Agents answer and can do it, the source is fresh, the abort path is exercised. Also every later word of an
 //! agent about itself.
 
+use std::collections::HashMap;
+
 use firedrill_plan::Mode;
 use firedrill_wire::{AgentInfo, DrillId, LatchView, PROTOCOL_VERSION, Stamp};
 
@@ -91,9 +93,8 @@ impl Drill {
     }
 
     fn test_abort_if_new(&mut self, agent: usize) {
-        let usable = self.agents[agent].info.as_ref().is_some_and(|it| {
-            it.protocol == PROTOCOL_VERSION && it.latch.is_none() && self.held_by_other(it).is_none()
-        });
+        let info = self.agents[agent].info.as_ref();
+        let usable = info.is_some_and(|it| self.unusable(it).is_none());
         if usable && self.links[agent].tests == 0 {
             self.test_abort(agent);
         }
@@ -158,8 +159,9 @@ impl Drill {
         self.stop_elsewhere(words);
     }
 
-    pub(crate) fn advance_preflight(&mut self) {
-        if self.ending.is_some() {
+    pub(crate) fn advance_preflight(&mut self, tick: bool) {
+        // A thousand agents give thousands of answers: rows are written when the last has come, and with ticks.
+        if self.ending.is_some() || (!tick && self.preflight_waits()) {
             return;
         }
         let now_us = self.at.mono_us;
@@ -199,6 +201,14 @@ impl Drill {
         }
     }
 
+    /// Whether an answer is still to come.
+    fn preflight_waits(&self) -> bool {
+        let waits = |link: &crate::machine::Link| {
+            link.info_asked_us.is_some() || link.info_again_us.is_some() || link.test_sent_us.is_some()
+        };
+        self.source.is_none() || self.links.iter().any(waits)
+    }
+
     pub(crate) fn preflight_progress(&self) -> (f32, String) {
         let done = self.checks.iter().filter(|it| it.ok == Some(true)).count();
         let all = self.checks.len().max(1);
@@ -209,10 +219,27 @@ impl Drill {
     /// Every check as it stands.
     fn preflight_checks(&self) -> Vec<Check> {
         let mut checks = vec![self.target_check()];
+        let mut known = HashMap::new();
         for agent in self.needed() {
-            checks.push(self.agent_check(agent));
+            let info = self.agents[agent].info.as_ref();
+            let twin = info.and_then(|it| {
+                let first = *known.entry(&it.stamp.agent).or_insert(agent);
+                (first != agent).then(|| {
+                    format!(
+                        "is the same agent as {}; name each agent once in the plan",
+                        self.name(first)
+                    )
+                })
+            });
+            let in_the_way = info.and_then(|it| self.unusable(it)).or(twin);
+            checks.push(self.agent_check(agent, in_the_way.as_deref()));
             checks.push(self.fault_check(agent));
-            checks.push(self.abort_check(agent));
+            let mut abort = self.abort_check(agent);
+            if abort.ok.is_none() && in_the_way.is_some() {
+                abort.ok = Some(false);
+                "not tested on an agent that cannot be used".clone_into(&mut abort.words);
+            }
+            checks.push(abort);
         }
         let (ok, words) = match &self.source {
             None => (None, "asking the source for every SLI".to_owned()),
@@ -268,12 +295,12 @@ impl Drill {
         }
     }
 
-    fn agent_check(&self, agent: usize) -> Check {
+    fn agent_check(&self, agent: usize, in_the_way: Option<&str>) -> Check {
         let status = &self.agents[agent];
         let waits = self.links[agent].info_asked_us.is_some() || self.links[agent].info_again_us.is_some();
         let (ok, words) = match (&status.info, &status.problem) {
-            (Some(info), _) => match self.unusable(agent, info) {
-                Some(why) => (Some(false), why),
+            (Some(info), _) => match in_the_way {
+                Some(why) => (Some(false), why.to_owned()),
                 None => (
                     Some(true),
                     format!("{} on {}, version {}", info.stamp.agent, info.host, info.version),
@@ -291,7 +318,7 @@ impl Drill {
     }
 
     /// What is in the way of a drill on an agent that answers.
-    fn unusable(&self, agent: usize, info: &AgentInfo) -> Option<String> {
+    fn unusable(&self, info: &AgentInfo) -> Option<String> {
         if info.protocol != PROTOCOL_VERSION {
             return Some(format!(
                 "speaks protocol {}, this console {PROTOCOL_VERSION}: it may only abort and watch; install matching releases",
@@ -304,28 +331,14 @@ impl Drill {
                 latch.who, latch.reason
             ));
         }
-        if let Some(held) = self.held_by_other(info) {
-            return Some(held);
-        }
-        let twin = self.needed().into_iter().find(|other| {
-            *other < agent
-                && self.agents[*other]
-                    .info
-                    .as_ref()
-                    .is_some_and(|it| it.stamp.agent == info.stamp.agent)
-        });
-        twin.map(|other| {
-            format!(
-                "is the same agent as {}; name each agent once in the plan",
-                self.name(other)
-            )
-        })
+        self.held_by_other(info)
     }
 
     /// Who else holds it, in words.
     fn held_by_other(&self, info: &AgentInfo) -> Option<String> {
         let open = info.open.as_ref()?;
-        if open.drill.as_str().starts_with(self.setup.drill.as_str()) {
+        let ours = open.drill.as_str().strip_prefix(self.setup.drill.as_str());
+        if ours.is_some_and(|rest| rest.is_empty() || rest.starts_with("-preflight-")) {
             return None;
         }
         Some(format!(
@@ -390,18 +403,7 @@ impl Drill {
                 format!("noop aborted in {:.1} ms", *us as f64 / 1_000.0),
             ),
             Some((_, Err(why))) => (Some(false), why.clone()),
-            None => {
-                let info = self.agents[agent].info.as_ref();
-                let never = info.is_some_and(|it| self.unusable(agent, it).is_some());
-                (
-                    never.then_some(false),
-                    if never {
-                        "not tested on an agent that cannot be used".to_owned()
-                    } else {
-                        "starting and aborting noop".to_owned()
-                    },
-                )
-            }
+            None => (None, "starting and aborting noop".to_owned()),
         };
         Check {
             what: format!("Abort path of {}", self.name(agent)),

@@ -129,17 +129,29 @@ impl Drill {
             && self.agents.iter().all(|it| !it.needed || leased(it))
     }
 
+    /// The intents of a run are on disk, with one wait for it, before any agent hears of theirs.
     fn start_run(&mut self, step: usize, run: u32) {
-        for agent in self.hit_by(step) {
-            self.start(step, run, agent);
+        let hit = self.hit_by(step);
+        let starts: Vec<_> = hit
+            .iter()
+            .filter_map(|agent| self.intend(step, run, *agent))
+            .collect();
+        let last = starts.len().saturating_sub(1);
+        for (place, (agent, id, request)) in starts.iter().enumerate() {
+            let intent = Entry::Intent {
+                agent: *agent,
+                id: id.clone(),
+                start: without_secret(request),
+            };
+            self.record(intent, place == last);
+        }
+        for (agent, id, request) in starts {
+            self.call(agent, Call::Start(id, Box::new(request)));
         }
     }
 
-    /// The intent is on disk before the agent hears of it.
-    fn start(&mut self, step: usize, run: u32, agent: usize) {
-        let (Some(inject), Some(opened)) = (self.inject_of(step), &self.agents[agent].opened) else {
-            return;
-        };
+    fn intend(&mut self, step: usize, run: u32, agent: usize) -> Option<(usize, InjectionId, StartRequest)> {
+        let (inject, opened) = (self.inject_of(step)?, self.agents[agent].opened.as_ref()?);
         let id = InjectionId(format!("{}-{}", self.setup.drill, self.injections.len() + 1));
         let request = StartRequest {
             fence: self.fence(opened),
@@ -177,13 +189,7 @@ impl Drill {
             problem: None,
         });
         self.reverts.push(RevertTrack::default());
-        let intent = Entry::Intent {
-            agent,
-            id: id.clone(),
-            start: without_secret(&request),
-        };
-        self.record(intent, true);
-        self.call(agent, Call::Start(id, Box::new(request)));
+        Some((agent, id, request))
     }
 
     pub(crate) fn started(

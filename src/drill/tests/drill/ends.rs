@@ -114,6 +114,48 @@ fn finish_before_anything_was_injected_is_inconclusive() {
 }
 
 #[test]
+fn an_opening_that_is_answered_after_a_finish_is_closed() {
+    let mut world = World::new(PLAN, Arming::Ask);
+    world.run_to(Phase::Arming);
+    world.command(Command::Arm);
+    let opening = world.times(|it| {
+        matches!(
+            it,
+            Effect::Call {
+                call: Call::Open(_),
+                ..
+            }
+        )
+        .then_some(())
+    });
+    assert_eq!(opening.len(), 1);
+    world.command(Command::Finish);
+    assert_eq!(world.drill.phase(), Phase::Closing);
+    let verdict = world.verdict();
+    assert_eq!(verdict.outcome, Outcome::Inconclusive);
+    assert!(world.agents.iter().all(|it| !it.open && it.epoch <= 1));
+}
+
+#[test]
+fn an_agent_that_does_not_answer_its_closing_is_named() {
+    let mut world = injecting();
+    world.run_to(Phase::Recover);
+    world.agents[1].dead = true;
+    let verdict = world.verdict();
+    assert_eq!(
+        verdict.outcome,
+        Outcome::Held,
+        "nothing of it was on: {verdict:#?}"
+    );
+    assert!(
+        verdict
+            .reasons
+            .iter()
+            .any(|it| it.words.starts_with("b did not answer its closing"))
+    );
+}
+
+#[test]
 fn a_refused_start_stops_on_all() {
     let mut world = World::new(PLAN, Arming::AtOnce);
     world.agents[1].refuses_start = Some(ProblemKind::Policy);

@@ -153,6 +153,7 @@ fn check_effects(world: &World) -> Result<(), TestCaseError> {
     let mut finished = false;
     let mut closing = false;
     let mut intents = BTreeSet::<InjectionId>::new();
+    let mut on_disk = BTreeSet::<InjectionId>::new();
     let mut started = BTreeSet::<InjectionId>::new();
     let mut verdict = None;
     for (_, effect) in &world.effects {
@@ -162,21 +163,24 @@ fn check_effects(world: &World) -> Result<(), TestCaseError> {
         );
         match effect {
             Effect::Abort { .. } => stopped = true,
-            Effect::Record { entry, durable } => match entry {
-                Entry::Intent { id, .. } => {
-                    prop_assert!(*durable && intents.insert(id.clone()));
+            Effect::Record { entry, durable } => {
+                match entry {
+                    Entry::Intent { id, .. } => prop_assert!(intents.insert(id.clone())),
+                    Entry::Judged { what, .. } if what == "finish" => finished = true,
+                    Entry::Verdict { verdict: found } => verdict = Some(found.clone()),
+                    _ => {}
                 }
-                Entry::Judged { what, .. } if what == "finish" => finished = true,
-                Entry::Verdict { verdict: found } => verdict = Some(found.clone()),
-                _ => {}
-            },
+                if *durable {
+                    on_disk.clone_from(&intents);
+                }
+            }
             Effect::Call { call, .. } => match call {
                 Call::Start(id, _) => {
                     prop_assert!(
                         !stopped && !finished && !closing,
                         "a start after the end was decided"
                     );
-                    prop_assert!(intents.contains(id), "a start without its intent");
+                    prop_assert!(on_disk.contains(id), "a start without its intent on disk");
                     prop_assert!(started.insert(id.clone()), "the same start twice");
                 }
                 Call::Open(_) => prop_assert!(!stopped && !finished && !closing),
