@@ -18,7 +18,7 @@ mod outcome;
 mod tour;
 
 pub use abort::{
-    AbortCard, AbortHandle, AbortLine, AbortTarget, AgentLine, Board, CardAgent, CardError, Held, Press,
+    AbortCard, AbortHandle, AbortLine, AbortTarget, AgentLine, Board, CardAgent, CardError, Press,
 };
 pub use clock::Clock;
 pub use conduct::{BeginError, Finished, Job, conduct};

@@ -10,5 +10,5 @@ mod peer;
 pub use board::{AgentLine, Board, Press};
 pub use card::{AbortCard, CardAgent, CardError};
 pub(crate) use line::random_id;
-pub use line::{AbortHandle, AbortLine, Held};
+pub use line::{AbortHandle, AbortLine};
 pub use link::AbortTarget;
