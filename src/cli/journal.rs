@@ -1,0 +1,143 @@
+//! What can be made of a journal: `replay`, `verify`, `report`, `render`.
+
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::Arc,
+};
+
+use anyhow::Context as _;
+use clap::{Args, ValueEnum};
+use firedrill_analysis::{Record, review, scene_at};
+use firedrill_catalogue::quantity;
+use firedrill_console::{Console, Frame, Prefs, Theme, TimeZone, View, raster};
+use firedrill_drill::Entry;
+use firedrill_journal::Journal;
+use firedrill_scene::{Review, Scene};
+
+#[derive(Args)]
+pub struct RenderArguments {
+    /// The drill's journal
+    journal: PathBuf,
+    /// Which view
+    #[arg(long, value_enum, default_value_t = ViewName::Live)]
+    view: ViewName,
+    /// Width and height in pixels
+    #[arg(long, value_parser = size, default_value = "1600x1000")]
+    size: [usize; 2],
+    /// Dark or light
+    #[arg(long, value_enum, default_value_t = ThemeName::Dark)]
+    theme: ThemeName,
+    /// The moment of the drill that is drawn, such as 12.5s; its end when not given
+    #[arg(long, value_parser = quantity::duration_us)]
+    at: Option<u64>,
+    /// Where to write the PNG file
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum ViewName {
+    Welcome,
+    Design,
+    Live,
+    Review,
+    Fleet,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum ThemeName {
+    Dark,
+    Light,
+}
+
+/// Reads a journal and rebuilds its drill.
+fn rebuilt(path: &Path) -> anyhow::Result<(Journal, Review)> {
+    let journal = firedrill_journal::read(path)?;
+    let record = Record { path: Some(path.to_owned()), sealed: journal.whole(), hash: journal.hash.clone() };
+    let review =
+        review(&journal.entries, record).with_context(|| format!("{} is not a drill's journal", path.display()))?;
+    Ok((journal, review))
+}
+
+/// `firedrill verify JOURNAL`: 0 only for a whole and sealed chain.
+pub fn verify(path: &Path) -> anyhow::Result<ExitCode> {
+    let journal = firedrill_journal::read(path)?;
+    match journal.whole() {
+        Ok(()) => {
+            println!("{}: whole and sealed, {} records, chain {}", path.display(), journal.entries.len(), journal.hash);
+            Ok(ExitCode::SUCCESS)
+        }
+        Err(why) => {
+            println!("{}: {why} ({} records stand)", path.display(), journal.entries.len());
+            Ok(ExitCode::FAILURE)
+        }
+    }
+}
+
+/// `firedrill replay JOURNAL`: the log and the verdict as the engine judges them again; 1 where the verdict in the
+/// journal is another one.
+pub fn replay(path: &Path) -> anyhow::Result<ExitCode> {
+    let (journal, review) = rebuilt(path)?;
+    for line in review.scene.log.iter() {
+        println!("{:>9.3} s  {:<14} {}", line.at.mono_us as f64 / 1e6, line.title, line.words);
+    }
+    println!("\nverdict: {}", review.verdict.outcome.word());
+    for reason in &review.verdict.reasons {
+        println!("  {}: {}", reason.rule, reason.words);
+    }
+    if let Err(why) = &review.sealed {
+        println!("the journal is {why}");
+    }
+    let written = journal.entries.iter().rev().find_map(|stamped| match &stamped.entry {
+        Entry::Verdict { verdict } => Some(verdict),
+        _ => None,
+    });
+    if written.is_some_and(|written| *written != review.verdict) {
+        println!("the verdict in the journal is another one: it was written by another release");
+        return Ok(ExitCode::FAILURE);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// `firedrill report JOURNAL --report DIR`.
+pub fn report(path: &Path, folder: &Path) -> anyhow::Result<ExitCode> {
+    let (_, review) = rebuilt(path)?;
+    let written = firedrill_report::write(&review, folder)?;
+    println!("{}", written.html.display());
+    Ok(ExitCode::SUCCESS)
+}
+
+/// `firedrill render --view live --out FILE.png JOURNAL`.
+pub fn render(arguments: RenderArguments) -> anyhow::Result<ExitCode> {
+    let (journal, review) = rebuilt(&arguments.journal)?;
+    let scene = Scene { reviews: Arc::new(vec![Arc::new(review)]), ..scene_at(&journal.entries, arguments.at)? };
+    let theme = match arguments.theme {
+        ThemeName::Dark => Theme::Dark,
+        ThemeName::Light => Theme::Light,
+    };
+    let mut console = Console::new(Prefs { theme }, TimeZone::UTC);
+    console.show(match arguments.view {
+        ViewName::Welcome => View::Welcome,
+        ViewName::Design => View::Design,
+        ViewName::Live => View::Live,
+        ViewName::Review => View::Review,
+        ViewName::Fleet => View::Fleet,
+    });
+    // A picture asks for nothing and stops nothing.
+    let picture = raster::render(arguments.size, 1.0, |ui| {
+        console.ui(ui, Frame { scene: &scene, since_ms: 0, ask: &mut |_| {}, abort: &mut || {} });
+    });
+    let [width, height] = picture.size.map(|pixels| pixels as u32);
+    image::save_buffer(&arguments.out, &picture.rgba, width, height, image::ColorType::Rgba8)
+        .with_context(|| format!("cannot write the picture {}", arguments.out.display()))?;
+    println!("{}", arguments.out.display());
+    Ok(ExitCode::SUCCESS)
+}
+
+fn size(text: &str) -> Result<[usize; 2], String> {
+    let parsed = text.split_once('x').and_then(|(w, h)| Some([w.parse().ok()?, h.parse().ok()?]));
+    parsed
+        .filter(|size: &[usize; 2]| size.iter().all(|pixels| (320..=8_000).contains(pixels)))
+        .ok_or_else(|| "expected WIDTHxHEIGHT, each from 320 to 8000, such as 1600x1000".to_owned())
+}

@@ -1,0 +1,109 @@
+//! The terminal: one file a family of commands.
+//!
+//! Exit codes: 0 held, 1 broken, 2 plan or usage, 3 aborted, 4 inconclusive, 5 something may still be on.
+
+mod abort;
+mod journal;
+mod plan;
+mod run;
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::{Parser, Subcommand};
+
+/// The exit code of a wrong plan or wrong usage.
+pub const USAGE: u8 = 2;
+
+#[derive(Parser)]
+#[command(name = "firedrill", version, about, max_term_width = 100)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Live through a real drill in a minute: an order system, an agent and a fault, all on this computer
+    Demo {
+        /// Without a window: both builds of the order system, then the comparison
+        #[arg(long)]
+        headless: bool,
+        /// Where to write the reports
+        #[arg(long, value_name = "DIR")]
+        report: Option<PathBuf>,
+    },
+    /// Open the window with this plan
+    Open {
+        /// The plan's TOML file
+        plan: PathBuf,
+    },
+    /// Run a plan's experiment without a window; Ctrl-C is an abort
+    Run(run::RunArguments),
+    /// Read a plan and say everything that is wrong with it
+    Check {
+        /// The plan's TOML file
+        plan: PathBuf,
+        /// Show the queries that the SLIs become
+        #[arg(long)]
+        explain: bool,
+    },
+    /// Print the JSON Schema of a plan
+    Schema,
+    /// Stop everything of the drill that is armed, from any terminal: reads the abort card
+    Abort(abort::AbortArguments),
+    /// Release the latch of the agents on the abort card, with a reason
+    Release(abort::ReleaseArguments),
+    /// Is this us? What is on, on the agents of the abort card
+    Status(abort::StatusArguments),
+    /// Step a journal through the engine again and print what happened
+    Replay {
+        /// The drill's journal
+        journal: PathBuf,
+    },
+    /// Check a journal's chain
+    Verify {
+        /// The drill's journal
+        journal: PathBuf,
+    },
+    /// Write the report of a journal
+    Report {
+        /// The drill's journal
+        journal: PathBuf,
+        /// Where to
+        #[arg(long, value_name = "DIR")]
+        report: PathBuf,
+    },
+    /// Draw a view of a journal into a PNG file: no display, no driver
+    Render(journal::RenderArguments),
+    /// The agent: the same program as `firedrill-agent`
+    #[cfg(all(target_os = "linux", feature = "agent"))]
+    Agent {
+        #[command(subcommand)]
+        command: firedrill_agent::cli::AgentCommand,
+    },
+}
+
+/// Reads the arguments and does what they say.
+pub fn main() -> ExitCode {
+    let result = match Arguments::parse().command {
+        None => crate::window::run(None),
+        Some(Command::Open { plan }) => crate::window::run(Some(crate::window::Start::Plan(plan))),
+        Some(Command::Demo { headless, report }) => run::demo(headless, report),
+        Some(Command::Run(arguments)) => run::run(arguments),
+        Some(Command::Check { plan, explain }) => plan::check(&plan, explain),
+        Some(Command::Schema) => plan::schema(),
+        Some(Command::Abort(arguments)) => abort::abort(arguments),
+        Some(Command::Release(arguments)) => abort::release(arguments),
+        Some(Command::Status(arguments)) => abort::status(arguments),
+        Some(Command::Replay { journal }) => journal::replay(&journal),
+        Some(Command::Verify { journal }) => journal::verify(&journal),
+        Some(Command::Report { journal, report }) => journal::report(&journal, &report),
+        Some(Command::Render(arguments)) => journal::render(arguments),
+        #[cfg(all(target_os = "linux", feature = "agent"))]
+        Some(Command::Agent { command }) => firedrill_agent::cli::run(command),
+    };
+    result.unwrap_or_else(|error| {
+        eprintln!("firedrill: {error:#}");
+        ExitCode::from(USAGE)
+    })
+}

@@ -1,0 +1,222 @@
+//! `run` and `demo`: drills without a window, with progress in the terminal.
+
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::Arc,
+};
+
+use anyhow::Context as _;
+use clap::Args;
+use firedrill_conductor::{
+    DemoJob, DemoNews, DemoRan, DemoRunError, Headless, demo_headless, exit_code, run_headless,
+};
+use firedrill_drill::{SliState, show_value};
+use firedrill_fleet::Credentials;
+use firedrill_scene::{DrillScene, Review, SliScene};
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::{USAGE, abort::who};
+use crate::{settings, window};
+
+/// Nothing can be said: exit code 4.
+const INCONCLUSIVE: u8 = 4;
+
+#[derive(Args)]
+pub struct RunArguments {
+    /// The plan's TOML file
+    plan: PathBuf,
+    /// Which experiment; may be left out when the plan has one
+    #[arg(long, value_name = "NAME")]
+    experiment: Option<String>,
+    /// Where to write the journal and the reports
+    #[arg(long, value_name = "DIR")]
+    report: PathBuf,
+}
+
+/// `firedrill run PLAN [--experiment NAME] --report DIR`.
+pub fn run(arguments: RunArguments) -> anyhow::Result<ExitCode> {
+    let (text, plan) = match super::plan::read(&arguments.plan)? {
+        Ok(read) => read,
+        Err(code) => return Ok(code),
+    };
+    let names: Vec<_> = plan.experiments.iter().map(|experiment| experiment.name.as_str()).collect();
+    let experiment = match &arguments.experiment {
+        None if names.len() == 1 => Some(0),
+        None => None,
+        Some(name) => names.iter().position(|known| known == name),
+    };
+    let Some(experiment) = experiment else {
+        eprintln!("firedrill: choose one with --experiment: {}", names.join(", "));
+        return Ok(ExitCode::from(USAGE));
+    };
+    let folders = settings::folders()?;
+    make_folder(&arguments.report)?;
+    let headless = Headless {
+        plan: Arc::new(plan),
+        text,
+        experiment,
+        credentials: Credentials::load(&folders.config.join(settings::CREDENTIALS))?,
+        journals: arguments.report.clone(),
+        card: folders.data.join(settings::ABORT_CARD),
+        console: console(),
+        who: who(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        program: std::env::current_exe().context("where this program is cannot be found out")?,
+    };
+    let mut progress = Progress::new();
+    let result = run_headless(&headless, |scene| progress.show(scene));
+    progress.end();
+    match result {
+        Ok(review) => finish(&review, &arguments.report),
+        Err(error) => Ok(not_run(&error)),
+    }
+}
+
+/// `firedrill demo`: the window's tour, or both builds in the terminal.
+pub fn demo(headless: bool, report: Option<PathBuf>) -> anyhow::Result<ExitCode> {
+    if !headless {
+        if window::has_display() {
+            return window::run(Some(window::Start::Demo));
+        }
+        println!("There is no display: the demo goes on in this terminal.");
+    }
+    let folders = settings::folders()?;
+    let report = report.unwrap_or_else(|| folders.data.join("demo"));
+    make_folder(&report)?;
+    let job = DemoJob {
+        program: std::env::current_exe().context("where this program is cannot be found out")?,
+        journals: report.clone(),
+        card: folders.data.join(settings::ABORT_CARD),
+        console: console(),
+        who: who(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+    };
+    let mut progress = Progress::new();
+    let result = demo_headless(&job, |news| match news {
+        DemoNews::Started(build, words) => {
+            progress.say(&format!("\n{build:?} build. On this computer until the demo ends:"));
+            for sentence in words {
+                progress.say(&format!("  {sentence}"));
+            }
+        }
+        DemoNews::Drill(scene) => progress.show(scene),
+        DemoNews::Finished(review) => progress.say(&verdict(review)),
+    });
+    progress.end();
+    match result {
+        Ok(ran) => compared(&ran, &report),
+        Err(DemoRunError::Aborted(review)) => finish(&review, &report),
+        Err(error) => Ok(not_run(&error)),
+    }
+}
+
+fn compared(ran: &DemoRan, report: &Path) -> anyhow::Result<ExitCode> {
+    println!("\n{:<36} {:<24} hardened", "", "fragile");
+    for row in &ran.comparison {
+        println!("{:<36} {:<24} {}", row.measure, row.before, row.after);
+    }
+    for (name, review) in [("fragile", &ran.fragile), ("hardened", &ran.hardened)] {
+        println!("report: {}", firedrill_report::write(review, &report.join(name))?.html.display());
+    }
+    Ok(ExitCode::from(ran.exit_code))
+}
+
+/// The verdict, the report, the exit code.
+fn finish(review: &Review, folder: &Path) -> anyhow::Result<ExitCode> {
+    println!("{}", verdict(review));
+    let code = exit_code(&review.verdict);
+    match firedrill_report::write(review, folder) {
+        Ok(written) => println!("report: {}", written.html.display()),
+        // The verdict counts more than its report: say it, keep the code.
+        Err(error) => eprintln!("firedrill: {error}"),
+    }
+    if let Some(journal) = &review.journal {
+        println!("journal: {}", journal.display());
+    }
+    Ok(ExitCode::from(code))
+}
+
+fn verdict(review: &Review) -> String {
+    let mut text = format!("{}: {}", review.scene.experiment, review.verdict.outcome.word());
+    for reason in &review.verdict.reasons {
+        text.push_str(&format!("\n  {}: {}", reason.rule, reason.words));
+    }
+    for id in &review.verdict.unconfirmed {
+        text.push_str(&format!("\n  MAY STILL BE ON: {id}; on its host run: firedrill-agent abort"));
+    }
+    text
+}
+
+/// Nothing was measured, so nothing is said of the hypothesis.
+fn not_run(error: &dyn std::error::Error) -> ExitCode {
+    eprintln!("firedrill: {error}");
+    ExitCode::from(INCONCLUSIVE)
+}
+
+fn make_folder(folder: &Path) -> anyhow::Result<()> {
+    std::fs::create_dir_all(folder).with_context(|| format!("cannot make the folder {}", folder.display()))
+}
+
+/// This console as agents name it to others.
+pub fn console() -> String {
+    let host = std::env::var("HOSTNAME").or_else(|_| std::fs::read_to_string("/etc/hostname"));
+    format!("firedrill on {}", host.as_deref().map_or("this computer", str::trim))
+}
+
+/// A line that moves, and lines that stay; without a terminal only the latter.
+struct Progress {
+    bar: ProgressBar,
+    logged: usize,
+    drill: String,
+}
+
+impl Progress {
+    fn new() -> Self {
+        let bar = ProgressBar::new(1_000);
+        if let Ok(style) = ProgressStyle::with_template("{prefix:<10} {bar:24} {wide_msg}") {
+            bar.set_style(style);
+        }
+        Self { bar, logged: 0, drill: String::new() }
+    }
+
+    fn say(&self, text: &str) {
+        // Without a terminal the bar is hidden and would swallow the line.
+        if self.bar.is_hidden() {
+            println!("{text}");
+        } else {
+            self.bar.println(text);
+        }
+    }
+
+    fn show(&mut self, scene: &DrillScene) {
+        if self.drill != scene.id {
+            self.drill.clone_from(&scene.id);
+            self.logged = 0;
+        }
+        for line in scene.log.iter().skip(self.logged) {
+            self.say(&format!("{:>7.1} s  {:<14} {}", line.at.mono_us as f64 / 1e6, line.title, line.words));
+        }
+        self.logged = scene.log.len();
+        let (share, words) = scene.progress.clone().unwrap_or((1.0, String::new()));
+        self.bar.set_prefix(scene.phase.word());
+        self.bar.set_position((share.clamp(0.0, 1.0) * 1_000.0) as u64);
+        let slis: Vec<_> = scene.slis.iter().map(sli).collect();
+        self.bar.set_message(format!("{words} · {}", slis.join(" · ")));
+    }
+
+    fn end(&self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+fn sli(sli: &SliScene) -> String {
+    let state = match sli.state {
+        SliState::Steady => "steady",
+        SliState::Tolerated => "tolerated",
+        SliState::Out => "OUT",
+        SliState::NoData => "no data",
+    };
+    let value = sli.value.map_or_else(|| "–".to_owned(), |value| show_value(&sli.unit, value));
+    format!("{} {value} {state}", sli.name)
+}
