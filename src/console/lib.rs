@@ -94,6 +94,8 @@ pub struct Console {
     design: views::design::Design,
     review: views::review::ReviewView,
     fleet: views::fleet::FleetView,
+    /// Height that messages took in the last frame.
+    messages: f32,
 }
 
 impl Console {
@@ -107,6 +109,7 @@ impl Console {
             design: views::design::Design::default(),
             review: views::review::ReviewView::default(),
             fleet: views::fleet::FleetView::default(),
+            messages: 0.0,
         }
     }
 
@@ -169,6 +172,7 @@ impl Console {
         };
         commands.extend(shell::surround(ui, &places, &cx));
         let content = places.content.shrink(theme::space::M);
+        let content = content.with_max_y(content.bottom() - self.messages);
         widgets::region(ui, content, |ui| match self.view {
             View::Welcome => views::welcome::ui(ui, &mut cx),
             View::Design => self.design.ui(ui, &mut cx),
@@ -176,7 +180,12 @@ impl Console {
             View::Review => self.review.ui(ui, &mut cx),
             View::Fleet => self.fleet.ui(ui, &mut cx),
         });
-        shell::messages(ui, &places, &mut cx);
+        let taken = shell::messages(ui, &places, &mut cx);
+        if taken != self.messages {
+            // The view makes room in the next frame.
+            self.messages = taken;
+            ui.ctx().request_repaint();
+        }
         if scene.abort.pressed_ms.is_some() {
             views::aborting::ui(ui, &places, &mut cx);
         } else {

@@ -169,8 +169,9 @@ const FRACTION: i64 = 256;
 
 impl Canvas {
     fn clip(&self, rect: Rect, pixels_per_point: f32) -> Clip {
-        let edge =
-            |points: f32, limit: usize| ((points * pixels_per_point).round() as i64).clamp(0, limit as i64);
+        let edge = |points: f32, limit: usize| {
+            ((points * pixels_per_point).round() as i64).clamp(0, limit.cast_signed() as i64)
+        };
         Clip {
             x0: edge(rect.min.x, self.size[0]),
             y0: edge(rect.min.y, self.size[1]),
@@ -312,21 +313,24 @@ struct Shade {
 
 impl Shade {
     fn new(shape: &Shape, texture: &Texture) -> Self {
-        let [a, b, c] = &shape.vertices;
-        let same_uv = a.uv == b.uv && b.uv == c.uv;
-        let untextured = same_uv && a.uv == WHITE_UV;
-        let flat = (a.color == b.color && b.color == c.color && same_uv).then(|| {
+        let [first, second, third] = &shape.vertices;
+        let same_uv = first.uv == second.uv && second.uv == third.uv;
+        let untextured = same_uv && first.uv == WHITE_UV;
+        let flat = (first.color == second.color && second.color == third.color && same_uv).then(|| {
             if untextured {
-                a.color
+                first.color
             } else {
-                modulate(a.color.to_array().map(f32::from), texture.fetch(a.uv.into()))
+                modulate(
+                    first.color.to_array().map(f32::from),
+                    texture.fetch(first.uv.into()),
+                )
             }
         });
         let values = |v: &Vertex| {
-            let [r, g, b, alpha] = v.color.to_array().map(f32::from);
-            [r, g, b, alpha, v.uv.x, v.uv.y]
+            let [red, green, blue, alpha] = v.color.to_array().map(f32::from);
+            [red, green, blue, alpha, v.uv.x, v.uv.y]
         };
-        let (va, vb, vc) = (values(a), values(b), values(c));
+        let (va, vb, vc) = (values(first), values(second), values(third));
         let pixel = |p: [i64; 2]| p.map(|c| (c as f64 / FRACTION as f64) as f32);
         let [pa, pb, pc] = shape.at.map(pixel);
         let area = (shape.area as f64 / (FRACTION * FRACTION) as f64) as f32;
@@ -379,8 +383,8 @@ mod tests {
         let clip = Clip {
             x0: 0,
             y0: 0,
-            x1: size[0] as i64,
-            y1: size[1] as i64,
+            x1: size[0].cast_signed() as i64,
+            y1: size[1].cast_signed() as i64,
         };
         canvas.mesh(mesh, &white(), clip, 1.0);
         canvas.pixels

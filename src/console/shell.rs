@@ -209,19 +209,18 @@ pub fn ours(cx: &Cx<'_>) -> (State, String, String) {
                 words::count(*faults, "fault"),
                 words::names(agents)
             );
-            let mut rest = format!(
+            let mut parts = vec![format!(
                 "ends in {}",
                 words::span_ms(ends_in_ms.saturating_sub(cx.since_ms))
-            );
+            )];
             if let Some(drill) = &cx.scene.drill {
-                if let Some(lease) = drill.lease_left_ms {
-                    rest.push_str(&format!(
-                        " · lease {}",
-                        words::span_ms(lease.saturating_sub(cx.since_ms))
-                    ));
-                }
-                rest.push_str(&format!(" · {}", words::count(drill.agents, "agent")));
+                let lease = drill
+                    .lease_left_ms
+                    .map(|lease| words::span_ms(lease.saturating_sub(cx.since_ms)));
+                parts.extend(lease.map(|left| format!("lease {left}")));
+                parts.push(words::count(drill.agents, "agent"));
             }
+            let rest = parts.join(" · ");
             (State::Fault, sentence, rest)
         }
         Ours::MayBeOn { agents } => (
@@ -490,8 +489,8 @@ pub fn dialog<R>(
     (response.inner, escape)
 }
 
-/// The newest messages, at the foot of the view.
-pub fn messages(ui: &mut Ui, places: &Places, cx: &mut Cx<'_>) {
+/// The newest messages, at the foot of the view. Gives how much height they take, for the next frame's view.
+pub fn messages(ui: &mut Ui, places: &Places, cx: &mut Cx<'_>) -> f32 {
     const SHOWN: usize = 3;
     const HEIGHT: f32 = 44.0;
     let messages = cx.scene.messages.clone();
@@ -552,7 +551,7 @@ pub fn messages(ui: &mut Ui, places: &Places, cx: &mut Cx<'_>) {
             let at = pos2(rect.left() + 106.0, rect.center().y - galley.size().y / 2.0);
             painter.galley(at, galley.clone(), t.strong);
             let button = Rect::from_min_max(
-                pos2(rect.right() - 76.0, rect.center().y - 16.0),
+                pos2(rect.right() - 76.0, rect.center().y - 10.0),
                 rect.max - vec2(8.0, 0.0),
             );
             widgets::region(ui, button, |ui| {
@@ -562,4 +561,5 @@ pub fn messages(ui: &mut Ui, places: &Places, cx: &mut Cx<'_>) {
             });
         });
     }
+    places.content.bottom() - space::M - bottom
 }

@@ -197,32 +197,30 @@ fn by_hand(ui: &mut Ui, abort: &AbortScene) {
 
 /// The text for the incident channel.
 fn report(abort: &AbortScene, pressed_ms: i64, cx: &Cx<'_>) -> String {
-    let mut text = format!(
-        "Firedrill: ABORT pressed {}",
-        words::clock_ms(pressed_ms, cx.zone)
-    );
-    if let Some(drill) = &cx.scene.drill {
-        text.push_str(&format!(" in drill \"{}\"", drill.experiment));
-    }
-    text.push_str(&format!(
-        ". {} of {} agents proved clean.\n",
-        abort.proved,
-        abort.rows.len()
-    ));
+    let drill = cx
+        .scene
+        .drill
+        .as_ref()
+        .map_or_else(String::new, |drill| format!(" in drill \"{}\"", drill.experiment));
+    let pressed = words::clock_ms(pressed_ms, cx.zone);
+    let (proved, all) = (abort.proved, abort.rows.len());
+    let mut lines = vec![format!(
+        "Firedrill: ABORT pressed {pressed}{drill}. {proved} of {all} agents proved clean."
+    )];
     for row in &abort.rows {
         let latch = row
             .latch
             .map_or_else(String::new, |number| format!(", latch {number}"));
-        text.push_str(&format!(
-            "- {}: {} after {}{latch}. {}\n",
+        let took = words::took_us(row.took_us);
+        lines.push(format!(
+            "- {}: {} after {took}{latch}. {}",
             row.agent,
             stage(row).1,
-            words::took_us(row.took_us),
             row.words
         ));
     }
     if abort.rows.iter().any(|row| row.stage == AbortStage::Unconfirmed) {
-        text.push_str("By hand: run `firedrill-agent abort` on the hosts that are unconfirmed.\n");
+        lines.push("By hand: run `firedrill-agent abort` on the hosts that are unconfirmed.".to_owned());
     }
-    text
+    lines.join("\n")
 }

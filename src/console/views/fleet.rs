@@ -85,7 +85,7 @@ impl FleetView {
         );
         match &agent.health {
             AgentHealth::Unreachable(why) | AgentHealth::Unusable(why) => {
-                drop(widgets::small(ui, why, t.out))
+                drop(widgets::small(ui, why, t.out));
             }
             AgentHealth::Unknown => drop(widgets::dim(ui, "Not asked yet.")),
             AgentHealth::Healthy => {}
@@ -191,10 +191,12 @@ fn heading(ui: &mut Ui, fleet: &[AgentScene], cx: &mut Cx<'_>) {
         .filter(|agent| agent.health == AgentHealth::Healthy)
         .count();
     let latched = fleet.iter().filter(|agent| agent.latch.is_some()).count();
-    let mut words = format!("{healthy} of {} answer", fleet.len());
-    if latched > 0 {
-        words.push_str(&format!(", {latched} latched"));
-    }
+    let latched = if latched > 0 {
+        format!(", {latched} latched")
+    } else {
+        String::new()
+    };
+    let words = format!("{healthy} of {} answer{latched}", fleet.len());
     let (mut refresh, mut test) = (false, false);
     widgets::ends(
         ui,

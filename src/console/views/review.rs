@@ -40,7 +40,7 @@ impl ReviewView {
         let left = left.with_max_x(left.right() - space::M);
         let head = left.with_max_y(left.top() + head_height(&review));
         widgets::card_at(ui, head, |ui| verdict(ui, &review, cx));
-        let table = (52.0 + 26.0 * (review.numbers.len().max(1) as f32 + 1.0)).min(rest.height() * 0.34);
+        let table = (70.0 + 26.0 * (review.numbers.len().max(1) as f32 + 1.0)).min(rest.height() * 0.34);
         let foot = left.with_min_y(left.bottom() - table);
         let plots = Rect::from_min_max(
             pos2(left.left(), head.bottom() + space::M),
@@ -103,7 +103,7 @@ fn nothing(ui: &mut Ui, cx: &mut Cx<'_>) {
 
 fn head_height(review: &Review) -> f32 {
     const SHOWN: usize = 4;
-    112.0 + review.verdict.reasons.len().clamp(1, SHOWN) as f32 * 21.0
+    96.0 + review.verdict.reasons.len().clamp(1, SHOWN) as f32 * 21.0
 }
 
 fn verdict(ui: &mut Ui, review: &Review, cx: &Cx<'_>) {
@@ -122,7 +122,7 @@ fn verdict(ui: &mut Ui, review: &Review, cx: &Cx<'_>) {
             drop(widgets::dim(
                 ui,
                 words::date(review.scene.origin_wall_ms, cx.zone),
-            ))
+            ));
         },
     );
     widgets::one_line(ui, rich(&review.scene.hypothesis, regular(size::BODY), t.text));
@@ -130,6 +130,7 @@ fn verdict(ui: &mut Ui, review: &Review, cx: &Cx<'_>) {
         .id_salt("reasons")
         .auto_shrink(false)
         .show(ui, |ui| {
+            ui.spacing_mut().interact_size.y = 18.0;
             ui.spacing_mut().item_spacing.y = 3.0;
             for reason in &review.verdict.reasons {
                 ui.horizontal(|ui| {
@@ -148,29 +149,30 @@ fn verdict(ui: &mut Ui, review: &Review, cx: &Cx<'_>) {
         });
 }
 
+/// The share of the table's width that names take.
+const NAMES: f32 = 0.24;
+
 /// Before, during and after: median, 95 of 100, worst side, samples.
 fn numbers(ui: &mut Ui, review: &Review) {
     let t = Tokens::of(ui);
     widgets::title(ui, "Before, during and after the fault");
     let width = ui.available_width();
     let spans = ["before", "during", "after"];
-    let x = |column: usize| width * 0.2 + column as f32 * width * 0.8 / 9.0;
-    let head = |ui: &mut Ui| {
-        let (rect, _) = ui.allocate_exact_size(vec2(width, 20.0), Sense::hover());
-        for (i, span) in spans.into_iter().enumerate() {
-            for (j, word) in ["median", "95 %", "max"].into_iter().enumerate() {
-                let at = pos2(rect.left() + x(i * 3 + j + 1) - 8.0, rect.center().y);
-                let word = if j == 0 {
-                    format!("{span}: {word}")
-                } else {
-                    word.to_owned()
-                };
-                ui.painter()
-                    .text(at, Align2::RIGHT_CENTER, word, regular(size::SMALL), t.dim);
-            }
+    let x = |column: usize| width * NAMES + column as f32 * width * (1.0 - NAMES) / 9.0;
+    let (rect, _) = ui.allocate_exact_size(vec2(width, 36.0), Sense::hover());
+    for (i, span) in spans.into_iter().enumerate() {
+        let (left, right) = (rect.left() + x(i * 3) + 10.0, rect.left() + x(i * 3 + 3) - 8.0);
+        let at = pos2(f32::midpoint(left, right), rect.top() + 7.0);
+        ui.painter()
+            .text(at, Align2::CENTER_CENTER, span, medium(size::SMALL), t.text);
+        ui.painter()
+            .hline(left..=right, rect.top() + 16.0, Stroke::new(1.0, t.line));
+        for (j, word) in ["median", "95 %", "max"].into_iter().enumerate() {
+            let at = pos2(rect.left() + x(i * 3 + j + 1) - 8.0, rect.top() + 26.0);
+            ui.painter()
+                .text(at, Align2::RIGHT_CENTER, word, regular(size::SMALL), t.dim);
         }
-    };
-    head(ui);
+    }
     ScrollArea::vertical()
         .id_salt("numbers")
         .auto_shrink(false)
@@ -195,7 +197,7 @@ fn number_row(ui: &mut Ui, row: &SliNumbers, scale: Scale, width: f32, x: &dyn F
     painter.hline(rect.x_range(), rect.top(), Stroke::new(1.0, t.line));
     let name = format!("{}, {}", row.name, row.unit);
     let galley = painter.layout_no_wrap(name.clone(), medium(13.0), t.strong);
-    let clip = rect.with_max_x(rect.left() + width * 0.2 - 4.0);
+    let clip = rect.with_max_x(rect.left() + width * NAMES + 6.0);
     painter
         .with_clip_rect(clip.intersect(painter.clip_rect()))
         .galley(

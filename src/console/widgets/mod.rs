@@ -160,7 +160,10 @@ fn solid(ui: &mut Ui, enabled: bool, label: &str, fill: Color32, ink: Color32) -
 /// A button without a frame, for secondary things.
 pub fn link(ui: &mut Ui, label: &str) -> Response {
     let text = rich(label, regular(size::SMALL), Tokens::of(ui).series);
-    focus_ring(ui, |ui| ui.add(Button::new(text).frame(false)))
+    let button = Button::new(text)
+        .frame(false)
+        .wrap_mode(egui::TextWrapMode::Extend);
+    low(ui, 20.0, |ui| focus_ring(ui, |ui| ui.add(button)))
 }
 
 /// One of several: chosen ones are raised.
@@ -175,15 +178,20 @@ pub fn choice(ui: &mut Ui, chosen: bool, label: &str) -> Response {
     let button = Button::new(rich(label, regular(size::SMALL), ink))
         .fill(fill)
         .stroke(Stroke::NONE)
-        .min_size(vec2(0.0, 22.0));
-    let response = ui
-        .scope(|ui| {
-            ui.spacing_mut().button_padding = vec2(space::S, 2.0);
-            ui.spacing_mut().interact_size.y = 22.0;
-            focus_ring(ui, |ui| ui.add(button))
-        })
-        .inner;
+        .wrap_mode(egui::TextWrapMode::Extend);
+    let response = low(ui, 22.0, |ui| focus_ring(ui, |ui| ui.add(button)));
     response.widget_info(|| WidgetInfo::selected(Role::Button, true, chosen, label));
+    response
+}
+
+/// Adds a widget that is lower than others. Not in a scope: a wrapped row could not break before that.
+fn low(ui: &mut Ui, height: f32, add: impl FnOnce(&mut Ui) -> Response) -> Response {
+    let (padding, interact) = (ui.spacing().button_padding, ui.spacing().interact_size);
+    ui.spacing_mut().button_padding = vec2(space::S, 2.0);
+    ui.spacing_mut().interact_size.y = height;
+    let response = add(ui);
+    ui.spacing_mut().button_padding = padding;
+    ui.spacing_mut().interact_size = interact;
     response
 }
 

@@ -237,7 +237,7 @@ pub fn dotted(path: &[&str]) -> String {
     let mut text = String::new();
     for key in path {
         if key.bytes().all(|byte| byte.is_ascii_digit()) {
-            text.push_str(&format!("[{key}]"));
+            text.extend(["[", key, "]"]);
         } else {
             if !text.is_empty() {
                 text.push('.');

@@ -26,7 +26,7 @@ pub fn editor(ui: &mut Ui, draft: &mut Draft, file: &str, jump: &mut Option<usiz
             drop(widgets::one_line(
                 ui,
                 rich(file, crate::theme::medium(size::BODY), t.strong),
-            ))
+            ));
         },
         |ui| drop(widgets::dim(ui, saved)),
     );
@@ -39,8 +39,8 @@ pub fn editor(ui: &mut Ui, draft: &mut Draft, file: &str, jump: &mut Option<usiz
     let inside = ui.max_rect();
     let top = ui.cursor().top() + space::XS;
     let text = Rect::from_min_max(
-        pos2(inside.left() - 6.0, top),
-        pos2(inside.right() + 6.0, inside.bottom() - list),
+        pos2(inside.left() - 2.0, top),
+        pos2(inside.right() + 3.0, inside.bottom() - list),
     );
     widgets::region(ui, text, |ui| text_pane(ui, draft, &found, *jump));
     *jump = None;
@@ -68,8 +68,7 @@ fn text_pane(ui: &mut Ui, draft: &mut Draft, found: &[Diagnostic], jump: Option<
                 .code_editor()
                 .desired_width(f32::INFINITY)
                 .min_size(ui.available_size())
-                .frame(egui::Frame::NONE)
-                .margin(egui::Margin::symmetric(8, 4))
+                .frame(egui::Frame::NONE.inner_margin(egui::Margin::symmetric(10, 4)))
                 .layouter(&mut layouter)
                 .show(ui);
             widgets::named(output.response.response.clone(), "Plan text");

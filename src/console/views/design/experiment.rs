@@ -253,13 +253,13 @@ fn bars(form: &Form<'_>, e: &str) -> Vec<Bar> {
         let base = |key| ["experiment", e, "step", s.as_str(), key];
         let lane = form.draft.shown(&base("lane"));
         let lane = if lane.is_empty() { "main".to_owned() } else { lane };
-        let at = match lanes.iter().position(|(name, _)| *name == lane) {
-            Some(at) => at,
-            None => {
-                lanes.push((lane.clone(), 0));
-                lanes.len() - 1
-            }
-        };
+        let at = lanes
+            .iter()
+            .position(|(name, _)| *name == lane)
+            .unwrap_or(lanes.len());
+        if at == lanes.len() {
+            lanes.push((lane.clone(), 0));
+        }
         let wait = form.draft.value(&base("wait")).is_some();
         let length = ms(&base(if wait { "wait" } else { "for" }));
         let times = form
@@ -307,24 +307,19 @@ fn steps(ui: &mut Ui, form: &mut Form<'_>, chosen: &mut Chosen, e: &str) {
         widgets::text(ui, "No step yet: choose a fault at the left.");
         return;
     }
-    let mut lanes: Vec<&str> = bars.iter().map(|bar| bar.lane.as_str()).collect();
-    lanes.dedup();
-    let mut lanes_unique: Vec<&str> = Vec::new();
-    for lane in lanes {
-        if !lanes_unique.contains(&lane) {
-            lanes_unique.push(lane);
+    let mut lanes: Vec<&str> = Vec::new();
+    for bar in &bars {
+        if !lanes.contains(&bar.lane.as_str()) {
+            lanes.push(&bar.lane);
         }
     }
     let total = bars.iter().map(|bar| bar.until_ms).max().unwrap_or(0).max(1_000);
     let width = ui.available_width();
-    let (area, _) = ui.allocate_exact_size(
-        vec2(width, 22.0 + lanes_unique.len() as f32 * 36.0),
-        Sense::hover(),
-    );
+    let (area, _) = ui.allocate_exact_size(vec2(width, 22.0 + lanes.len() as f32 * 36.0), Sense::hover());
     let left = area.left() + 60.0;
     let x = |ms: u64| left + (area.right() - left) * (ms as f32 / total as f32);
     time_marks(ui, area, left, total, t);
-    for (row, lane) in lanes_unique.iter().enumerate() {
+    for (row, lane) in lanes.iter().enumerate() {
         let y = area.top() + 22.0 + row as f32 * 36.0;
         ui.painter().text(
             pos2(area.left(), y + 15.0),
@@ -357,7 +352,7 @@ fn time_marks(ui: &Ui, area: Rect, left: f32, total_ms: u64, t: &Tokens) {
     let room = f64::from(area.right() - left);
     let step = STEPS_S
         .into_iter()
-        .find(|s| room * (s * 1_000) as f64 / total_ms as f64 >= 64.0)
+        .find(|s| room * (s * 1_000) as f64 / total_ms as f64 >= 76.0)
         .unwrap_or(7_200)
         * 1_000;
     for i in 0..=(total_ms / step) {
@@ -373,7 +368,11 @@ fn time_marks(ui: &Ui, area: Rect, left: f32, total_ms: u64, t: &Tokens) {
             ui.painter().text(
                 pos2(x, area.top()),
                 anchor,
-                quantity::show_ms(i * step),
+                if i == 0 {
+                    "0 s".to_owned()
+                } else {
+                    quantity::show_ms(i * step)
+                },
                 regular(size::SMALL),
                 t.dim,
             );

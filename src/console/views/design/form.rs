@@ -49,7 +49,7 @@ impl Form<'_> {
         } else {
             shown
         };
-        let unread = focused && value_of(kind, &value).is_none();
+        let unread = focused && matches!(read(kind, &value), Typed::Unread);
         let wrong = self
             .draft
             .wrong(path)
@@ -62,7 +62,7 @@ impl Form<'_> {
         };
         ui.vertical(|ui| {
             ui.spacing_mut().item_spacing.y = 3.0;
-            ui.label(rich(label, regular(size::SMALL), t.dim));
+            widgets::one_line(ui, rich(label, regular(size::SMALL), t.dim));
             let width = ui.available_width();
             let response = ui
                 .scope(|ui| {
@@ -75,6 +75,7 @@ impl Form<'_> {
                         .id(id)
                         .desired_width(width)
                         .margin(Margin::symmetric(10, 6))
+                        .align(egui::Align2::LEFT_CENTER)
                         .text_color(t.strong)
                         .hint_text(rich(hint, regular(size::BODY), t.dim));
                     widgets::named(widgets::focus_ring(ui, |ui| ui.add(edit)), label)
@@ -93,12 +94,12 @@ impl Form<'_> {
     }
 
     fn write(&mut self, path: &[&str], key: &str, kind: Kind, typed: &str) {
-        match value_of(kind, typed) {
-            Some(Some(value)) => self
+        match read(kind, typed) {
+            Typed::Value(value) => self
                 .draft
                 .edit(|text| edit::set(text, path, value), key, self.now_s),
-            Some(None) => self.draft.edit(|text| edit::remove(text, path), key, self.now_s),
-            None => {}
+            Typed::Nothing => self.draft.edit(|text| edit::remove(text, path), key, self.now_s),
+            Typed::Unread => {}
         }
     }
 
@@ -137,22 +138,30 @@ impl Form<'_> {
     }
 }
 
-/// `None`: cannot be read; `Some(None)`: take the key out.
-fn value_of(kind: Kind, typed: &str) -> Option<Option<edit::Value>> {
+/// What typed text is.
+enum Typed {
+    Value(edit::Value),
+    /// The key is taken out.
+    Nothing,
+    /// No value yet.
+    Unread,
+}
+
+fn read(kind: Kind, typed: &str) -> Typed {
     let bare = typed.trim();
     match kind {
-        Kind::Text if bare.is_empty() => Some(None),
-        Kind::Text | Kind::Needed => Some(Some(typed.into())),
-        Kind::Number | Kind::Whole if bare.is_empty() => Some(None),
-        Kind::Number => bare
-            .parse::<f64>()
-            .ok()
-            .filter(|number| number.is_finite())
-            .map(|number| Some(number.into())),
-        Kind::Whole => bare.parse::<i64>().ok().map(|number| Some(number.into())),
+        Kind::Text | Kind::Number | Kind::Whole if bare.is_empty() => Typed::Nothing,
+        Kind::Text | Kind::Needed => Typed::Value(typed.into()),
+        Kind::Number => match bare.parse::<f64>() {
+            Ok(number) if number.is_finite() => Typed::Value(number.into()),
+            _ => Typed::Unread,
+        },
+        Kind::Whole => bare
+            .parse::<i64>()
+            .map_or(Typed::Unread, |number| Typed::Value(number.into())),
         Kind::List => {
             let parts = bare.split(',').map(str::trim).filter(|part| !part.is_empty());
-            Some(Some(edit::texts(parts)))
+            Typed::Value(edit::texts(parts))
         }
     }
 }

@@ -115,7 +115,7 @@ impl Design {
             rest.set_top(place.bottom() + space::M);
         }
         let (text_width, list_width) = if rest.width() > 1300.0 {
-            (500.0, 190.0)
+            (430.0, 180.0)
         } else {
             (320.0, 158.0)
         };
@@ -139,7 +139,7 @@ impl Design {
             .and_then(|path| path.file_name())
             .map_or_else(|| "not saved yet".into(), |f| f.to_string_lossy().into_owned());
         widgets::card_at(ui, text, |ui| {
-            editor::editor(ui, &mut self.draft, &file, &mut self.jump)
+            editor::editor(ui, &mut self.draft, &file, &mut self.jump);
         });
     }
 
@@ -284,7 +284,7 @@ impl Design {
                         regular(size::BODY),
                         t.fault,
                     ),
-                ))
+                ));
             },
             |ui| {
                 over = widgets::button(ui, "Save over it").clicked();

@@ -129,7 +129,7 @@ pub fn indicators(ui: &mut Ui, form: &mut Form<'_>) {
     for i in 0..form.draft.len(&["sli"]) {
         let index = i.to_string();
         ui.push_id(("sli", i), |ui| {
-            widgets::card(ui, |ui| indicator(ui, form, &index))
+            widgets::card(ui, |ui| indicator(ui, form, &index));
         });
     }
     if widgets::button(ui, "Add indicator").clicked() {

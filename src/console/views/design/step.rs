@@ -15,43 +15,64 @@ use crate::{
 /// Keys of a target that are no labels.
 const SCOPE: [&str; 4] = ["mode", "route", "pid", "process"];
 
-/// Draws the chosen step.
+/// Draws the chosen step: parameters and target side by side where there is room.
 pub fn step(ui: &mut Ui, form: &mut Form<'_>, e: &str, s: &str, cx: &Cx<'_>) {
+    const SIDE: f32 = 270.0;
     let base = ["experiment", e, "step", s];
     let wait = form.draft.value(&[&base[..], &["wait"]].concat()).is_some();
-    widgets::card(ui, |ui| {
-        let mut remove = false;
-        let name = if wait {
-            "Wait".to_owned()
-        } else {
-            form.draft.shown(&[&base[..], &["inject"]].concat())
+    let width = ui.available_width();
+    if wait || width < 680.0 {
+        widgets::card(ui, |ui| what(ui, form, &base, wait, cx));
+        if !wait && form.draft.value(&base).is_some() {
+            widgets::card(ui, |ui| target(ui, form, &base, cx));
+        }
+        return;
+    }
+    ui.horizontal_top(|ui| {
+        ui.spacing_mut().item_spacing.x = space::M;
+        let sized = |ui: &mut Ui, width: f32, draw: &mut dyn FnMut(&mut Ui)| {
+            ui.allocate_ui_with_layout(vec2(width, 0.0), egui::Layout::top_down(egui::Align::Min), |ui| {
+                ui.spacing_mut().item_spacing = vec2(space::S, space::S);
+                widgets::card(ui, |ui| draw(ui));
+            });
         };
-        let t = cx.tokens;
-        widgets::ends(
-            ui,
-            24.0,
-            |ui| drop(ui.label(rich(&name, medium(16.0), t.strong))),
-            |ui| remove = widgets::link(ui, "Remove this step").clicked(),
-        );
-        if remove {
-            form.remove(&base);
-            return;
+        sized(ui, width - SIDE - space::M, &mut |ui| {
+            what(ui, form, &base, wait, cx);
+        });
+        if form.draft.value(&base).is_some() {
+            sized(ui, SIDE, &mut |ui| target(ui, form, &base, cx));
         }
-        if wait {
-            form.field(ui, "For", &[&base[..], &["wait"]].concat(), "30s", Kind::Needed);
-            return;
-        }
+    });
+}
+
+/// The fault with its parameters, or the wait.
+fn what(ui: &mut Ui, form: &mut Form<'_>, base: &[&str], wait: bool, cx: &Cx<'_>) {
+    let mut remove = false;
+    let name = if wait {
+        "Wait".to_owned()
+    } else {
+        form.draft.shown(&[base, &["inject"]].concat())
+    };
+    let t = cx.tokens;
+    widgets::ends(
+        ui,
+        24.0,
+        |ui| drop(ui.label(rich(&name, medium(16.0), t.strong))),
+        |ui| remove = widgets::link(ui, "Remove this step").clicked(),
+    );
+    if remove {
+        form.remove(base);
+    } else if wait {
+        form.field(ui, "For", &[base, &["wait"]].concat(), "30s", Kind::Needed);
+    } else {
         match find(&name) {
-            Some(fault) => parameters(ui, form, &base, fault),
+            Some(fault) => parameters(ui, form, base, fault),
             None => drop(widgets::small(
                 ui,
                 "No such fault: choose one at the left.",
                 t.out,
             )),
         }
-    });
-    if !wait {
-        widgets::card(ui, |ui| target(ui, form, &base, cx));
     }
 }
 
@@ -273,6 +294,7 @@ fn scope(ui: &mut Ui, form: &mut Form<'_>, path: &[&str], fault: &FaultSpec, cx:
 }
 
 fn agent_row(ui: &mut Ui, agent: &Agent, inside: bool, surely: bool, t: &Tokens) {
+    ui.spacing_mut().interact_size.y = 20.0;
     ui.horizontal(|ui| {
         let (rect, _) = ui.allocate_exact_size(vec2(12.0, 18.0), egui::Sense::hover());
         let state = if inside { State::Fault } else { State::Waiting };

@@ -105,10 +105,11 @@ pub fn outcome(outcome: Outcome) -> (State, &'static str) {
     }
 }
 
-/// How high the verdict's banner is.
-pub fn verdict_height(_ui: &Ui, verdict: &Verdict, width: f32) -> f32 {
-    let second = usize::from(verdict.reasons.len() > 1) + usize::from(!verdict.unconfirmed.is_empty());
-    68.0 + second as f32 * 21.0 + if width < 620.0 { 20.0 } else { 0.0 }
+/// How high the verdict's banner is; where there is little room it has one reason.
+pub fn verdict_height(verdict: &Verdict, room: f32) -> f32 {
+    let second =
+        usize::from(verdict.reasons.len() > 1 && room > 600.0) + usize::from(!verdict.unconfirmed.is_empty());
+    68.0 + second as f32 * 21.0
 }
 
 /// The verdict with its first reasons.
@@ -133,7 +134,7 @@ pub fn verdict(ui: &mut Ui, rect: Rect, verdict: &Verdict, drill: &DrillScene, c
                 }
             },
         );
-        if let Some(more) = verdict.reasons.get(1) {
+        if let Some(more) = verdict.reasons.get(1).filter(|_| rect.height() > 80.0) {
             let time = words::clock(more.at.wall_ms, cx.zone);
             widgets::one_line(
                 ui,
@@ -182,7 +183,7 @@ pub fn checks(ui: &mut Ui, rect: Rect, drill: &DrillScene) {
                     } else {
                         "Preflight did not pass"
                     },
-                ))
+                ));
             },
             |ui| drop(widgets::dim(ui, words)),
         );

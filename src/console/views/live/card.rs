@@ -18,7 +18,7 @@ use crate::{
 
 /// Height of the time axis.
 const AXIS: f32 = 22.0;
-const LOWEST: f32 = 148.0;
+const LOWEST: f32 = 146.0;
 
 /// What differs between Live and a look back.
 #[derive(Clone, Copy)]
@@ -171,13 +171,16 @@ fn says(ui: &mut Ui, sli: &SliScene, scale: Scale, look: Look, cx: &Cx<'_>) {
     };
     ui.add_space(if compact { 0.0 } else { 2.0 });
     number(ui, sli, scale, if compact { 22.0 } else { size::NUMBER }, t);
-    ui.horizontal_wrapped(|ui| {
+    ui.horizontal(|ui| {
         ui.spacing_mut().item_spacing.x = space::S;
         widgets::pill(ui, State::from(sli.state), widgets::word(sli.state), 13.0);
         if look.clock
             && let Some(age) = sli.age_ms
         {
-            widgets::dim(ui, words::age(age + cx.since_ms));
+            let words = words::age(age + cx.since_ms);
+            if ui.available_width() > 48.0 || !compact {
+                widgets::dim(ui, words);
+            }
         }
     });
     if sli.state == SliState::NoData
@@ -246,8 +249,12 @@ fn fuse(ui: &mut Ui, sli: &SliScene, compact: bool, t: &Tokens) {
         _ => format!("{} more stop the drill", after - sli.bad_in_row),
     };
     if compact {
-        let short = verb.replace(" the drill", "").replace("the next", "next");
-        let words = format!("{} of {after} bad: {short}", sli.bad_in_row.min(after));
+        let next = if sli.bad_in_row + 1 == after {
+            ", next stops"
+        } else {
+            ""
+        };
+        let words = format!("{} of {after} bad{next}", sli.bad_in_row.min(after));
         widgets::one_line(ui, rich(words, regular(size::SMALL), t.strong));
         return;
     }

@@ -60,17 +60,14 @@ impl Live {
         let mut rest = rect;
         if let Some(tour) = cx.scene.tour.clone() {
             take_top(&mut rest, banner::tour_height(&tour, rect.width()), |place| {
-                banner::tour(ui, place, &tour, cx)
+                banner::tour(ui, place, &tour, cx);
             });
         }
         if let Some(verdict) = &drill.verdict {
-            take_top(
-                &mut rest,
-                banner::verdict_height(ui, verdict, rect.width()),
-                |place| {
-                    banner::verdict(ui, place, verdict, drill, cx);
-                },
-            );
+            let height = banner::verdict_height(verdict, rest.height());
+            take_top(&mut rest, height, |place| {
+                banner::verdict(ui, place, verdict, drill, cx);
+            });
         }
         if drill.phase == Phase::Preflight
             || (drill.verdict.is_some() && drill.phases.len() <= 2 && !drill.checks.is_empty())

@@ -60,7 +60,7 @@ impl Side {
         let fault = fault_height(drill).min(rect.height() * 0.5);
         let (log, card) = rect.split_top_bottom_at_y(rect.bottom() - fault);
         widgets::card_at(ui, log.with_max_y(log.bottom() - space::M), |ui| {
-            self.log(ui, drill, cx)
+            self.log(ui, drill, cx);
         });
         widgets::card_at(ui, card, |ui| faults(ui, drill, cx));
     }
@@ -263,12 +263,9 @@ fn fault(ui: &mut Ui, drill: &DrillScene, injection: &InjectionScene, cx: &Cx<'_
     if !injection.evidence.is_empty() {
         widgets::small(ui, &injection.evidence, t.text);
     }
-    match (is_on(injection), drill.lease_left_ms) {
-        (true, Some(lease)) => {
-            let left = words::span_ms(lease.saturating_sub(cx.since_ms));
-            widgets::dim(ui, format!("reverts itself in {left} without us"));
-        }
-        _ => {}
+    if let Some(lease) = drill.lease_left_ms.filter(|_| is_on(injection)) {
+        let left = words::span_ms(lease.saturating_sub(cx.since_ms));
+        widgets::dim(ui, format!("reverts itself in {left} without us"));
     }
     if let Some(by_hand) = &injection.by_hand {
         widgets::small(ui, format!("By hand: {by_hand}"), t.out);

@@ -1,7 +1,8 @@
 //! Which part of a drill's time the plots show.
 
 /// Shown time: follows now, or stands where somebody put it.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[expect(clippy::struct_field_names, reason = "units stand in names")]
 pub struct Window {
     /// Microseconds from edge to edge, where somebody chose it.
     span_us: Option<f64>,
@@ -9,16 +10,6 @@ pub struct Window {
     until_us: Option<f64>,
     /// The pointer's time, on every plot.
     pub cursor_us: Option<f64>,
-}
-
-impl Default for Window {
-    fn default() -> Self {
-        Self {
-            span_us: None,
-            until_us: None,
-            cursor_us: None,
-        }
-    }
 }
 
 const SHORTEST_US: f64 = 1e6;
@@ -101,11 +92,15 @@ pub fn ticks(low: f64, high: f64, wanted: f64) -> (f64, Vec<f64>) {
         return (1.0, Vec::new());
     }
     let power = 10_f64.powf(rough.log10().floor());
-    let step = [1.0, 2.0, 2.5, 5.0, 10.0]
+    let mut step = [1.0, 2.0, 2.5, 5.0, 10.0]
         .map(|m| m * power)
         .into_iter()
         .find(|s| *s >= rough * 0.999)
-        .unwrap_or(power * 10.0);
+        .unwrap_or(rough);
+    // One value alone tells no scale.
+    if (high / step).floor() - (low / step).ceil() < 1.0 {
+        step /= 2.0;
+    }
     let first = (low / step).ceil() as i64;
     let last = (high / step).floor() as i64;
     (

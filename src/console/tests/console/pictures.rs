@@ -1,11 +1,8 @@
 //! Pictures of every view in its states. `UPDATE_SNAPSHOTS=true` rewrites them; look at each.
 
-mod fixture;
-mod kit;
-
+use crate::{fixture, fixture::Moment, kit};
 use egui_kittest::{Harness, SnapshotOptions, SnapshotResults, kittest::Queryable as _};
 use firedrill_console::{Scene, Theme, View};
-use fixture::Moment;
 
 const LARGE: [f32; 2] = [1600.0, 1000.0];
 const SMALL: [f32; 2] = [1100.0, 700.0];
@@ -19,38 +16,37 @@ fn keep(results: &mut SnapshotResults, harness: &mut Harness<'_, kit::State>, na
     let options = SnapshotOptions::new().output_path("tests/snapshots");
     results.add(harness.try_snapshot_options(name, &options));
     if std::env::var_os("UPDATE_SNAPSHOTS").is_some() {
-        squeeze(
+        let squeezed = squeeze(
             &std::path::Path::new("tests/snapshots")
                 .join(name)
                 .with_extension("png"),
         );
+        assert!(squeezed.is_ok(), "{name}: {squeezed:?}");
     }
 }
 
 /// Writes a picture anew, as small as a PNG without loss gets: they live in the repository.
-fn squeeze(path: &std::path::Path) {
+fn squeeze(path: &std::path::Path) -> image::ImageResult<()> {
     use image::codecs::png::{CompressionType, FilterType, PngEncoder};
-    let picture = image::open(path).unwrap().to_rgb8();
-    let smallest = [
+    let picture = image::open(path)?.to_rgb8();
+    let mut smallest: Option<Vec<u8>> = None;
+    for filter in [
         FilterType::NoFilter,
         FilterType::Sub,
         FilterType::Up,
         FilterType::Adaptive,
-    ]
-    .into_iter()
-    .map(|filter| {
+    ] {
         let mut bytes = Vec::new();
-        picture
-            .write_with_encoder(PngEncoder::new_with_quality(
-                &mut bytes,
-                CompressionType::Best,
-                filter,
-            ))
-            .unwrap();
-        bytes
-    })
-    .min_by_key(Vec::len);
-    std::fs::write(path, smallest.unwrap()).unwrap();
+        picture.write_with_encoder(PngEncoder::new_with_quality(
+            &mut bytes,
+            CompressionType::Best,
+            filter,
+        ))?;
+        if smallest.as_ref().is_none_or(|best| bytes.len() < best.len()) {
+            smallest = Some(bytes);
+        }
+    }
+    Ok(std::fs::write(path, smallest.unwrap_or_default())?)
 }
 
 #[test]
@@ -228,6 +224,8 @@ fn parts_of_design() {
             .get_by_role_and_label(egui::accesskit::Role::Button, part)
             .click();
         harness.run();
+        harness.remove_cursor();
+        harness.run();
         keep(&mut results, &mut harness, name);
     }
 }
@@ -236,7 +234,14 @@ fn parts_of_design() {
 fn many_and_the_tour() {
     let mut results = SnapshotResults::new();
     let r = &mut results;
-    shoot(r, "live_many", fixture::many(64), View::Live, Theme::Dark, LARGE);
+    shoot(
+        r,
+        "live_many_small",
+        fixture::many(64),
+        View::Live,
+        Theme::Dark,
+        SMALL,
+    );
     shoot(
         r,
         "live_tour_small",
