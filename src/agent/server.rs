@@ -14,7 +14,7 @@ use firedrill_ward::{Event, Limits};
 use firedrill_wire::{Instance, Route, Tick};
 use parking_lot::Mutex;
 use tokio::runtime;
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::{Semaphore, oneshot, watch};
 
 use crate::config::Config;
 use crate::deadline::Alarm;
@@ -342,10 +342,7 @@ impl Running {
     pub fn stop(mut self) -> bool {
         let mut stopped = self.host.stopped();
         self.host.feed(Event::Shutdown);
-        let clean = self.first.block_on(async {
-            let waited = tokio::time::timeout(STOP_WITHIN, stopped.wait_for(Option::is_some)).await;
-            matches!(waited, Ok(Ok(clean)) if *clean == Some(true))
-        });
+        let clean = wait_until_off(&mut stopped);
         self.host
             .audit(format!("the agent ends; everything off: {clean}"));
         self.disk.flush(FLUSH_WITHIN);
@@ -371,4 +368,15 @@ impl Running {
         }
         clean
     }
+}
+
+/// Waits for the last read-back, with no help of the runtime that serves: it may be stuck.
+fn wait_until_off(stopped: &mut watch::Receiver<Option<bool>>) -> bool {
+    let Ok(runtime) = runtime::Builder::new_current_thread().enable_time().build() else {
+        return false;
+    };
+    runtime.block_on(async {
+        let waited = tokio::time::timeout(STOP_WITHIN, stopped.wait_for(Option::is_some)).await;
+        matches!(waited, Ok(Ok(clean)) if *clean == Some(true))
+    })
 }

@@ -23,7 +23,7 @@ use crate::clock;
 const FIRST_REQUEST_WITHIN: Duration = Duration::from_secs(5);
 
 /// A request's head must have come by then; an idle connection is closed after it.
-const HEAD_WITHIN: Duration = Duration::from_secs(30);
+const HEAD_WITHIN: Duration = Duration::from_mins(1);
 
 /// How long to wait when the kernel has no more descriptors.
 const ACCEPT_AGAIN_AFTER: Duration = Duration::from_millis(20);
@@ -218,6 +218,8 @@ fn builder() -> auto::Builder<TokioExecutor> {
         .http1()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_WITHIN)
+        // A caller that has said all it has to say still wants the answer.
+        .half_close(true)
         .max_buf_size(128 * 1024)
         .max_headers(64);
     builder

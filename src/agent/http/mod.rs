@@ -21,7 +21,7 @@ use crate::host::Host;
 use crate::proxy;
 
 /// How long the list of faults is kept before the host is looked at again, in milliseconds.
-const FAULTS_KEPT_MS: u64 = 10_000;
+const FAULTS_KEPT_MS: u64 = 1_000;
 
 /// Which door a request came through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -15,6 +15,8 @@ pub const TESTS: &[(&str, fn())] = &[
         an_abort_latches_until_it_is_released,
     ),
     ("any_body_aborts", any_body_aborts),
+    ("an_abort_goes_on_without_a_disk", an_abort_goes_on_without_a_disk),
+    ("nothing_starts_behind_an_abort", nothing_starts_behind_an_abort),
     (
         "an_abort_of_a_drill_to_come_kills_it",
         an_abort_of_a_drill_to_come_kills_it,
@@ -141,6 +143,59 @@ fn any_body_aborts() {
     let mut client = rig.second();
     client.promise("/v1/abort", 50);
     assert_eq!(lines(&client.answer()).last().unwrap()["line"], "end");
+}
+
+fn an_abort_goes_on_without_a_disk() {
+    let rig = Rig::new();
+    let mut drill = Drill::open(rig.client(), "d1");
+    drill.start("i1", "noop", Value::Null, json!({}));
+    // Whatever is written next cannot be.
+    std::fs::create_dir(rig.state.join("durable.json.new")).unwrap();
+    let lines = rig.second().abort(&json!({}));
+    let received = lines.iter().find(|line| line["line"] == "received").unwrap();
+    assert_eq!(
+        (&received["durable"], &received["latch"]["number"]),
+        (&json!(false), &json!(1))
+    );
+    assert_eq!(drill.view("i1")["state"], "reverted");
+    assert_eq!(lines.last().unwrap()["line"], "end");
+}
+
+fn nothing_starts_behind_an_abort() {
+    let rig = Rig::new();
+    let drill = Drill::open(rig.client(), "d1");
+    let starters: Vec<_> = (0..4)
+        .map(|starter| {
+            let body = drill.body("noop", Value::Null, json!({}));
+            let mut client = rig.client();
+            std::thread::Builder::new()
+                .spawn(move || {
+                    for n in 0.. {
+                        let answer = client.call("PUT", &format!("/v1/injections/s{starter}-{n}"), &body);
+                        if answer.status != 200 {
+                            assert!([412, 423].contains(&answer.status), "{}", answer.status);
+                            return n;
+                        }
+                    }
+                    0
+                })
+                .unwrap()
+        })
+        .collect();
+    until("some are on", || {
+        let views = rig.client().get("/v1/injections").expect(200);
+        (views.as_array().unwrap().len() > 8).then_some(())
+    });
+    let lines = rig.second().abort(&json!({}));
+    assert_eq!(lines.last().unwrap()["clean"], true);
+    for view in rig.client().get("/v1/injections").expect(200).as_array().unwrap() {
+        assert!(
+            ["reverted", "refused", "failed"].contains(&view["state"].as_str().unwrap()),
+            "{view}"
+        );
+    }
+    let started: i32 = starters.into_iter().map(|starter| starter.join().unwrap()).sum();
+    assert!(started > 0);
 }
 
 fn an_abort_of_a_drill_to_come_kills_it() {

@@ -9,6 +9,7 @@ mod doors;
 mod ends;
 mod life;
 mod rig;
+mod routes;
 mod watch;
 
 use std::process::ExitCode;
@@ -29,6 +30,7 @@ fn main() -> ExitCode {
         .chain(doors::TESTS)
         .chain(ends::TESTS)
         .chain(watch::TESTS)
+        .chain(routes::TESTS)
     {
         trials.push(Trial::test(*name, move || {
             test();

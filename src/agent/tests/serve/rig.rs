@@ -198,11 +198,16 @@ impl Drop for Victim {
 pub struct Process {
     pub child: Child,
     pub listen: SocketAddr,
+    pub ready: Value,
     pub token: String,
 }
 
 impl Process {
     pub fn start(state: &std::path::Path) -> Self {
+        Self::start_with(state, &[])
+    }
+
+    pub fn start_with(state: &std::path::Path, extra: &[&str]) -> Self {
         let mut child = agent(&[
             "serve",
             "--listen",
@@ -210,6 +215,7 @@ impl Process {
             "--state",
             state.to_str().unwrap(),
         ])
+        .args(extra)
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
@@ -222,6 +228,7 @@ impl Process {
         let token = std::fs::read_to_string(ready["token_file"].as_str().unwrap()).unwrap();
         Self {
             listen: address("listen"),
+            ready: ready.clone(),
             token,
             child,
         }
