@@ -3,9 +3,9 @@
 use std::time::{Duration, Instant};
 
 use firedrill_drill::Reading;
-use firedrill_plan::{Indicator, Plan, Range, Sli, Stop};
+use firedrill_plan::{Indicator, Plan, Range, Selector, Sli, Stop};
 
-use crate::evaluate::{Evaluator, seconds};
+use crate::evaluate::{Evaluator, buckets_of, chooses_nothing, seconds};
 use crate::prometheus::{Prometheus, Said};
 use crate::query::QueryError;
 use crate::sampler::Looking;
@@ -67,7 +67,7 @@ async fn check_own(mut source: Looking, plan: &Plan, found: &mut Findings) {
         let Some(evaluator) = evaluator(&source) else {
             return;
         };
-        let ready = (0..plan.slis.len()).all(|sli| evaluator.seen(sli) && evaluator.grew(sli));
+        let ready = (0..plan.slis.len()).all(|sli| evaluator.missing(sli).is_none() && evaluator.grew(sli));
         if ready || (looks >= LOOKS && began.elapsed() + every > PATIENCE) {
             break;
         }
@@ -81,19 +81,17 @@ async fn check_own(mut source: Looking, plan: &Plan, found: &mut Findings) {
     }
     for (index, sli) in plan.slis.iter().enumerate() {
         let name = &sli.name;
-        if !evaluator.seen(index) {
+        if let Some(why) = evaluator.missing(index) {
+            // With a part of the source unread, nothing can be said of what is missing.
             if evaluator.failures().is_empty() {
-                let clock = clock_words(sli);
-                found.problem(format!(
-                    "\"{name}\": no series is chosen by {clock}; compare names and labels with what the source says"
-                ));
+                found.problem(format!("\"{name}\": {why}"));
             }
             continue;
         }
         if !evaluator.grew(index) {
             found.problem(format!(
                 "\"{name}\": no traffic: {} did not grow in {}; send some before the drill",
-                clock_words(sli),
+                clock(sli).map_or_else(String::new, |clock| clock.to_string()),
                 seconds(u64::try_from(began.elapsed().as_millis()).unwrap_or(0) / 100 * 100)
             ));
         }
@@ -134,6 +132,14 @@ async fn check_said(
     found: &mut Findings,
 ) {
     let name = &sli.name;
+    if said.newest_s.is_none()
+        && let Some(selector) = clock(sli)
+    {
+        let other = prometheus.any_of(&selector.metric).await;
+        let why = chooses_nothing(&selector.to_string(), &selector.metric, other.as_deref());
+        found.problem(format!("\"{name}\": {why}"));
+        return;
+    }
     match prometheus.reading(index, said) {
         // Time will fill it; the baseline waits for that.
         Some(Reading::NoData { why }) if why.contains("not full yet") => {
@@ -267,13 +273,14 @@ fn short(number: f64) -> f64 {
     (number * 1e9).round() / 1e9
 }
 
-fn clock_words(sli: &Sli) -> String {
+/// The selector whose samples an SLI is made of; none for raw PromQL.
+fn clock(sli: &Sli) -> Option<Selector> {
     match &sli.indicator {
-        Indicator::Ratio { total, .. } => total.to_string(),
-        Indicator::Quantile { histogram, .. } => crate::evaluate::buckets_of(histogram).to_string(),
-        Indicator::Rate { counter, .. } => counter.to_string(),
-        Indicator::Gauge(gauge) => gauge.to_string(),
-        Indicator::Promql(promql) => promql.clone(),
+        Indicator::Ratio { total, .. } => Some(total.clone()),
+        Indicator::Quantile { histogram, .. } => Some(buckets_of(histogram)),
+        Indicator::Rate { counter, .. } => Some(counter.clone()),
+        Indicator::Gauge(gauge) => Some(gauge.clone()),
+        Indicator::Promql(_) => None,
     }
 }
 

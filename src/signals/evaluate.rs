@@ -66,6 +66,8 @@ struct Part {
     series: BTreeMap<String, Kept>,
     /// The newest time of a series in this observation.
     newest_ms: Option<i64>,
+    /// The labels of a series of this observation that has the name and is not chosen, for a sentence.
+    other: Option<String>,
 }
 
 #[derive(Debug, Default)]
@@ -123,6 +125,7 @@ impl Evaluator {
             window_ms,
             series: BTreeMap::new(),
             newest_ms: None,
+            other: None,
         });
         self.by_metric
             .entry(selector.metric.clone())
@@ -137,6 +140,7 @@ impl Evaluator {
         self.failures.clear();
         for part in &mut self.parts {
             part.newest_ms = None;
+            part.other = None;
             for kept in part.series.values_mut() {
                 kept.now = None;
             }
@@ -178,6 +182,8 @@ impl Evaluator {
             debug_assert_eq!(part.chooser.metric(), name);
             if part.chooser.chooses(labels) {
                 part.take(origin.number, labels, time_ms, value)?;
+            } else if part.other.is_none() {
+                part.other = Some(shown(labels));
             }
         }
         Ok(())
@@ -249,11 +255,10 @@ impl Evaluator {
         })
     }
 
-    /// Whether an SLI's series were there in this observation.
-    pub(crate) fn seen(&self, sli: usize) -> bool {
-        self.slis
-            .get(sli)
-            .is_some_and(|tracked| self.parts[tracked.clock].newest_ms.is_some())
+    /// Why none of an SLI's series was there in this observation; `None`: some were.
+    pub(crate) fn missing(&self, sli: usize) -> Option<String> {
+        let part = &self.parts[self.slis.get(sli)?.clock];
+        part.newest_ms.is_none().then(|| part.chooses_nothing())
     }
 
     /// What could not be read in this observation.
@@ -296,6 +301,10 @@ impl Part {
         Ok(())
     }
 
+    fn chooses_nothing(&self) -> String {
+        chooses_nothing(&self.words, self.chooser.metric(), self.other.as_deref())
+    }
+
     /// Drops what no window reaches any more.
     fn forget(&mut self, now_ms: i64) {
         let begin_ms = now_ms.saturating_sub_unsigned(self.window_ms);
@@ -322,6 +331,27 @@ impl Part {
             .max()
             .unwrap_or(0)
     }
+}
+
+/// `words` choose no series; `other` are the labels of one that has at least the name.
+pub(crate) fn chooses_nothing(words: &str, metric: &str, other: Option<&str>) -> String {
+    match other {
+        Some(other) => format!(
+            "no series is chosen by {words}, though the source has {metric}{other}; correct the matchers in the plan"
+        ),
+        None => format!(
+            "no series is chosen by {words}: the source has nothing of that name; correct the name, or is the target gone?"
+        ),
+    }
+}
+
+/// Labels as PromQL writes them.
+fn shown(labels: &[Label<'_>]) -> String {
+    let labels = labels
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), value.to_string()))
+        .collect();
+    crate::query::shown(&labels)
 }
 
 /// A series' identity. Control characters cannot stand in a label's name, so no two label sets collide.
@@ -396,10 +426,7 @@ fn reading(sli: &Tracked, parts: &[Part], now_ms: i64) -> Reading {
 /// No series of the SLI was in this observation.
 fn nothing(clock: &Part, failures: &[String]) -> Reading {
     if failures.is_empty() {
-        no_data(format!(
-            "no series is chosen by {}; compare names and labels with what the source says",
-            clock.words
-        ))
+        no_data(clock.chooses_nothing())
     } else {
         no_data(failures.join("; "))
     }

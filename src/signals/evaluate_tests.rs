@@ -113,7 +113,23 @@ fn a_target_that_is_gone_is_no_data_at_once() {
     });
     let gone = readings(ratio(), texts);
     assert_eq!(number(&gone[4]).0, 1.0);
-    assert!(why(&gone[5]).contains("no series is chosen by r;"), "{gone:?}");
+    assert!(why(&gone[5]).contains("no series is chosen by r:"), "{gone:?}");
+}
+
+#[test]
+fn a_matcher_that_is_wrong_is_told_from_a_name_that_is() {
+    let gauge = sli(Indicator::Gauge(r#"g{job="orders"}"#.parse().unwrap()));
+    let mut evaluator = Evaluator::new(&[gauge]).unwrap();
+    let samples = look(&mut evaluator, 1_000, "g{job=\"cart\"} 1\n");
+    assert!(
+        why(&samples[0].reading).contains("though the source has g{job=\"cart\"}"),
+        "{samples:?}"
+    );
+    let samples = look(&mut evaluator, 2_000, "gg 1\n");
+    assert!(
+        why(&samples[0].reading).contains("nothing of that name"),
+        "{samples:?}"
+    );
 }
 
 #[test]
@@ -134,7 +150,7 @@ fn a_failed_scrape_says_why() {
             .take("r 2\n<", Format::Text, &Origin::default())
             .is_err()
     );
-    assert!(!evaluator.seen(0));
+    assert!(evaluator.missing(0).is_some());
 }
 
 #[test]

@@ -1,7 +1,11 @@
 //! HTTP with limits: two requests at a time, a time-out, a size.
 
+use std::collections::HashMap;
 use std::fmt::Write as _;
+use std::sync::{Arc, LazyLock, Weak};
 use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
 
 use reqwest::header::CONTENT_TYPE;
 use reqwest::{Client, RequestBuilder, Response};
@@ -15,10 +19,14 @@ const IN_FLIGHT: usize = 2;
 pub(crate) const BODY_LIMIT: usize = 8 << 20;
 const REDIRECTS: usize = 3;
 
+/// What limits the requests to each source in use, by its first address: a sampler and a check of the same source
+/// share it.
+static PERMITS: LazyLock<Mutex<HashMap<String, Weak<Semaphore>>>> = LazyLock::new(Mutex::default);
+
 /// A client for one source.
 pub(crate) struct Http {
     client: Client,
-    permits: Semaphore,
+    permits: Arc<Semaphore>,
     timeout: Duration,
 }
 
@@ -32,7 +40,8 @@ pub(crate) struct Answer {
 }
 
 impl Http {
-    pub(crate) fn new(timeout: Duration) -> Result<Self, SetupError> {
+    /// `source` names it: its first address.
+    pub(crate) fn new(source: &str, timeout: Duration) -> Result<Self, SetupError> {
         if rustls::crypto::CryptoProvider::get_default().is_none() {
             // Both mains install it first; if somebody else did meanwhile, theirs serves as well.
             rustls::crypto::ring::default_provider().install_default().ok();
@@ -47,7 +56,7 @@ impl Http {
             .map_err(|error| SetupError::Client(root(&error)))?;
         Ok(Self {
             client,
-            permits: Semaphore::new(IN_FLIGHT),
+            permits: permits(source),
             timeout,
         })
     }
@@ -136,6 +145,17 @@ impl Http {
     }
 }
 
+fn permits(source: &str) -> Arc<Semaphore> {
+    let mut all = PERMITS.lock();
+    all.retain(|_, permits| permits.strong_count() > 0);
+    let known = all.get(source).and_then(Weak::upgrade);
+    known.unwrap_or_else(|| {
+        let new = Arc::new(Semaphore::new(IN_FLIGHT));
+        all.insert(source.to_owned(), Arc::downgrade(&new));
+        new
+    })
+}
+
 async fn discard(request: RequestBuilder) -> reqwest::Result<u16> {
     let mut response = request.send().await?;
     let status = response.status().as_u16();
@@ -204,6 +224,12 @@ mod tests {
             form(&[("query", "a{b=\"ü\"}+1"), ("x", "")]),
             "query=a%7Bb%3D%22%C3%BC%22%7D%2B1&x="
         );
+    }
+
+    #[test]
+    fn clients_of_one_source_share_its_limit() {
+        let (one, same, other) = (permits("http://a"), permits("http://a"), permits("http://b"));
+        assert!(Arc::ptr_eq(&one, &same) && !Arc::ptr_eq(&one, &other));
     }
 
     #[test]

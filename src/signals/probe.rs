@@ -65,7 +65,10 @@ impl Probe {
             tallies.push(Mutex::new(Tally::new(method, url, &edges)));
         }
         let evaluator = Evaluator::new(slis)?;
-        let http = Arc::new(Http::new(TIMEOUT)?);
+        let http = Arc::new(Http::new(
+            requests.first().map_or("", |first| &first.url),
+            TIMEOUT,
+        )?);
         let tallies = Arc::new(tallies);
         let mut senders = JoinSet::new();
         for (index, method) in methods.into_iter().enumerate() {

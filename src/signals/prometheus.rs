@@ -67,7 +67,7 @@ impl Prometheus {
             })
             .collect();
         Ok(Self {
-            http: Http::new(timeout(every_ms))?,
+            http: Http::new(base, timeout(every_ms))?,
             base: base.trim_end_matches('/').to_owned(),
             slis,
             clock: Clock::new(),
@@ -187,6 +187,16 @@ impl Prometheus {
         edges.sort_by(f64::total_cmp);
         edges.dedup();
         Ok(edges)
+    }
+
+    /// The labels of any series with this metric's name.
+    pub(crate) async fn any_of(&self, metric: &str) -> Option<String> {
+        let found = query(&self.http, &self.base, &format!("topk(1, {metric})"))
+            .await
+            .ok()?;
+        let mut labels = found.items.into_iter().next()?.metric;
+        labels.remove("__name__");
+        Some(shown(&labels))
     }
 
     pub(crate) fn compiled(&self, sli: usize) -> Option<&Compiled> {

@@ -30,7 +30,7 @@ impl Scrape {
         };
         let targets = urls.iter().enumerate().map(origin).collect();
         Ok(Self {
-            http: Http::new(timeout(every_ms))?,
+            http: Http::new(urls.first().map_or("", String::as_str), timeout(every_ms))?,
             targets,
             evaluator: Evaluator::new(slis)?,
             clock: Clock::new(),

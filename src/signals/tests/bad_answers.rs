@@ -227,6 +227,24 @@ async fn an_old_sample_is_no_data() {
 }
 
 #[tokio::test]
+async fn a_server_that_goes_is_no_data_once_its_newest_sample_is_old() {
+    let server = serve(|number, _, body| {
+        let now = 100.0 + number as f64;
+        match number {
+            _ if body.contains("topk") => vector(""),
+            0..20 => sample(now, now, "7"),
+            _ => said(502, "text/plain", "Bad Gateway"),
+        }
+    })
+    .await;
+    let (_sampler, mut samples) = Sampler::start(&of_prometheus(&server.url)).unwrap();
+    next(&mut samples, 0, is_value).await;
+    let gone = next(&mut samples, 0, |sample| !is_value(sample)).await;
+    let why = why(&gone).unwrap();
+    assert!(why.contains("the server behind it does not answer"), "{why}");
+}
+
+#[tokio::test]
 async fn texts_of_a_scrape_that_are_no_data() {
     for (answer, expected) in [
         (said(500, "text/plain", "oops"), "answers 500 \"oops\""),

@@ -5,6 +5,7 @@
 mod common;
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -36,7 +37,9 @@ fn main() {
         &arguments,
         vec![
             trial("the_same_samples_give_the_same_numbers", || run(same_numbers())),
-            trial("a_real_server_is_sampled_and_checked", || run(sampled_and_checked())),
+            trial("a_real_server_is_sampled_and_checked", || {
+                run(sampled_and_checked())
+            }),
         ],
     )
     .exit();
@@ -81,7 +84,9 @@ impl Server {
         )?;
         // The port may be taken between our look and its start; then another is tried.
         for _ in 0..5 {
-            let port = std::net::TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
+            let port = std::net::TcpListener::bind(("127.0.0.1", 0))?
+                .local_addr()?
+                .port();
             let server = Self::on(port, folder.path())?;
             let mut server = Self {
                 child: server,
@@ -98,7 +103,10 @@ impl Server {
 
     fn on(port: u16, folder: &Path) -> Result<Child, Failed> {
         Ok(Command::new("prometheus")
-            .arg(format!("--config.file={}", folder.join("prometheus.yml").display()))
+            .arg(format!(
+                "--config.file={}",
+                folder.join("prometheus.yml").display()
+            ))
             .arg(format!("--storage.tsdb.path={}", folder.join("data").display()))
             .arg(format!("--web.listen-address=127.0.0.1:{port}"))
             .stdin(Stdio::null())
@@ -182,7 +190,7 @@ fn workload(scrapes: u64) -> Saying {
     let mut below = 0;
     for (edge, count) in ["0.1", "0.3", "1", "+Inf"].iter().zip(buckets) {
         below += count;
-        lines += &format!("h_bucket{{job=\"orders\",le=\"{edge}\"}} {below}\n");
+        writeln!(lines, "h_bucket{{job=\"orders\",le=\"{edge}\"}} {below}").ok();
     }
     text(&lines)
 }
@@ -214,7 +222,8 @@ fn texts(series: &[Value]) -> Result<Vec<(i64, String)>, Failed> {
         for sample in one["values"].as_array().ok_or("no samples")? {
             let time_ms = (sample[0].as_f64().ok_or("no time")? * 1_000.0).round() as i64;
             let value = sample[1].as_str().ok_or("no value")?;
-            *texts.entry(time_ms).or_default() += &format!("{name}{{{}}} {value}\n", labels.join(","));
+            let text = texts.entry(time_ms).or_default();
+            writeln!(text, "{name}{{{}}} {value}", labels.join(",")).ok();
         }
     }
     Ok(texts.into_iter().collect())
@@ -255,7 +264,11 @@ async fn same_numbers() -> Result<(), Failed> {
                     Indicator::Quantile { .. } => r#"sum(rate(h_bucket{le="+Inf"}[7s]))"#,
                     _ => r#"sum(rate(r{job="orders"}[7s]))"#,
                 };
-                near(&format!("traffic of {}", sli.name), *rate, server.number(promql, at_ms).await?)?;
+                near(
+                    &format!("traffic of {}", sli.name),
+                    *rate,
+                    server.number(promql, at_ms).await?,
+                )?;
             }
             compared += 1;
         }
@@ -287,8 +300,14 @@ async fn sampled_and_checked() -> Result<(), Failed> {
     .await;
     let server = Server::start(&shop.url).await?;
     let mut slis = slis();
-    slis.push(sli("Raw", Indicator::Promql("max(queue_depth) # a comment".to_owned())));
-    slis.push(sli("Scalar", Indicator::Promql("scalar(sum(queue_depth{job=\"cart\"}))".to_owned())));
+    slis.push(sli(
+        "Raw",
+        Indicator::Promql("max(queue_depth) # a comment".to_owned()),
+    ));
+    slis.push(sli(
+        "Scalar",
+        Indicator::Promql("scalar(sum(queue_depth{job=\"cart\"}))".to_owned()),
+    ));
     slis.push(sli("Several", Indicator::Promql("queue_depth".to_owned())));
     slis.push(sli("Wrong", Indicator::Promql("sum(".to_owned())));
     let names: Vec<String> = slis.iter().map(|sli| sli.name.clone()).collect();
@@ -296,7 +315,15 @@ async fn sampled_and_checked() -> Result<(), Failed> {
     let plan = plan(Source::Prometheus(server.url.clone()), 100, slis);
 
     let (sampler, mut samples) = Sampler::start(&plan)?;
-    for name in ["Success", "None good", "P95", "Requests", "Queue", "Raw", "Scalar"] {
+    for name in [
+        "Success",
+        "None good",
+        "P95",
+        "Requests",
+        "Queue",
+        "Raw",
+        "Scalar",
+    ] {
         next(&mut samples, index(name), is_value).await;
     }
     let several = next(&mut samples, index("Several"), |sample| {
@@ -327,7 +354,10 @@ async fn sampled_and_checked() -> Result<(), Failed> {
     let mut good = plan.clone();
     good.slis.truncate(7);
     let notes = check_source(&good).await.map_err(Failed::from)?;
-    if !notes.iter().any(|note| note.contains("has a new sample every 1 s")) {
+    if !notes
+        .iter()
+        .any(|note| note.contains("has a new sample every 1 s"))
+    {
         return Err(format!("{notes:?}").into());
     }
     let mut bad = plan.clone();
