@@ -250,8 +250,7 @@ impl<P: FnMut(&Drill, &SceneBuilder, At) + Send> Conductor<P> {
             return;
         };
         if target.address.port() != port {
-            target.address.set_port(port);
-            target.host = with_port(&target.host, port);
+            target.set_port(port);
             self.line.hold(self.targets.clone());
         }
     }
@@ -514,11 +513,6 @@ fn host_and_port(url: &str) -> Option<(String, u16)> {
     }
 }
 
-fn with_port(host: &str, port: u16) -> String {
-    let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
-    format!("{name}:{port}")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -532,6 +526,5 @@ mod tests {
         assert_eq!(of("https://host:1"), None);
         assert_eq!(of("http://"), None);
         assert_eq!(of("http://host:99999"), None);
-        assert_eq!(with_port("[::1]:7432", 9), "[::1]:9");
     }
 }

@@ -12,6 +12,7 @@ mod calls;
 mod clock;
 mod conduct;
 mod demo;
+pub mod engine;
 mod headless;
 mod log;
 mod outcome;

@@ -210,6 +210,14 @@ impl AbortLine {
         }
     }
 
+    /// Holds the line to these agents if no drill runs.
+    pub(crate) fn hold_if_resting(&self, targets: Vec<AbortTarget>) {
+        let now = self.handle.0.now.lock();
+        if now.drill.is_none() && !self.give(Command::Hold(targets, false)) {
+            now.gate.close();
+        }
+    }
+
     /// Exercises the abort path to one agent: microseconds from the send to the end of the answer.
     pub async fn test(&self, agent: usize, drill: DrillId) -> Result<u64, String> {
         let (done, result) = oneshot::channel();

@@ -36,6 +36,15 @@ pub struct AbortTarget {
     pub token: Option<Token>,
 }
 
+impl AbortTarget {
+    /// The listener is on another port than was thought.
+    pub(crate) fn set_port(&mut self, port: u16) {
+        self.address.set_port(port);
+        let name = self.host.rsplit_once(':').map_or(&*self.host, |(name, _)| name);
+        self.host = format!("{name}:{port}");
+    }
+}
+
 /// One connection.
 pub(crate) struct Link {
     sender: SendRequest<Full<Bytes>>,
