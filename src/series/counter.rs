@@ -7,8 +7,9 @@ const BRIDGED_INTERVALS: f64 = 1.1;
 
 /// One counter as its source tells it: it grows, and falls only when the process restarts.
 ///
-/// Windows are those of Prometheus 3: open at their begin, closed at their end. (Prometheus 2 closes both: the
-/// two agree unless a sample lies exactly on the begin.) Values are scaled to the whole window as its `rate()`
+/// Windows are those of Prometheus 3: open at their begin, closed at their end. Prometheus 2 closes both: the two
+/// agree unless a sample lies exactly on the begin. (They also differ for a counter that begins within the window,
+/// from near zero, more than 1.1 intervals after its begin: there too, this is what Prometheus 3 gives.) Values are scaled to the whole window as its `rate()`
 /// and `increase()` do, so the same samples give the same numbers.
 #[derive(Clone, Debug, Default)]
 pub struct Counter {

@@ -17,7 +17,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Looks at least, however far apart: one alone cannot show that a counter grows.
 const LOOKS: u32 = 3;
 
-/// Asks the source of a plan once, or a few times until it has shown traffic: at most some seconds. `Ok` gives
+/// Asks the source of a plan once, or a few times until it has shown traffic: at most some seconds. A probe source
+/// is probed for this, beside what a sampler may be sending. `Ok` gives
 /// notes for people. The error has a line for everything that must be put right before a drill, each with its
 /// remedy.
 pub async fn check_source(plan: &Plan) -> Result<Vec<String>, String> {

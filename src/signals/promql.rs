@@ -9,7 +9,7 @@ use crate::promql_names;
 ///
 /// A good part without a series counts as 0 while there is traffic; without traffic the result is empty: no data.
 pub fn explain(sli: &Sli) -> String {
-    Compiled::new(&sli.indicator).value
+    Compiled::new(&sli.indicator).value.trim().to_owned()
 }
 
 /// What is asked of a server for one SLI. Every expression gives one number, or nothing.

@@ -112,7 +112,8 @@ impl Server {
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
-            .spawn()?)
+            .spawn()
+            .map_err(|error| format!("prometheus cannot be started ({error}); FIREDRILL_REQUIRE wants it"))?)
     }
 
     async fn ready(&mut self) -> bool {
