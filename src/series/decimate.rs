@@ -8,8 +8,8 @@ use crate::store::{Series, grain};
 pub struct Decimated {
     /// Lines, split at gaps: time in microseconds and value of real samples, in the order of time. A pixel gives
     /// its first, smallest, largest and last sample, so a line through them covers the pixels that a line through
-    /// all samples would. (Where a pixel hides 64 samples or more, its edges are moved to those of blocks, by less
-    /// than a quarter of it.) The nearest sample beyond either edge is included, so that lines reach it.
+    /// all samples would. (Where a pixel hides 48 samples or more, its edges are moved to those of blocks, by less
+    /// than a third of it.) The nearest sample beyond either edge is included, so that lines reach it.
     pub runs: Vec<Vec<(u64, f64)>>,
 
     /// How many samples a pixel hides, on average over the pixels that have any; at most 1 when all are drawn.
@@ -51,7 +51,7 @@ pub(crate) fn decimated(
         pixels: pixels as u64,
     };
     // Pixels that begin and end with a block are read without looking at samples.
-    let grain = grain((end - begin) / pixels / 4);
+    let grain = grain((end - begin) / pixels / 3);
     let mut columns = 0_u32;
     let mut first_free = 0;
     let mut at = begin;

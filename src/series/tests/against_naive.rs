@@ -108,7 +108,7 @@ proptest! {
         let span = u128::from(length) + 1;
         let pixel = |time: u64| u128::from(time - from) * pixels as u128 / span;
         let inside = |time: &u64| (from..=to).contains(time);
-        if expected.len() / pixels < 64 {
+        if expected.len() / pixels < 48 {
             // Pixel by pixel the same extremes as all samples have.
             let naive = by_pixel(expected.iter().filter_map(|p| Some((pixel(p.time_us), p.value?))));
             let shown = by_pixel(all.iter().filter(|(time, _)| inside(time)).map(|&(t, v)| (pixel(t), v)));
