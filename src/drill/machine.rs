@@ -30,6 +30,8 @@ pub struct Drill {
     pub(crate) injections: Vec<Injection>,
     pub(crate) reverts: Vec<RevertTrack>,
     pub(crate) judging_since_us: Option<u64>,
+    /// When the record of a revert last waited for the disk.
+    pub(crate) synced_us: u64,
     pub(crate) judgements: Vec<Judgement>,
     pub(crate) bad: Vec<BadSample>,
     pub(crate) harm_us: u64,
@@ -191,6 +193,7 @@ impl Drill {
             injections: Vec::new(),
             reverts: Vec::new(),
             judging_since_us: None,
+            synced_us: 0,
             judgements: Vec::new(),
             bad: Vec::new(),
             harm_us: 0,

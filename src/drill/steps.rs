@@ -6,7 +6,7 @@ use firedrill_wire::{
 };
 
 use crate::{
-    AbortStatus, AbortedInjection, At, Call, Drill, Entry, Failure, Injection, Phase,
+    AbortStatus, AbortedInjection, At, Call, Drill, Effect, Entry, Failure, Injection, Phase,
     machine::RevertTrack,
     words::{count, show_ms},
 };
@@ -25,6 +25,9 @@ const REVERT_ANSWER_US: u64 = 5_000_000;
 
 /// A revert that was answered, but not with "off", is asked again after this long, in microseconds.
 const REVERT_AGAIN_US: u64 = 1_000_000;
+
+/// Reverts wait for the disk at most this often, in microseconds, but for the last.
+const SYNC_US: u64 = 100_000;
 
 /// An injection that is not read back this long, in milliseconds, after its revert was asked stops the drill.
 const REVERTED_MS: u64 = 10_000;
@@ -204,7 +207,10 @@ impl Drill {
             Err(Failure::NoAnswer { why }) => {
                 let words = format!("the start of {} was not answered: {why}", self.label(index));
                 self.injections[index].problem.get_or_insert(why);
-                self.stop_blind("contact", words);
+                // At a finish its revert is under way, and leaves a tombstone if it comes first.
+                if self.ending.is_none() {
+                    self.stop_blind("contact", words);
+                }
             }
             Err(Failure::Refused { problem }) => {
                 let words = format!(
@@ -218,7 +224,7 @@ impl Drill {
                 self.injections[index].problem = Some(problem.to_string());
                 if problem.kind == ProblemKind::Latched {
                     self.stop_elsewhere(words);
-                } else {
+                } else if self.ending.is_none() {
                     self.stop_blind("start refused", words);
                 }
             }
@@ -295,9 +301,22 @@ impl Drill {
         if news.state.is_off() {
             injection.off.get_or_insert(now);
         }
-        let words = format!("{} is {}", self.label(index), state_word(news.state));
-        self.judge("injection", "read back", words);
+        self.judge_state(index, news.state);
         true
+    }
+
+    /// A revert is on disk once it is known; many at a time share a wait for it, and none waits long.
+    fn judge_state(&mut self, index: usize, state: InjectionState) {
+        let words = format!("{} is {}", self.label(index), state_word(state));
+        self.judge("injection", "read back", words);
+        let due = self.at.mono_us >= self.synced_us.saturating_add(SYNC_US);
+        let last = self.injections.iter().all(Injection::is_off);
+        if is_end(state) && (due || last) {
+            self.synced_us = self.at.mono_us;
+            if let Some(Effect::Record { durable, .. }) = self.out.last_mut() {
+                *durable = true;
+            }
+        }
     }
 
     /// What a new state means for the drill while it runs and nothing was asked to end.
@@ -352,8 +371,7 @@ impl Drill {
     fn set_off(&mut self, index: usize, state: InjectionState) {
         self.injections[index].state = Some(state);
         self.injections[index].off = Some(self.at);
-        let words = format!("{} is {}", self.label(index), state_word(state));
-        self.judge("injection", "read back", words);
+        self.judge_state(index, state);
     }
 
     /// Asks for a revert, unless one runs or was just answered. A revert may always be repeated.

@@ -100,6 +100,39 @@ fn finish_is_polite() {
 }
 
 #[test]
+fn a_start_that_a_finish_overtakes_is_no_refusal() {
+    let mut world = World::new(PLAN, Arming::AtOnce);
+    for agent in &mut world.agents {
+        agent.refuses_start = Some(ProblemKind::Fenced);
+    }
+    world.run_to(Phase::Inject);
+    assert_eq!(world.starts().len(), 2);
+    world.command(Command::Finish);
+    let verdict = world.verdict();
+    assert_eq!(world.aborts(), [false; 0]);
+    assert_eq!(verdict.outcome, Outcome::Inconclusive);
+    assert!(
+        first(&verdict).contains("no injection became active"),
+        "{verdict:#?}"
+    );
+}
+
+#[test]
+fn the_last_revert_is_on_disk() {
+    let mut world = injecting();
+    world.verdict();
+    let reverts = world.times(|effect| match effect {
+        Effect::Record {
+            entry: firedrill_drill::Entry::Judged { reason, .. },
+            durable,
+        } if reason.words.contains("reverted and read back") => Some(*durable),
+        _ => None,
+    });
+    assert_eq!(reverts.len(), 2);
+    assert!(reverts[1].1, "one wait for both, at the last");
+}
+
+#[test]
 fn finish_before_anything_was_injected_is_inconclusive() {
     let mut world = World::new(PLAN, Arming::Ask);
     world.run_to(Phase::Arming);
