@@ -10,7 +10,6 @@ use std::convert::Infallible;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
@@ -22,9 +21,10 @@ use hyper::header::{
 };
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode, Uri, Version};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
+use parking_lot::Mutex;
 
-use super::pool::Sender;
+use super::pool::{Idle, Sender};
 use super::protocol::{Only, RuleSpec};
 use super::route::Route;
 use super::rule::{Rule, Tally, matches};
@@ -44,19 +44,32 @@ struct Client {
     route: Arc<Route>,
     flags: Arc<Flags>,
     probe: bool,
+    /// The upstream connection that the last answer came on, for the next request: no other processor has to
+    /// be woken for it. It goes to the pool when the client leaves.
+    own: Mutex<Option<Idle>>,
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        if let Some(idle) = self.own.get_mut().take() {
+            self.route.pool.put(idle);
+        }
+    }
 }
 
 /// Serves a client's connection.
 pub async fn serve(stream: Shaped, route: Arc<Route>, flags: Arc<Flags>, probe: bool) -> io::Result<()> {
-    let header_timeout = route.limits.header_timeout;
-    let client = Arc::new(Client { route, flags, probe });
+    let client = Arc::new(Client {
+        route,
+        flags,
+        probe,
+        own: Mutex::default(),
+    });
     let service = service_fn(move |request| {
         let client = Arc::clone(&client);
         async move { Ok::<_, Infallible>(client.answer(request).await) }
     });
     hyper::server::conn::http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(header_timeout)
         .max_header_size(MAX_HEAD_BYTES)
         .serve_connection(TokioIo::new(stream), service)
         .await
@@ -64,11 +77,11 @@ pub async fn serve(stream: Shaped, route: Arc<Route>, flags: Arc<Flags>, probe: 
 }
 
 impl Client {
-    async fn answer(&self, request: Request<Incoming>) -> Response<Answer> {
-        self.flags.busy.store(true, Ordering::Release);
+    async fn answer(self: &Arc<Self>, request: Request<Incoming>) -> Response<Answer> {
+        self.flags.begin();
         let mut hits = String::new();
         if self.route.has_http_rules()
-            && let Some(mut answer) = self.rule(request.method(), request.uri(), &mut hits).await
+            && let Some(mut answer) = Box::pin(self.rule(request.method(), request.uri(), &mut hits)).await
         {
             self.mark(&mut answer, &hits);
             return answer;
@@ -88,7 +101,12 @@ impl Client {
     }
 
     /// Applies the rules in the order they were set; the answer of one that answers.
-    async fn rule(&self, method: &Method, uri: &Uri, hits: &mut String) -> Option<Response<Answer>> {
+    async fn rule(
+        self: &Arc<Self>,
+        method: &Method,
+        uri: &Uri,
+        hits: &mut String,
+    ) -> Option<Response<Answer>> {
         for rule in &self.route.rules().http {
             let (RuleSpec::HttpLatency { only, .. } | RuleSpec::HttpStatus { only, .. }) = &rule.set.rule
             else {
@@ -149,24 +167,26 @@ impl Client {
     }
 
     /// An answer of the proxy's own.
-    fn say(&self, status: StatusCode, body: String) -> Response<Answer> {
+    fn say(self: &Arc<Self>, status: StatusCode, body: String) -> Response<Answer> {
         let body = (!body.is_empty()).then(|| Bytes::from(body));
         let mut response = Response::new(Answer {
             content: Content::Whole(body),
-            flags: Arc::clone(&self.flags),
+            client: Arc::clone(self),
         });
         *response.status_mut() = status;
         response
     }
 
-    async fn forward(&self, request: Request<Incoming>) -> Result<Response<Answer>, (StatusCode, String)> {
+    async fn forward(
+        self: &Arc<Self>,
+        request: Request<Incoming>,
+    ) -> Result<Response<Answer>, (StatusCode, String)> {
         let request = prepare(request, &self.route.config.upstream)?;
         let (sender, response) = self.send(request).await?;
         let (mut head, body) = response.into_parts();
         drop_hop_by_hop(&mut head.headers);
         head.version = Version::HTTP_11;
         let lease = Lease {
-            route: Arc::clone(&self.route),
             sender: Some(sender),
             body,
             ended: false,
@@ -176,7 +196,7 @@ impl Client {
             head,
             Answer {
                 content,
-                flags: Arc::clone(&self.flags),
+                client: Arc::clone(self),
             },
         ))
     }
@@ -188,7 +208,7 @@ impl Client {
     ) -> Result<(Sender, Response<Incoming>), (StatusCode, String)> {
         let upstream = &self.route.config.upstream;
         let failed = |what: String| (StatusCode::BAD_GATEWAY, format!("upstream {upstream} {what}"));
-        if let Some(mut sender) = self.route.pool.take().await {
+        if let Some(mut sender) = self.idle().await {
             match sender.try_send_request(request).await {
                 Ok(response) => return Ok((sender, response)),
                 Err(mut error) => match error.take_message() {
@@ -197,10 +217,7 @@ impl Client {
                 },
             }
         }
-        let mut sender = self
-            .route
-            .pool
-            .connect()
+        let mut sender = Box::pin(self.route.pool.connect())
             .await
             .map_err(|error| failed(format!("cannot be reached: {error}")))?;
         let response = sender
@@ -208,6 +225,16 @@ impl Client {
             .await
             .map_err(|error| failed(format!("gave no answer: {error}")))?;
         Ok((sender, response))
+    }
+
+    async fn idle(&self) -> Option<Sender> {
+        let own = self.own.lock().take();
+        if let Some(own) = own
+            && let Some(sender) = own.wake().await
+        {
+            return Some(sender);
+        }
+        self.route.pool.take().await
     }
 }
 
@@ -294,7 +321,7 @@ fn drop_hop_by_hop(headers: &mut HeaderMap) {
 /// The body of an answer. The connection counts as busy until it is dropped.
 struct Answer {
     content: Content,
-    flags: Arc<Flags>,
+    client: Arc<Client>,
 }
 
 enum Content {
@@ -304,7 +331,6 @@ enum Content {
 
 /// A body that comes from the upstream, with the connection it comes on.
 struct Lease {
-    route: Arc<Route>,
     sender: Option<Sender>,
     body: Incoming,
     ended: bool,
@@ -347,13 +373,13 @@ impl Body for Answer {
 
 impl Drop for Answer {
     fn drop(&mut self) {
-        self.flags.busy.store(false, Ordering::Release);
+        self.client.flags.end(&self.client.route);
         // A body left unread takes its connection down with it.
         if let Content::Upstream(lease) = &mut self.content
             && (lease.ended || lease.body.is_end_stream())
             && let Some(sender) = lease.sender.take()
         {
-            lease.route.pool.put(sender);
+            *self.client.own.lock() = Some(Idle::new(sender));
         }
     }
 }

@@ -24,7 +24,33 @@ pub type Sender = SendRequest<Incoming>;
 #[derive(Debug)]
 pub struct Pool {
     upstream: String,
-    idle: Mutex<VecDeque<(Instant, Sender)>>,
+    idle: Mutex<VecDeque<Idle>>,
+}
+
+/// A connection whose answer has been read to its end, and since when it waits.
+#[derive(Debug)]
+pub struct Idle {
+    since: Instant,
+    sender: Sender,
+}
+
+impl Idle {
+    /// From now on idle.
+    pub fn new(sender: Sender) -> Self {
+        Self {
+            since: Instant::now(),
+            sender,
+        }
+    }
+
+    fn is_old(&self) -> bool {
+        self.since.elapsed() >= MAX_IDLE_TIME
+    }
+
+    /// The connection, if it takes a request now.
+    pub async fn wake(mut self) -> Option<Sender> {
+        (!self.is_old() && self.sender.ready().await.is_ok()).then_some(self.sender)
+    }
 }
 
 impl Pool {
@@ -39,8 +65,8 @@ impl Pool {
     /// An idle connection that takes a request now; none if there is none.
     pub async fn take(&self) -> Option<Sender> {
         loop {
-            let (since, mut sender) = self.idle.lock().pop_back()?;
-            if since.elapsed() < MAX_IDLE_TIME && sender.ready().await.is_ok() {
+            let idle = self.idle.lock().pop_back()?;
+            if let Some(sender) = idle.wake().await {
                 return Some(sender);
             }
         }
@@ -58,21 +84,16 @@ impl Pool {
         Ok(sender)
     }
 
-    /// Gives a connection back whose answer has been read to its end.
-    pub fn put(&self, sender: Sender) {
-        if sender.is_closed() {
+    /// Keeps a connection for somebody else.
+    pub fn put(&self, connection: Idle) {
+        if connection.sender.is_closed() {
             return;
         }
-        let now = Instant::now();
         let mut idle = self.idle.lock();
-        while idle.len() >= MAX_IDLE
-            || idle
-                .front()
-                .is_some_and(|(since, _)| now - *since >= MAX_IDLE_TIME)
-        {
+        while idle.len() >= MAX_IDLE || idle.front().is_some_and(Idle::is_old) {
             idle.pop_front();
         }
-        idle.push_back((now, sender));
+        idle.push_back(connection);
     }
 }
 

@@ -8,8 +8,8 @@
 use std::collections::HashMap;
 use std::io;
 use std::net::{Shutdown, SocketAddr, TcpListener as StdListener};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use firedrill_wire::RouteProtocol;
@@ -32,6 +32,9 @@ const RETRY: Duration = Duration::from_millis(500);
 
 /// How long an announced probe may take to connect.
 const PROBE_PATIENCE: Duration = Duration::from_secs(5);
+
+/// How many times in a header time-out connections are looked at.
+const SWEEPS: u32 = 4;
 
 /// Most probes that are announced at once.
 const MAX_PROBES: usize = 64;
@@ -81,6 +84,8 @@ pub struct Route {
     has_probes: AtomicBool,
     connections: Mutex<HashMap<u64, Connection>>,
     turned_away: AtomicU64,
+    /// Counts up four times in each header time-out.
+    tick: AtomicU64,
     socket: Mutex<Result<SocketAddr, String>>,
     gate: mpsc::Sender<Gate>,
 }
@@ -119,6 +124,7 @@ impl Route {
             has_probes: AtomicBool::new(false),
             connections: Mutex::default(),
             turned_away: AtomicU64::new(0),
+            tick: AtomicU64::new(0),
             socket: Mutex::new(socket),
             gate,
         });
@@ -127,7 +133,13 @@ impl Route {
             bound.ok().map(|(listener, _)| listener),
             commands,
         ));
+        tokio::spawn(sweep(Arc::downgrade(&route), limits.header_timeout));
         route
+    }
+
+    /// The coarse clock by which idle connections are measured.
+    pub fn tick(&self) -> u64 {
+        self.tick.load(Ordering::Relaxed)
     }
 
     /// Whether any rule is on requests.
@@ -204,7 +216,7 @@ impl Route {
         self.connections
             .lock()
             .values()
-            .any(|connection| connection.flags.busy.load(Ordering::Acquire))
+            .any(|connection| connection.flags.is_busy())
     }
 
     /// Announces a probe: the next connection from this address ends in the proxy.
@@ -252,7 +264,7 @@ impl Route {
             self.turned_away.fetch_add(1, Ordering::Relaxed);
             return;
         }
-        let flags = Arc::new(Flags::default());
+        let flags = Arc::new(Flags::new(self.tick()));
         let entry = Entry {
             route: Arc::clone(self),
             id,
@@ -265,6 +277,23 @@ impl Route {
                 flags,
             },
         );
+    }
+}
+
+/// Closes connections whose next request's head has not come in time. One sweep for all of them: hyper's own
+/// timer is made anew for each request.
+async fn sweep(route: Weak<Route>, header_timeout: Duration) {
+    let mut ticks = tokio::time::interval((header_timeout / SWEEPS).max(Duration::from_millis(1)));
+    loop {
+        ticks.tick().await;
+        let Some(route) = route.upgrade() else { return };
+        let now = route.tick.fetch_add(1, Ordering::Relaxed) + 1;
+        let connections = route.connections.lock();
+        for connection in connections.values() {
+            if connection.flags.is_idle_for(u64::from(SWEEPS) + 1, now) {
+                connection.task.abort();
+            }
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
@@ -26,12 +26,46 @@ use super::rule::{Core, Hold, Rule, Tally};
 const MAX_WAITING_BYTES: usize = 256 * 1024;
 
 /// What others may know and want of a connection.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Flags {
     /// Set: the socket is reset when it is dropped, not closed.
     pub cut: AtomicBool,
     /// Whether a request or a stream is under way.
-    pub busy: AtomicBool,
+    busy: AtomicBool,
+    /// The route's tick at which it was last seen to be idle.
+    idle_since: AtomicU64,
+}
+
+impl Flags {
+    /// An idle connection.
+    pub fn new(tick: u64) -> Self {
+        Self {
+            cut: AtomicBool::new(false),
+            busy: AtomicBool::new(false),
+            idle_since: AtomicU64::new(tick),
+        }
+    }
+
+    /// A request or a stream begins.
+    pub fn begin(&self) {
+        self.busy.store(true, Ordering::Release);
+    }
+
+    /// It has ended.
+    pub fn end(&self, route: &Route) {
+        self.idle_since.store(route.tick(), Ordering::Relaxed);
+        self.busy.store(false, Ordering::Release);
+    }
+
+    /// Whether a request or a stream is under way.
+    pub fn is_busy(&self) -> bool {
+        self.busy.load(Ordering::Acquire)
+    }
+
+    /// Whether nothing has been under way for so many ticks.
+    pub fn is_idle_for(&self, ticks: u64, now: u64) -> bool {
+        !self.is_busy() && now.saturating_sub(self.idle_since.load(Ordering::Relaxed)) >= ticks
+    }
 }
 
 /// A client's stream.

@@ -17,7 +17,7 @@ const MAX_ECHO_BYTES: u64 = 64 * 1024;
 
 /// Copies between a client and the route's upstream.
 pub async fn serve(mut client: Shaped, route: &Route, flags: &Flags) -> io::Result<()> {
-    flags.busy.store(true, Ordering::Release);
+    flags.begin();
     let mut upstream = match pool::connect(&route.config.upstream).await {
         Ok(stream) => stream,
         Err(error) => {
