@@ -57,7 +57,8 @@ pub(crate) struct Injection {
     pub lingering: bool,
     /// It must go: why. Set once, when a revert is decided.
     pub condemned: bool,
-    /// The refusal that every repeat of the start gets.
+    /// The refusal that every repeat of the start gets. Only where nothing is on: a console takes a refusal
+    /// for "it never began".
     pub answer: Option<Problem>,
     /// A start that was half applied becomes `failed`, not `reverted`.
     pub failing: Option<Problem>,
@@ -175,9 +176,9 @@ impl Injection {
             S::Starting => {
                 self.condemned = true;
                 self.record.reason = Some(why.to_owned());
-                self.answer.get_or_insert_with(|| cut_off("start"));
                 if matches!(self.work, Work::Saving(_)) {
                     self.work = Work::Idle;
+                    self.answer = Some(cut_off("start"));
                     self.enter(S::Refused, cx);
                 } else if !self.one_shot() {
                     self.enter(S::Reverting, cx);
@@ -284,10 +285,9 @@ impl Injection {
         self.work = Work::Idle;
         self.record.reason = Some(problem.to_string());
         if !half_applied {
-            self.answer.get_or_insert(problem);
+            self.answer = Some(problem);
             self.enter(InjectionState::Failed, cx);
         } else if self.one_shot() {
-            self.answer.get_or_insert(problem);
             self.enter(InjectionState::Done, cx);
         } else {
             // Whoever asked for the start hears of it after the read-back.
@@ -356,9 +356,6 @@ impl Injection {
         );
         self.lingering = true;
         self.refuse_changers(&problem, cx);
-        if self.state() == InjectionState::Starting {
-            self.answer.get_or_insert_with(|| problem.clone());
-        }
         self.work = Work::Idle;
         if self.one_shot() {
             self.record.reason = Some(format!("{problem}: it may have happened, or happen yet"));
@@ -383,19 +380,14 @@ impl Injection {
         if clean && !self.lingering {
             self.fruitless = 0;
             let failed = self.failing.take();
-            if let Some(problem) = failed.clone() {
-                self.answer.get_or_insert(problem);
-            }
             if failed.is_some() && self.state() == InjectionState::Reverting {
+                self.answer = failed;
                 self.enter(InjectionState::Failed, cx);
             } else {
                 self.enter(InjectionState::Reverted, cx);
                 self.prove(cx);
             }
             return;
-        }
-        if let Some(problem) = &self.failing {
-            self.answer.get_or_insert_with(|| problem.clone());
         }
         if self.state() == InjectionState::Reverting {
             self.enter(InjectionState::Unconfirmed, cx);

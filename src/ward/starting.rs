@@ -1,7 +1,7 @@
 //! Starting and strengthening.
 
 use firedrill_wire::{
-    Epoch, Evidence, InjectionId, InjectionState, PatchRequest, Problem, ProblemKind, StartRequest, Undo,
+    Evidence, InjectionId, InjectionState, PatchRequest, Problem, ProblemKind, StartRequest, Undo,
 };
 
 use crate::injection::{Injection, Work};
@@ -20,12 +20,20 @@ impl Ward {
     ) {
         let what = format!("start {} as {}", request.fault, checks::clip(id.as_str()));
         let who = self.driver();
-        let key = match self.may_address(&request, &id) {
-            Ok(epoch) => Key { epoch, id },
-            Err(problem) => return self.refuse(ask, &what, &who, problem),
+        let key = Key {
+            epoch: request.fence.epoch,
+            id,
         };
-        if self.injections.contains_key(&key) {
-            return self.repeat_start(ask, &key, &request);
+        if self
+            .injections
+            .get(&key)
+            .is_some_and(|it| it.request.as_ref() == Some(&request))
+        {
+            // Also of a dead epoch: a refusal would be taken for "it never began".
+            return self.repeat_start(ask, &key);
+        }
+        if let Err(problem) = self.may_address(&request, &key) {
+            return self.refuse(ask, &what, &who, problem);
         }
         if !self.make_room() {
             let problem = checks::too_many("injections", self.cx.limits.injections);
@@ -71,7 +79,7 @@ impl Ward {
     }
 
     /// Whether the caller may speak of this id at all: a refusal here leaves no trace but the audit log.
-    fn may_address(&self, request: &StartRequest, id: &InjectionId) -> Result<Epoch, Problem> {
+    fn may_address(&self, request: &StartRequest, key: &Key) -> Result<(), Problem> {
         if self.shut_down.is_some() {
             return Err(checks::stopping());
         }
@@ -79,49 +87,38 @@ impl Ward {
             return Err(checks::latched(latch));
         }
         let open = self.held_by(&request.fence)?;
-        if !checks::is_name(id.as_str()) {
-            checks::start(id.as_str(), request, &[], &self.cx.limits)?;
+        if !checks::is_name(key.id.as_str()) {
+            checks::start(key.id.as_str(), request, &[], &self.cx.limits)?;
         }
-        if open.tombstones.contains(id) {
-            let detail = format!("{id} was reverted before its start came");
+        if self.injections.contains_key(key) {
+            return Err(Problem::new(
+                ProblemKind::Held,
+                "the id is taken",
+                format!("{} was started with another body", key.id),
+                "give every injection an id of its own; repeat a start byte for byte",
+            ));
+        }
+        if open.tombstones.contains(&key.id) {
+            let detail = format!("{} was reverted before its start came", key.id);
             return Err(checks::fenced("a revert came first", detail));
         }
         // With no room for another tombstone a revert might not be remembered: nothing new starts.
-        let known = self.injections.contains_key(&Key {
-            epoch: open.fence.epoch,
-            id: id.clone(),
-        });
-        if !known && open.tombstones.len() >= self.cx.limits.tombstones {
+        if open.tombstones.len() >= self.cx.limits.tombstones {
             return Err(checks::too_many(
                 "reverts of unknown injections",
                 self.cx.limits.tombstones,
             ));
         }
-        Ok(open.fence.epoch)
+        Ok(())
     }
 
-    fn repeat_start(&mut self, ask: AskId, key: &Key, request: &StartRequest) {
+    fn repeat_start(&mut self, ask: AskId, key: &Key) {
         let most = self.cx.limits.asks;
-        let Some(injection) = self.injections.get_mut(key) else {
-            return;
-        };
-        if injection.request.as_ref() != Some(request) {
-            let problem = Problem::new(
-                ProblemKind::Held,
-                "the id is taken",
-                format!("{} was started with another body", key.id),
-                "give every injection an id of its own; repeat a start byte for byte",
-            );
-            let who = self.driver();
-            return self.refuse(ask, &format!("start {}", key.id), &who, problem);
+        match self.injections.get_mut(key) {
+            Some(injection) if injection.starters.len() < most => injection.starters.push(ask),
+            // Too many wait already: this one hears how it stands now.
+            _ => self.reply_view(ask, key),
         }
-        if injection.starters.len() >= most {
-            return self.reply(
-                ask,
-                Reply::Refused(checks::too_many("repeats of one start", most)),
-            );
-        }
-        injection.starters.push(ask);
     }
 
     /// Whether a start under the right fence may begin now.

@@ -246,6 +246,25 @@ fn the_same_start_again_gets_the_same_answer_and_another_body_none() {
 }
 
 #[test]
+fn a_repeat_of_a_start_that_began_is_never_a_refusal() {
+    let mut b = Bench::new();
+    let fence = b.open("d1");
+    let request = b.start_request(&fence);
+    b.start_with("i1", request.clone(), "cpu", Undo::ProcessHeld);
+    b.applied(fence.epoch, "i1");
+    b.abort(None, None, true);
+    let late = b.start_with("i1", request.clone(), "cpu", Undo::ProcessHeld);
+    assert_eq!(
+        b.view(late).state,
+        S::Reverting,
+        "a console would take 412 or 423 for: it never began"
+    );
+    b.read_back(fence.epoch, "i1", true);
+    let later = b.start_with("i1", request, "cpu", Undo::ProcessHeld);
+    assert_eq!((b.view(later).state, b.applies("i1")), (S::Reverted, 1));
+}
+
+#[test]
 fn a_claim_has_one_owner_and_a_refused_start_stays_refused() {
     let mut b = Bench::new();
     let fence = b.open("d1");
@@ -345,7 +364,11 @@ fn a_start_that_could_not_be_applied_has_failed_only_after_a_read_back() {
         half_applied: true,
     });
     b.read_back(fence.epoch, "i3", false);
-    assert_eq!((b.kind(stuck), b.state("i3")), (P::NotPossible, S::Unconfirmed));
+    assert_eq!(
+        (b.view(stuck).state, b.state("i3")),
+        (S::Unconfirmed, S::Unconfirmed),
+        "a refusal would say off"
+    );
     b.pass_ms(1_000);
     b.read_back(fence.epoch, "i3", true);
     assert_eq!(b.state("i3"), S::Reverted, "only reverted may follow unconfirmed");
@@ -357,7 +380,7 @@ fn a_start_that_hangs_is_not_called_reverted_before_it_has_returned() {
     let fence = b.open("d1");
     let ask = b.start(&fence, "i1");
     b.pass_ms(limits().operation_ms);
-    assert_eq!((b.kind(ask), b.reverts("i1")), (P::Unavailable, vec![1]));
+    assert_eq!((b.view(ask).state, b.reverts("i1")), (S::Reverting, vec![1]));
     b.read_back(fence.epoch, "i1", true);
     assert_eq!(b.state("i1"), S::Unconfirmed, "the start may still take effect");
     b.applied(fence.epoch, "i1");

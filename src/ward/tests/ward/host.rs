@@ -32,6 +32,7 @@ pub struct Host {
     pub answered: BTreeMap<AskId, u32>,
     pub ended_streams: BTreeSet<AskId>,
     pub opened: Vec<firedrill_wire::Opened>,
+    pub refused: Vec<AskId>,
     pub applied: Vec<Key>,
 }
 
@@ -54,8 +55,10 @@ impl Host {
                 Effect::Prove { key, attempt, .. } => self.jobs.push(Job::Prove(key, attempt)),
                 Effect::Reply { ask, reply } => {
                     *self.answered.entry(ask).or_default() += 1;
-                    if let Reply::Opened(opened) = reply {
-                        self.opened.push(opened);
+                    match reply {
+                        Reply::Opened(opened) => self.opened.push(opened),
+                        Reply::Refused(_) => self.refused.push(ask),
+                        _ => {}
                     }
                 }
                 Effect::AbortLine { ask, line } => {

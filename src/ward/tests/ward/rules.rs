@@ -84,6 +84,9 @@ struct World {
     /// Every epoch up to here is dead by an abort, a close, a lapse or a restart.
     dead: Epoch,
     states: BTreeMap<Key, S>,
+    /// What was asked with each start, and which of them the ward went on with.
+    start_asks: BTreeMap<AskId, (Key, StartRequest)>,
+    accepted: BTreeMap<Key, StartRequest>,
 }
 
 impl World {
@@ -108,6 +111,8 @@ impl World {
             starts: Vec::new(),
             dead: Epoch(0),
             states: BTreeMap::new(),
+            start_asks: BTreeMap::new(),
+            accepted: BTreeMap::new(),
         }
     }
 
@@ -274,14 +279,22 @@ impl World {
         };
         let ask = self.ask();
         let by_hand = String::new();
+        let key = Key {
+            epoch: request.fence.epoch,
+            id: id.as_str().into(),
+        };
+        self.start_asks.insert(ask, (key.clone(), request.clone()));
         self.step(Event::Start {
             ask,
             id: id.as_str().into(),
-            request,
+            request: request.clone(),
             claims,
             undo,
             by_hand,
         });
+        if !self.host.answered.contains_key(&ask) {
+            self.accepted.entry(key).or_insert(request);
+        }
     }
 
     fn abort(&mut self, abort: Option<u8>, drill: Option<u8>, latch: bool) {
@@ -397,6 +410,21 @@ impl World {
                     view.state
                 );
             }
+        }
+        for ask in std::mem::take(&mut self.host.refused) {
+            let Some((key, request)) = self.start_asks.get(&ask) else {
+                continue;
+            };
+            let applying = self
+                .host
+                .jobs
+                .iter()
+                .any(|job| matches!(job, Job::Apply(of) if of == key));
+            let on = self.host.on.contains(key) || applying;
+            assert!(
+                !on || self.accepted.get(key) != Some(request),
+                "{key:?} is refused, but on"
+            );
         }
         for (ask, times) in &self.host.answered {
             assert_eq!(*times, 1, "{ask:?}");

@@ -163,7 +163,11 @@ fn a_start_in_flight_when_the_abort_comes_is_reverted_as_soon_as_it_returns() {
     let fence = b.open("d1");
     let start = b.start(&fence, "i1");
     let ask = b.abort(Some("a1"), None, true);
-    assert_eq!((b.kind(start), b.state("i1")), (P::Fenced, S::Reverting));
+    assert_eq!(
+        b.view(start).state,
+        S::Reverting,
+        "a refusal would be taken for: it never began"
+    );
     assert!(
         b.reverts("i1").is_empty(),
         "a revert must not overtake the start it takes back"
@@ -209,9 +213,12 @@ fn a_one_shot_in_flight_when_the_abort_comes_is_done_and_said() {
     let request = b.start_request(&fence);
     let start = b.start_with("cut", request, "route:pay", Undo::None);
     let ask = b.abort(None, None, true);
-    assert_eq!((b.kind(start), end(&b, ask)), (P::Fenced, None));
+    assert_eq!((b.answer(start), end(&b, ask)), (None, None));
     b.applied(fence.epoch, "cut");
-    assert_eq!((b.state("cut"), end(&b, ask)), (S::Done, Some(true)));
+    assert_eq!(
+        (b.view(start).state, b.state("cut"), end(&b, ask)),
+        (S::Done, S::Done, Some(true))
+    );
 }
 
 #[test]
