@@ -28,6 +28,22 @@ pub enum Command {
     Undo,
     /// Make it again.
     Redo,
+    /// Find a command by its name.
+    Palette,
+    /// Start the demo.
+    Demo,
+    /// Exercise the abort path.
+    TestAbort,
+    /// Less time on the plots.
+    ZoomIn,
+    /// More time on the plots.
+    ZoomOut,
+    /// To the past.
+    Earlier,
+    /// To the present.
+    Later,
+    /// The plots follow now again.
+    Follow,
 }
 
 /// How grave a command is.
@@ -58,8 +74,8 @@ const CTRL_SHIFT: Modifiers = Modifiers {
     ..Modifiers::COMMAND
 };
 
-/// Every command that has keys, those with more modifiers first: Ctrl+Z would else take Ctrl+Shift+Z too.
-pub const ALL: [Command; 13] = [
+/// Every command, those with more modifiers first: Ctrl+Z would else take Ctrl+Shift+Z too.
+pub const ALL: [Command; 21] = [
     Command::Abort,
     Command::Redo,
     Command::Undo,
@@ -73,6 +89,14 @@ pub const ALL: [Command; 13] = [
     Command::Show(View::Live),
     Command::Show(View::Review),
     Command::Show(View::Fleet),
+    Command::Palette,
+    Command::Demo,
+    Command::TestAbort,
+    Command::ZoomIn,
+    Command::ZoomOut,
+    Command::Earlier,
+    Command::Later,
+    Command::Follow,
 ];
 
 impl Command {
@@ -82,6 +106,12 @@ impl Command {
             label,
             tip,
             keys: Some(KeyboardShortcut::new(modifiers, key)),
+            danger: Danger::None,
+        };
+        let bare = |label, tip| Info {
+            label,
+            tip,
+            keys: None,
             danger: Danger::None,
         };
         match self {
@@ -119,6 +149,30 @@ impl Command {
             Self::Save => row("Save", "Writes the plan to its file; comments stay", CTRL, Key::S),
             Self::Undo => row("Undo", "Takes the last edit back", CTRL, Key::Z),
             Self::Redo => row("Redo", "Makes it again", CTRL_SHIFT, Key::Z),
+            Self::Palette => row("Find a command …", "Finds a command by its name", CTRL, Key::K),
+            Self::Demo => bare(
+                "Start the demo",
+                "Starts the order system on this computer and runs a drill on it",
+            ),
+            Self::TestAbort => bare(
+                "Test abort",
+                "Starts the fault noop, which changes nothing, and aborts it on every agent",
+            ),
+            Self::ZoomIn => row("Zoom in", "Less time on the plots", Modifiers::NONE, Key::Plus),
+            Self::ZoomOut => row("Zoom out", "More time on the plots", Modifiers::NONE, Key::Minus),
+            Self::Earlier => row(
+                "Earlier",
+                "Moves the plots to the past",
+                Modifiers::ALT,
+                Key::ArrowLeft,
+            ),
+            Self::Later => row(
+                "Later",
+                "Moves the plots to the present",
+                Modifiers::ALT,
+                Key::ArrowRight,
+            ),
+            Self::Follow => row("Follow", "The plots follow now again", Modifiers::NONE, Key::Home),
         }
     }
 
@@ -137,7 +191,19 @@ impl Command {
                 .ok_or("No drill runs"),
             Self::Save => in_design(view).and(scene.plan.as_ref().map(|_| ()).ok_or("No plan is open")),
             Self::Undo | Self::Redo => in_design(view),
-            Self::Abort | Self::Show(_) | Self::Theme | Self::Open => Ok(()),
+            Self::Demo if phase.is_some_and(|phase| phase != Phase::Verdict) => Err("A drill is running"),
+            Self::TestAbort if scene.fleet.is_empty() => Err("No plan with agents is open"),
+            Self::ZoomIn | Self::ZoomOut | Self::Earlier | Self::Later | Self::Follow => match phase {
+                Some(_) if view == View::Live => Ok(()),
+                _ => Err("Only in Live, with a drill"),
+            },
+            Self::Abort
+            | Self::Show(_)
+            | Self::Theme
+            | Self::Open
+            | Self::Palette
+            | Self::Demo
+            | Self::TestAbort => Ok(()),
         }
     }
 
@@ -196,7 +262,8 @@ mod tests {
         assert_eq!(ALL[0], Command::Abort);
         for (i, a) in ALL.iter().enumerate() {
             for b in &ALL[i + 1..] {
-                assert_ne!(a.info().keys, b.info().keys, "{a:?} and {b:?}");
+                let same = a.info().keys.is_some() && a.info().keys == b.info().keys;
+                assert!(!same, "{a:?} and {b:?}");
             }
         }
     }

@@ -20,14 +20,14 @@ pub struct Cx<'a> {
     pub view: View,
     /// A view that a view wishes to change to, after this frame.
     pub goto: Option<View>,
-    /// Takes wishes.
-    pub asks: &'a mut dyn FnMut(Ask),
+    /// Wishes of this frame, in order.
+    pub wishes: &'a mut Vec<Ask>,
 }
 
 impl Cx<'_> {
     /// Wishes for something.
     pub fn ask(&mut self, ask: Ask) {
-        (self.asks)(ask);
+        self.wishes.push(ask);
     }
 
     /// Now, by the wall clock.

@@ -96,6 +96,18 @@ pub struct Console {
     fleet: views::fleet::FleetView,
     /// Height that messages took in the last frame.
     messages: f32,
+    leave: views::leave::Leave,
+    palette: views::palette::Palette,
+}
+
+/// What is shown above the view.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Dialog {
+    None,
+    Aborting,
+    Arming,
+    Leave,
+    Palette,
 }
 
 impl Console {
@@ -110,6 +122,8 @@ impl Console {
             review: views::review::ReviewView::default(),
             fleet: views::fleet::FleetView::default(),
             messages: 0.0,
+            leave: views::leave::Leave::default(),
+            palette: views::palette::Palette::default(),
         }
     }
 
@@ -155,54 +169,48 @@ impl Console {
         let window = ui.ctx().content_rect();
         ui.set_clip_rect(window);
         let places = shell::Places::of(window);
+        let zone = self.zone.clone();
+        let mut wishes = Vec::new();
         let mut cx = Cx {
             scene,
             since_ms,
-            zone: &self.zone,
+            zone: &zone,
             tokens: theme::Tokens::of(ui),
             view: self.view,
             goto: None,
-            asks: &mut *ask,
+            wishes: &mut wishes,
         };
-        let dialog = scene.abort.pressed_ms.is_some() || views::arming::wanted(scene);
-        let mut commands = if dialog {
-            Vec::new()
-        } else {
+        let dialog = self.dialog(scene);
+        let mut commands = if dialog == Dialog::None {
             Command::pressed(ui, scene, self.view)
+        } else {
+            Vec::new()
         };
         commands.extend(shell::surround(ui, &places, &cx));
-        let content = places.content.shrink(theme::space::M);
-        let content = content.with_max_y(content.bottom() - self.messages);
-        widgets::region(ui, content, |ui| match self.view {
-            View::Welcome => views::welcome::ui(ui, &mut cx),
-            View::Design => self.design.ui(ui, &mut cx),
-            View::Live => self.live.ui(ui, &mut cx),
-            View::Review => self.review.ui(ui, &mut cx),
-            View::Fleet => self.fleet.ui(ui, &mut cx),
-        });
-        let taken = shell::messages(ui, &places, &mut cx);
-        if taken != self.messages {
-            // The view makes room in the next frame.
-            self.messages = taken;
-            ui.ctx().request_repaint();
+        self.show_view(ui, &places, &mut cx);
+        match dialog {
+            Dialog::Aborting => views::aborting::ui(ui, &places, &mut cx),
+            Dialog::Arming => views::arming::ui(ui, &places, &mut cx),
+            Dialog::Leave => self.leave.ui(ui, &places, &mut cx, &mut self.design),
+            Dialog::Palette => commands.extend(self.palette.ui(ui, &places, &cx)),
+            Dialog::None => {}
         }
-        if scene.abort.pressed_ms.is_some() {
-            views::aborting::ui(ui, &places, &mut cx);
-        } else {
-            views::arming::ui(ui, &places, &mut cx);
-        }
-        let pressed = shell::abort(ui, places.abort, &cx);
-        let (running, goto) = (cx.running(), cx.goto);
-        let moving = running || (scene.abort.pressed_ms.is_some() && !scene.abort.finished);
-        if pressed {
+        if shell::abort(ui, places.abort, &cx) {
             abort();
             ask(Ask::Abort);
         }
-        if let Some(view) = goto {
+        let moving = cx.running() || (scene.abort.pressed_ms.is_some() && !scene.abort.finished);
+        if let Some(view) = cx.goto {
             self.view = view;
         }
         for command in commands {
-            self.run(command, scene, ask);
+            self.run(command, scene, since_ms, &mut wishes);
+        }
+        for wish in wishes {
+            // A plan that is about to be replaced and is not saved is asked about first.
+            if let Some(wish) = self.leave.hold(wish, &self.design) {
+                ask(wish);
+            }
         }
         if moving {
             // Clocks, ages and what is left of leases go on between two scenes.
@@ -211,7 +219,40 @@ impl Console {
         }
     }
 
-    fn run(&mut self, command: Command, scene: &Scene, ask: &mut dyn FnMut(Ask)) {
+    /// The one dialog that is shown: what concerns a fault first.
+    fn dialog(&self, scene: &Scene) -> Dialog {
+        if scene.abort.pressed_ms.is_some() {
+            Dialog::Aborting
+        } else if views::arming::wanted(scene) {
+            Dialog::Arming
+        } else if self.leave.wanted() {
+            Dialog::Leave
+        } else if self.palette.wanted() {
+            Dialog::Palette
+        } else {
+            Dialog::None
+        }
+    }
+
+    fn show_view(&mut self, ui: &mut egui::Ui, places: &shell::Places, cx: &mut Cx<'_>) {
+        let content = places.content.shrink(theme::space::M);
+        let content = content.with_max_y(content.bottom() - self.messages);
+        widgets::region(ui, content, |ui| match self.view {
+            View::Welcome => views::welcome::ui(ui, cx),
+            View::Design => self.design.ui(ui, cx),
+            View::Live => self.live.ui(ui, cx),
+            View::Review => self.review.ui(ui, cx),
+            View::Fleet => self.fleet.ui(ui, cx),
+        });
+        let taken = shell::messages(ui, places, cx);
+        if taken != self.messages {
+            // The view makes room in the next frame.
+            self.messages = taken;
+            ui.ctx().request_repaint();
+        }
+    }
+
+    fn run(&mut self, command: Command, scene: &Scene, since_ms: u64, wishes: &mut Vec<Ask>) {
         match command {
             // Its keys and its button have a way of their own.
             Command::Abort => {}
@@ -220,12 +261,21 @@ impl Console {
                 self.view = View::Live;
                 self.live.focus_note();
             }
-            Command::Finish => ask(Ask::Finish),
+            Command::Finish => wishes.push(Ask::Finish),
             Command::Theme => self.prefs.theme = self.prefs.theme.other(),
-            Command::Open => ask(Ask::OpenPlanDialog),
-            Command::Save => ask(self.design.save(scene)),
+            Command::Open => wishes.push(Ask::OpenPlanDialog),
+            Command::Save => wishes.push(self.design.save(scene)),
             Command::Undo => self.design.undo(),
             Command::Redo => self.design.redo(),
+            Command::Palette => self.palette.open(),
+            Command::Demo => {
+                wishes.push(Ask::StartDemo);
+                self.view = View::Live;
+            }
+            Command::TestAbort => wishes.push(Ask::TestAbort),
+            Command::ZoomIn | Command::ZoomOut | Command::Earlier | Command::Later | Command::Follow => {
+                self.live.moved(command, scene, since_ms);
+            }
         }
     }
 

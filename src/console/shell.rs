@@ -245,34 +245,46 @@ fn phases(ui: &mut Ui, cx: &Cx<'_>, roomy: bool) {
         return;
     };
     ui.spacing_mut().item_spacing.x = 6.0;
-    for (i, (label, state)) in stages(drill).into_iter().enumerate() {
+    for (i, (label, stage)) in stages(drill).into_iter().enumerate() {
         if i > 0 {
             let (rect, _) = ui.allocate_exact_size(vec2(if roomy { 26.0 } else { 6.0 }, 2.0), Sense::hover());
             ui.painter()
                 .hline(rect.x_range(), rect.center().y, Stroke::new(1.0, t.line));
         }
-        let (rect, _) = ui.allocate_exact_size(vec2(10.0, 10.0), Sense::hover());
-        let colour = match state {
-            Stage::Past => t.steady,
-            Stage::Now if label == "Inject" => t.fault,
-            Stage::Now if label == "Reverting" => t.fault,
-            Stage::Now => t.strong,
-            Stage::Future => t.dim,
-        };
-        match state {
-            Stage::Future => drop(
-                ui.painter()
-                    .circle_stroke(rect.center(), 3.5, Stroke::new(1.0, colour)),
-            ),
-            _ => drop(ui.painter().circle_filled(rect.center(), 4.0, colour)),
+        phase(ui, label, stage, roomy, t);
+        if stage == Stage::Now
+            && let Some((_, words)) = &drill.progress
+        {
+            widgets::one_line(ui, rich(words, regular(13.0), t.dim));
         }
-        let font = if state == Stage::Now {
-            medium(13.0)
-        } else {
-            regular(13.0)
-        };
-        ui.label(rich(label, font, colour));
     }
+}
+
+/// A dot and a word; where there is little room, the future is dots only.
+fn phase(ui: &mut Ui, label: &str, stage: Stage, roomy: bool, t: &Tokens) {
+    let (rect, dot) = ui.allocate_exact_size(vec2(10.0, 10.0), Sense::hover());
+    let colour = match stage {
+        Stage::Past => t.steady,
+        Stage::Now if matches!(label, "Inject" | "Reverting") => t.fault,
+        Stage::Now => t.strong,
+        Stage::Future => t.dim,
+    };
+    if stage == Stage::Future {
+        ui.painter()
+            .circle_stroke(rect.center(), 3.5, Stroke::new(1.0, colour));
+    } else {
+        ui.painter().circle_filled(rect.center(), 4.0, colour);
+    }
+    if stage == Stage::Future && !roomy {
+        dot.on_hover_text(label);
+        return;
+    }
+    let font = if stage == Stage::Now {
+        medium(13.0)
+    } else {
+        regular(13.0)
+    };
+    ui.label(rich(label, font, colour));
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]

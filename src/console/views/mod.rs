@@ -4,6 +4,8 @@ pub mod aborting;
 pub mod arming;
 pub mod design;
 pub mod fleet;
+pub mod leave;
 pub mod live;
+pub mod palette;
 pub mod review;
 pub mod welcome;

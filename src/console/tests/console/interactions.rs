@@ -321,3 +321,102 @@ fn undo_and_redo_are_of_the_text() {
     harness.run();
     assert_eq!(harness.state().console.text(), after);
 }
+
+#[test]
+fn drag_stands_still_and_double_click_follows_again() {
+    let mut harness = console(fixture::scene(Moment::Inject), View::Live, Theme::Dark, SIZE);
+    let on_plot = egui::pos2(800.0, 250.0);
+    assert!(says(&harness, "following ·"));
+    harness.drag_at(on_plot);
+    harness.run();
+    harness.hover_at(on_plot + egui::vec2(120.0, 0.0));
+    harness.run();
+    harness.drop_at(on_plot + egui::vec2(120.0, 0.0));
+    harness.run();
+    assert!(says(&harness, "standing still"));
+    for _ in 0..2 {
+        harness.drag_at(on_plot);
+        harness.drop_at(on_plot);
+        harness.step();
+    }
+    harness.run();
+    assert!(says(&harness, "following ·"));
+}
+
+fn says(harness: &Harness<'_, State>, words: &str) -> bool {
+    harness.query_all_by_label_contains(words).next().is_some()
+}
+
+#[test]
+fn plots_move_by_keys_too() {
+    let mut harness = console(fixture::scene(Moment::Inject), View::Live, Theme::Dark, SIZE);
+    harness.key_press_modifiers(Modifiers::ALT, Key::ArrowLeft);
+    harness.run();
+    assert!(says(&harness, "standing still"));
+    harness.key_press(Key::Home);
+    harness.run();
+    assert!(says(&harness, "following ·"));
+}
+
+#[test]
+fn the_palette_finds_commands() {
+    let mut harness = console(fixture::scene(Moment::Over), View::Welcome, Theme::Dark, SIZE);
+    harness.key_press_modifiers(Modifiers::COMMAND, Key::K);
+    harness.run();
+    harness
+        .get_by_role_and_label(Role::TextInput, "Find a command")
+        .type_text("agents");
+    harness.run();
+    harness.key_press(Key::ArrowDown);
+    harness.run();
+    harness.key_press(Key::ArrowUp);
+    harness.run();
+    harness.key_press(Key::Enter);
+    harness.run();
+    assert_eq!(harness.state().console.view(), View::Fleet);
+    assert!(
+        harness
+            .query_by_role_and_label(Role::TextInput, "Find a command")
+            .is_none()
+    );
+}
+
+#[test]
+fn unsaved_changes_are_asked_about_before_another_plan_takes_their_place() {
+    let mut harness = console(fixture::scene(Moment::Over), View::Design, Theme::Dark, SIZE);
+    click(&mut harness, "Add tcp.refuse");
+    harness.key_press_modifiers(Modifiers::COMMAND, Key::O);
+    harness.run();
+    assert!(harness.state().asks.is_empty());
+    click(&mut harness, "Stay");
+    assert!(harness.state().asks.is_empty() && harness.state().console.unsaved());
+    harness.key_press_modifiers(Modifiers::COMMAND, Key::O);
+    harness.run();
+    click(&mut harness, "Discard the changes");
+    assert_eq!(harness.state().asks, [Ask::OpenPlanDialog]);
+}
+
+#[test]
+fn the_abort_can_be_told_to_the_incident_channel() {
+    let mut harness = console(fixture::aborting(false), View::Live, Theme::Dark, SIZE);
+    harness
+        .get_by_role_and_label(Role::Button, "Copy for the incident channel")
+        .click();
+    let copied = (0..4).find_map(|_| {
+        harness.step();
+        harness
+            .output()
+            .platform_output
+            .commands
+            .iter()
+            .find_map(|command| match command {
+                egui::OutputCommand::CopyText(text) => Some(text.clone()),
+                _ => None,
+            })
+    });
+    let text = copied.expect("nothing was copied");
+    assert!(
+        text.contains("2 of 3 agents proved clean") && text.contains("firedrill-agent abort"),
+        "{text}"
+    );
+}

@@ -43,6 +43,7 @@ pub fn console(scene: Scene, view: View, theme: Theme, size: [f32; 2]) -> Harnes
     let mut harness = Harness::builder()
         .with_size(vec2(size[0], size[1]))
         .with_max_steps(12)
+        .with_step_dt(1.0 / 60.0)
         .with_context_setup(install)
         .renderer(Cpu(Raster::default()))
         .build_ui_state(

@@ -12,6 +12,10 @@ use crate::{
     words,
 };
 
+/// Most agents that are listed by name.
+const SHOWN: usize = 12;
+/// Most labels that can be clicked; others are typed in the text.
+const LABELS: usize = 40;
 /// Keys of a target that are no labels.
 const SCOPE: [&str; 4] = ["mode", "route", "pid", "process"];
 
@@ -221,9 +225,12 @@ fn target(ui: &mut Ui, form: &mut Form<'_>, base: &[&str], cx: &Cx<'_>) {
         scope(ui, form, &path, fault, cx);
     }
     ui.add_space(space::XS);
-    for agent in &agents {
+    for agent in agents.iter().take(SHOWN) {
         let inside = matching.iter().any(|other| other.name == agent.name);
         agent_row(ui, agent, inside, hit == matching.len(), t);
+    }
+    if agents.len() > SHOWN {
+        widgets::dim(ui, format!("and {} more", agents.len() - SHOWN));
     }
     if agents.is_empty() {
         widgets::dim(ui, "The plan has no agents yet.");
@@ -244,7 +251,7 @@ fn label_choices(
     widgets::dim(ui, "Hosts with");
     ui.horizontal_wrapped(|ui| {
         ui.spacing_mut().item_spacing = vec2(4.0, 4.0);
-        for pair in all {
+        for pair in all.into_iter().take(LABELS) {
             let (key, value) = pair;
             let on = chosen.contains(pair);
             if choice(ui, on, &format!("{key} = {value}")).clicked() {

@@ -14,10 +14,11 @@ pub use window::Window;
 
 use egui::{Rect, Ui, pos2, vec2};
 use firedrill_drill::Phase;
-use firedrill_scene::DrillScene;
+use firedrill_scene::{DrillScene, Scene};
 
 use crate::{
     View,
+    commands::Command,
     cx::Cx,
     theme::space,
     widgets::{self, button},
@@ -36,6 +37,19 @@ impl Live {
     /// The note field gets the focus in the next frame.
     pub fn focus_note(&mut self) {
         self.side.focus = true;
+    }
+
+    /// What wheel and drag do, by keys.
+    pub fn moved(&mut self, command: Command, scene: &Scene, since_ms: u64) {
+        let now_us = scene.drill.as_ref().map_or(0, |drill| drill.now.mono_us) + since_ms * 1_000;
+        match command {
+            Command::ZoomIn => self.window.zoom(0.5, 0.5, now_us),
+            Command::ZoomOut => self.window.zoom(2.0, 0.5, now_us),
+            Command::Earlier => self.window.pan(0.25, now_us),
+            Command::Later => self.window.pan(-0.25, now_us),
+            Command::Follow => self.window.follow(),
+            _ => {}
+        }
     }
 
     /// Draws it.

@@ -1,0 +1,77 @@
+//! Before a plan with unsaved changes is replaced: save, discard, or stay.
+
+use egui::Ui;
+use firedrill_scene::Ask;
+
+use super::design::Design;
+use crate::{
+    View,
+    cx::Cx,
+    shell::{Places, dialog},
+    theme::space,
+    widgets,
+};
+
+/// A wish that waits for the answer.
+#[derive(Default)]
+pub struct Leave {
+    held: Option<Ask>,
+    /// The answer was to let the next one through.
+    discard: bool,
+}
+
+impl Leave {
+    /// Whether the dialog is shown.
+    pub fn wanted(&self) -> bool {
+        self.held.is_some()
+    }
+
+    /// Gives the wish back, unless it would replace a plan that is not saved: then it waits.
+    pub fn hold(&mut self, wish: Ask, design: &Design) -> Option<Ask> {
+        let replaces = matches!(
+            wish,
+            Ask::StartDemo | Ask::OpenPlanDialog | Ask::OpenPlan(_) | Ask::NewPlan(_)
+        );
+        if replaces && design.unsaved() && !std::mem::take(&mut self.discard) {
+            self.held = Some(wish);
+            return None;
+        }
+        Some(wish)
+    }
+
+    /// Draws the dialog.
+    pub fn ui(&mut self, ui: &mut Ui, places: &Places, cx: &mut Cx<'_>, design: &mut Design) {
+        let (mut save, mut discard, mut stay) = (false, false, false);
+        let ((), escape) = dialog(ui, places, "Changes are not saved", 560.0, |ui| {
+            widgets::headline(ui, "Changes of this plan are not saved");
+            widgets::text(
+                ui,
+                "Another plan is about to take its place. What is not saved then is gone.",
+            );
+            ui.add_space(space::M);
+            widgets::ends(
+                ui,
+                40.0,
+                |ui| {
+                    save = widgets::button(ui, "Save first").clicked();
+                    discard = widgets::button(ui, "Discard the changes").clicked();
+                },
+                |ui| stay = widgets::button(ui, "Stay").clicked(),
+            );
+        });
+        if save {
+            self.held = None;
+            let ask = design.save(cx.scene);
+            cx.ask(ask);
+            cx.goto = Some(View::Design);
+        } else if discard {
+            self.discard = true;
+            if let Some(wish) = self.held.take() {
+                cx.ask(wish);
+            }
+        } else if stay || escape {
+            self.held = None;
+            cx.goto = Some(View::Design);
+        }
+    }
+}
