@@ -82,6 +82,10 @@ impl Drill {
     /// A person, a signal: whatever goes on, the abort line is told first.
     pub(crate) fn stop_aborted(&mut self, latch: bool, words: String) {
         self.tell_abort_line(latch, &words);
+        if self.latched_by_us() {
+            // Pressed again: told again, which changes nothing.
+            return;
+        }
         let reason = self.judge("stop", "abort", words);
         self.reasons.aborted.push(reason);
         let decided = self

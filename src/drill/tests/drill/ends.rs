@@ -47,6 +47,16 @@ fn a_persons_abort_is_told_first_and_latches() {
 }
 
 #[test]
+fn a_second_press_is_told_again_and_is_no_second_reason() {
+    let mut world = injecting();
+    world.abort();
+    world.abort();
+    let verdict = world.verdict();
+    assert_eq!(world.aborts(), [true, true]);
+    assert_eq!(verdict.reasons.iter().filter(|it| it.rule == "abort").count(), 1);
+}
+
+#[test]
 fn an_abort_in_every_phase_ends_the_drill() {
     for phase in [
         Phase::Preflight,
