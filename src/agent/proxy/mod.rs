@@ -9,7 +9,8 @@
 //! A unix socket, mode 0600, in the agent's state folder; one agent at a time (a second one gets a `busy` line).
 //! Lines of JSON, at most 64 KiB: `{"seq":1,"command":{"remove":{"id":"i1","generation":2}}}` is answered by
 //! `{"seq":1,"ok":{"rule":{…}}}` or `{"seq":1,"error":{"kind":"stale","detail":"…"}}`, in order. The commands
-//! are [`protocol::Command`]. A line that is no command is answered with an error and changes nothing; one that
+//! are [`protocol::Command`]; `hello` and `retire` stay as they are in every release, so that any agent can replace
+//! any proxy. A line that is no command is answered with an error and changes nothing; one that
 //! is too long closes the connection. While a rule is set the agent must be heard of at least every
 //! [`Limits::silence`], or the proxy closes the connection: a stopped agent keeps its descriptors.
 //!

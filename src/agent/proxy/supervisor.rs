@@ -203,6 +203,7 @@ impl Watch {
     /// A connection to a proxy that is as it should be: the one that is there, or a new one.
     fn reach(&mut self) -> anyhow::Result<(UnixStream, Hello)> {
         let deadline = Instant::now() + START_TIMEOUT;
+        let mut spawned = false;
         loop {
             let problem = match UnixStream::connect(self.socket()) {
                 Ok(stream) => match self.greet(stream) {
@@ -213,7 +214,13 @@ impl Watch {
                 Err(error) => {
                     self.reap();
                     if self.child.is_none() {
+                        anyhow::ensure!(
+                            !spawned,
+                            "the proxy ends as soon as it starts; see {}",
+                            self.log_path().display()
+                        );
                         self.spawn()?;
+                        spawned = true;
                     }
                     error.to_string()
                 }
@@ -232,10 +239,23 @@ impl Watch {
     fn greet(&self, mut stream: UnixStream) -> anyhow::Result<Option<(UnixStream, Hello)>> {
         stream.set_read_timeout(Some(Duration::from_secs(1)))?;
         stream.set_write_timeout(Some(Duration::from_secs(1)))?;
-        let hello = match ask(&mut stream, Command::Hello)? {
-            Outcome::Ok(Answer::Hello(hello)) => hello,
-            Outcome::Error(refusal) if refusal.kind == RefusalKind::Busy => anyhow::bail!(refusal.detail),
-            other => anyhow::bail!("it does not speak the control protocol: {other:?}"),
+        let answer = ask(&mut stream, Command::Hello)?;
+        let hello = match serde_json::from_slice::<Reply>(&answer).map(|reply| reply.outcome) {
+            Ok(Outcome::Ok(Answer::Hello(hello))) => hello,
+            Ok(Outcome::Error(refusal)) if refusal.kind == RefusalKind::Busy => {
+                anyhow::bail!(refusal.detail)
+            }
+            other => {
+                // Another release, perhaps: every one of them knows how to retire.
+                tracing::info!(?other, "what answers is no proxy of this release and is replaced");
+                ask(
+                    &mut stream,
+                    Command::Retire {
+                        drain_ms: REPLACE_DRAIN_MS,
+                    },
+                )?;
+                return Ok(None);
+            }
         };
         let asked: Vec<_> = hello.routes.iter().map(|status| &status.route).collect();
         let same = hello.control == CONTROL_VERSION
@@ -388,15 +408,15 @@ impl Watch {
     }
 }
 
-/// A command and its answer on a connection that nobody else uses yet.
-fn ask(stream: &mut UnixStream, command: Command) -> anyhow::Result<Outcome> {
+/// A command and the line that answers it, on a connection that nobody else uses yet.
+fn ask(stream: &mut UnixStream, command: Command) -> anyhow::Result<Vec<u8>> {
     let mut line = serde_json::to_vec(&Request { seq: 0, command })?;
     line.push(b'\n');
     stream.write_all(&line)?;
     let mut answer = Vec::new();
     let mut reader = BufReader::new(&*stream);
     anyhow::ensure!(read_line(&mut reader, &mut answer)?, "it closed the connection");
-    Ok(serde_json::from_slice::<Reply>(&answer)?.outcome)
+    Ok(answer)
 }
 
 /// Reads a whole line into `line`, which keeps what came before a time-out. False: the connection has ended.

@@ -61,6 +61,37 @@ fn end_to_end_headers_stay_and_hop_by_hop_ones_go() {
 }
 
 #[test]
+fn heads_alone_and_old_clients_are_served() {
+    let rig = Rig::new(Limits::default());
+    let raw = |request: &str| {
+        let mut stream = connect(rig.address("web"));
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    };
+    let head = raw("HEAD /seen HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+    assert!(
+        head.starts_with("HTTP/1.1 200") && head.ends_with("\r\n\r\n"),
+        "{head}"
+    );
+    assert!(head.contains("content-length: "), "{head}");
+    let old = raw("GET /seen HTTP/1.0\r\n\r\n");
+    assert!(old.contains(" 200 "), "{old}");
+    // HTTP/1.1 towards the upstream needs a host.
+    assert!(
+        old.contains(&format!("\"host\": \"{}\"", rig.upstream.http)),
+        "{old}"
+    );
+    let expecting = "POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 2\r\nConnection: close\r\n\r\nhi";
+    let expecting = raw(expecting);
+    assert!(
+        expecting.contains("HTTP/1.1 200") && expecting.ends_with("hi"),
+        "{expecting}"
+    );
+}
+
+#[test]
 fn connections_are_kept_on_both_sides() {
     let rig = Rig::new(Limits::default());
     let mut stream = connect(rig.address("web"));

@@ -28,6 +28,14 @@ pub const TESTS: &[(&str, fn())] = &[
     ),
     ("a_retired_proxy_ends", a_retired_proxy_ends),
     ("an_orphan_ends_if_told_so", an_orphan_ends_if_told_so),
+    (
+        "a_proxy_of_another_release_is_asked_to_leave",
+        a_proxy_of_another_release_is_asked_to_leave,
+    ),
+    (
+        "a_proxy_that_ends_at_once_is_not_started_in_a_storm",
+        a_proxy_that_ends_at_once_is_not_started_in_a_storm,
+    ),
     ("what_cannot_be_started_is_said", what_cannot_be_started_is_said),
 ];
 
@@ -130,6 +138,36 @@ fn an_orphan_ends_if_told_so() {
     wait_until("it is gone", || !runs(nix::unistd::Pid::from_raw(pid)));
 }
 
+fn a_proxy_of_another_release_is_asked_to_leave() {
+    use std::io::{BufRead as _, BufReader, Write as _};
+    use std::os::unix::net::UnixListener;
+    let mut rig = Rig::new();
+    rig.agent.take().unwrap().retire(Duration::ZERO).unwrap();
+    let path = rig.folder.path().join("proxy.sock");
+    wait_until("the place is free", || !path.exists());
+    let other = UnixListener::bind(&path).unwrap();
+    let lines = std::thread::Builder::new().spawn(move || {
+        let (mut stream, _) = other.accept().unwrap();
+        let mut reader = BufReader::new(stream.try_clone().unwrap());
+        let mut lines = [String::new(), String::new()];
+        for line in &mut lines {
+            reader.read_line(line).unwrap();
+            stream
+                .write_all(b"{\"seq\":0,\"ok\":{\"hello\":{\"control\":99}}}\n")
+                .unwrap();
+        }
+        std::fs::remove_file(&path).unwrap();
+        lines
+    });
+    rig.restart_agent();
+    let [hello, retire] = lines.unwrap().join().unwrap();
+    assert!(
+        hello.contains("hello") && retire.contains("retire"),
+        "{hello}{retire}"
+    );
+    assert_eq!(get(rig.address(0), "/").unwrap().0, 200);
+}
+
 fn what_cannot_be_started_is_said() {
     use firedrill_agent::proxy::{Supervisor, SupervisorConfig};
     let folder = tempfile::tempdir().unwrap();
@@ -149,4 +187,27 @@ fn what_cannot_be_started_is_said() {
         other => panic!("{other:?}"),
     }
     assert!(agent.client().status("i1").is_err());
+}
+
+fn a_proxy_that_ends_at_once_is_not_started_in_a_storm() {
+    use firedrill_agent::proxy::{Supervisor, SupervisorConfig};
+    let folder = tempfile::tempdir().unwrap();
+    let (tell, events) = std::sync::mpsc::sync_channel(1_000);
+    let config = SupervisorConfig {
+        executable: "/bin/false".into(),
+        subcommand: Vec::new(),
+        folder: folder.path().to_owned(),
+        routes: Vec::new(),
+        orphan_exit_s: None,
+    };
+    let agent = Supervisor::start(config, move |event| drop(tell.try_send(event))).unwrap();
+    std::thread::sleep(Duration::from_secs(2));
+    drop(agent);
+    // Each start that failed was told once. At 50, 100, 200, 400, 800 ms there is room for about six.
+    let told: Vec<_> = events.try_iter().collect();
+    assert!((1..=10).contains(&told.len()), "{} starts", told.len());
+    assert!(
+        told.iter()
+            .all(|event| matches!(event, ProxyEvent::CannotStart { .. }))
+    );
 }
