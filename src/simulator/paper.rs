@@ -23,6 +23,8 @@ pub(crate) struct Paper {
     pub full: bool,
     failed: bool,
     told: bool,
+    /// With its closing record.
+    closed: bool,
     /// Starts that were sent.
     pub sent: BTreeSet<InjectionId>,
 }
@@ -77,6 +79,7 @@ impl Paper {
         {
             self.text.push_str(&line);
             self.synced = self.text.len();
+            self.closed = true;
         }
     }
 
@@ -99,6 +102,9 @@ impl World {
     }
 
     fn read(&self, console: &Console) -> Result<(), (Rule, String)> {
+        if console.paper.closed && !self.replays {
+            return Ok(());
+        }
         let journal = decode(console.paper.text.as_bytes());
         if let Some(broken) = &journal.broken {
             return Err((Rule::Explained, format!("the journal is broken: {broken:?}")));
@@ -118,7 +124,7 @@ impl World {
             ));
         }
         // Of what a crash has cut off nothing can be said; what is whole must give the same drill.
-        if !journal.sealed || !self.replays {
+        if !journal.sealed {
             return Ok(());
         }
         let rebuilt =

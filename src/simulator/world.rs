@@ -123,7 +123,7 @@ pub(crate) struct World {
     pub rules: Rules,
     pub counts: Counts,
     pub healed: bool,
-    /// Whether closed journals are stepped through a fresh drill.
+    /// Whether journals that were closed are read and stepped through a fresh drill; torn ones are always read.
     pub replays: bool,
     trace: Option<Vec<String>>,
     violation: Option<(Rule, String)>,
