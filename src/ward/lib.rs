@@ -11,6 +11,7 @@
 //!   and is not called `reverted` before;
 //! - `reverted` is only said after a clean [`Event::ReadBack`] of a revert that began after the last word of
 //!   a start or a change;
+//! - a start is refused only when nothing of it is on, nor will be: whatever began is answered with its state;
 //! - a state never goes back, and every request is answered exactly once;
 //! - every list has a bound ([`Limits`]).
 //!
