@@ -10,7 +10,7 @@ mod numbers;
 use std::{path::PathBuf, sync::Arc};
 
 use firedrill_drill::{At, Drill, Outcome, Reason, ReplayError, Stamped, Verdict, replay};
-use firedrill_scene::{AgentHealth, AgentScene, DrillScene, PlanScene, Review, Scene, SceneBuilder, ours};
+use firedrill_scene::{AbortScene, AgentHealth, AgentScene, DrillScene, PlanScene, Review, Scene, SceneBuilder, ours};
 
 pub use compare::compare;
 use numbers::{Spans, numbers};
@@ -65,6 +65,8 @@ pub fn scene_at(entries: &[Stamped], until_us: Option<u64>) -> Result<Scene, Rep
         })),
         ours: ours(&drill, scene.now),
         fleet: Arc::new(fleet(&drill)),
+        // What could be stopped then is shown as it was: the button was armed.
+        abort: AbortScene { armed: drill.verdict().is_none(), ..AbortScene::default() },
         drill: Some(Arc::new(scene)),
         ..Scene::default()
     })

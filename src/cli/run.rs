@@ -112,9 +112,9 @@ pub fn demo(headless: bool, report: Option<PathBuf>) -> anyhow::Result<ExitCode>
 }
 
 fn compared(ran: &DemoRan, report: &Path) -> anyhow::Result<ExitCode> {
-    println!("\n{:<36} {:<24} hardened", "", "fragile");
+    println!("\n{:<40} {:<24} hardened", "", "fragile");
     for row in &ran.comparison {
-        println!("{:<36} {:<24} {}", row.measure, row.before, row.after);
+        println!("{:<40} {:<24} {}", row.measure, row.before, row.after);
     }
     for (name, review) in [("fragile", &ran.fragile), ("hardened", &ran.hardened)] {
         println!("report: {}", firedrill_report::write(review, &report.join(name))?.html.display());
