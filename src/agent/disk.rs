@@ -34,7 +34,7 @@ pub struct Disk {
 }
 
 impl Disk {
-    /// A snapshot to write; a newer one stands for those before it.
+    /// A snapshot to write; a newer one stands for those before it. [`Self::wake`] gets it written.
     pub fn save(&self, save: SaveId, durable: Box<Durable>) {
         let mut waiting = self.waiting.lock();
         let mut saves = waiting
@@ -44,10 +44,9 @@ impl Disk {
             .unwrap_or_default();
         saves.push(save);
         waiting.snapshot = Some((saves, durable));
-        self.changed.notify_all();
     }
 
-    /// A line for the audit log.
+    /// A line for the audit log. [`Self::wake`] gets it written.
     pub fn audit(&self, tick: Tick, words: String) {
         let mut waiting = self.waiting.lock();
         if waiting.lines.len() >= MAX_LINES {
@@ -55,12 +54,18 @@ impl Disk {
             return;
         }
         waiting.lines.push_back((tick, words));
+    }
+
+    /// Wakes the disk's thread: apart from handing over, so that it is not done under the core's lock, ahead
+    /// of a revert.
+    pub fn wake(&self) {
         self.changed.notify_all();
     }
 
     /// Waits until all is written, at most this long.
     pub fn flush(&self, at_most: Duration) {
         let deadline = Instant::now() + at_most;
+        self.wake();
         let mut waiting = self.waiting.lock();
         while waiting.busy || waiting.snapshot.is_some() || !waiting.lines.is_empty() {
             if self.changed.wait_until(&mut waiting, deadline).timed_out() {

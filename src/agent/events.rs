@@ -10,13 +10,19 @@ use tokio::sync::watch;
 /// Events kept for those who read slowly or come back.
 pub const KEPT: usize = 1_024;
 
-/// One event as it goes over the wire.
-#[derive(Debug)]
-pub struct Framed {
-    /// Its number in this life.
-    pub n: u64,
-    /// The frame of server-sent events, with id, name and data.
-    pub frame: String,
+/// An event as the frame of server-sent events, with id, name and data. Written for each listener when it
+/// is sent and not when it happens: nothing but the event itself is made under the core's lock.
+pub fn frame(event: &AgentEvent) -> String {
+    let name = match &event.kind {
+        EventKind::Opened { .. } => "opened",
+        EventKind::Ended { .. } => "ended",
+        EventKind::Injection { .. } => "injection",
+        EventKind::Latch { .. } => "latch",
+        EventKind::Gap { .. } => "gap",
+    };
+    let data = serde_json::to_string(event).unwrap_or_default();
+    let (instance, n) = (&event.stamp.instance, event.n);
+    format!("id: {instance}:{n}\nevent: {name}\ndata: {data}\n\n")
 }
 
 /// The ring.
@@ -24,7 +30,7 @@ pub struct Framed {
 pub struct EventLog {
     agent: AgentId,
     instance: Instance,
-    ring: Mutex<VecDeque<Arc<Framed>>>,
+    ring: Mutex<VecDeque<Arc<AgentEvent>>>,
     newest: watch::Sender<u64>,
 }
 
@@ -43,10 +49,7 @@ impl EventLog {
     pub fn push(&self, tick: Tick, kind: EventKind) {
         let mut ring = self.ring.lock();
         let n = *self.newest.borrow() + 1;
-        ring.push_back(Arc::new(Framed {
-            n,
-            frame: self.frame(n, tick, kind),
-        }));
+        ring.push_back(Arc::new(self.event(n, tick, kind)));
         if ring.len() > KEPT {
             ring.pop_front();
         }
@@ -64,7 +67,7 @@ impl EventLog {
     }
 
     /// The events after number `last`, and how many of them are no longer there.
-    pub fn after(&self, last: u64) -> (u64, Vec<Arc<Framed>>) {
+    pub fn after(&self, last: u64) -> (u64, Vec<Arc<AgentEvent>>) {
         let ring = self.ring.lock();
         let oldest = ring.front().map_or(last + 1, |event| event.n);
         let dropped = oldest.saturating_sub(last + 1);
@@ -89,24 +92,16 @@ impl EventLog {
 
     /// The frame that announces `dropped` missing events before number `before`.
     pub fn gap(&self, tick: Tick, before: u64, dropped: u64) -> String {
-        self.frame(before.saturating_sub(1), tick, EventKind::Gap { dropped })
+        frame(&self.event(before.saturating_sub(1), tick, EventKind::Gap { dropped }))
     }
 
-    fn frame(&self, n: u64, tick: Tick, kind: EventKind) -> String {
-        let name = match &kind {
-            EventKind::Opened { .. } => "opened",
-            EventKind::Ended { .. } => "ended",
-            EventKind::Injection { .. } => "injection",
-            EventKind::Latch { .. } => "latch",
-            EventKind::Gap { .. } => "gap",
-        };
+    fn event(&self, n: u64, tick: Tick, kind: EventKind) -> AgentEvent {
         let stamp = Stamp {
             agent: self.agent.clone(),
             instance: self.instance.clone(),
             tick,
         };
-        let data = serde_json::to_string(&AgentEvent { stamp, n, kind }).unwrap_or_default();
-        format!("id: {}:{n}\nevent: {name}\ndata: {data}\n\n", self.instance)
+        AgentEvent { stamp, n, kind }
     }
 }
 

@@ -5,7 +5,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use firedrill_ward::{AskId, Effect, Event, Key, Reply, Ward};
@@ -13,7 +13,6 @@ use firedrill_wire::{
     AbortLine, AbortRequest, AgentId, EventKind, FaultName, InjectionId, InjectionView, Instance, LatchView,
     OpenDrillView, Problem, ProblemKind, Scope, Stamp, Tick,
 };
-use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::clock;
@@ -45,6 +44,8 @@ pub struct Host {
     next_ask: AtomicU64,
     stopped: watch::Sender<Option<bool>>,
     me: Weak<Host>,
+    /// Of the standard library: under contention it sleeps, where others yield, and a thread that yields on
+    /// a busy host is not back for milliseconds.
     inner: Mutex<Inner>,
 }
 
@@ -114,9 +115,7 @@ impl Host {
                 next_operator: 0,
             }),
         });
-        let mut inner = host.inner.lock();
-        host.run(&mut inner, effects);
-        drop(inner);
+        host.with(|inner| host.run(inner, effects));
         host
     }
 
@@ -143,40 +142,38 @@ impl Host {
 
     /// The latch and the open drill.
     pub fn standing(&self) -> (Option<LatchView>, Option<OpenDrillView>) {
-        let inner = self.inner.lock();
+        let inner = self.lock();
         (inner.ward.latch().cloned(), inner.ward.open_drill(clock::tick()))
     }
 
     /// One injection.
     pub fn injection(&self, id: &InjectionId) -> Option<InjectionView> {
-        self.inner.lock().ward.injection(id, clock::tick())
+        self.lock().ward.injection(id, clock::tick())
     }
 
     /// All injections that are known.
     pub fn injections(&self) -> Vec<InjectionView> {
-        self.inner.lock().ward.injections(clock::tick())
+        self.lock().ward.injections(clock::tick())
     }
 
     /// Asks the ward and waits for its answer.
     pub async fn ask(&self, event: impl FnOnce(AskId) -> Event) -> Reply {
-        let receiver = {
-            let mut inner = self.inner.lock();
-            let (ask, receiver) = self.register(&mut inner, None);
-            self.step(&mut inner, event(ask));
+        let receiver = self.with(|inner| {
+            let (ask, receiver) = self.register(inner, None);
+            self.step(inner, event(ask));
             receiver
-        };
+        });
         answer(receiver).await
     }
 
     /// Remembers what a start that was checked would hit, and asks the ward.
     pub async fn ask_start(&self, key: Key, prepared: Prepared, event: impl FnOnce(AskId) -> Event) -> Reply {
-        let receiver = {
-            let mut inner = self.inner.lock();
-            let (ask, receiver) = self.register(&mut inner, Some(key.clone()));
+        let receiver = self.with(|inner| {
+            let (ask, receiver) = self.register(inner, Some(key.clone()));
             inner.prepared.entry(key).or_insert((prepared, 0)).1 += 1;
-            self.step(&mut inner, event(ask));
+            self.step(inner, event(ask));
             receiver
-        };
+        });
         answer(receiver).await
     }
 
@@ -191,21 +188,34 @@ impl Host {
     pub fn abort(&self, request: AbortRequest) -> mpsc::Receiver<AbortLine> {
         let ask = AskId(self.next_ask.fetch_add(1, Ordering::Relaxed));
         let (sender, receiver) = mpsc::channel(MAX_LINES);
-        let mut inner = self.inner.lock();
-        inner.streams.insert(ask, sender);
-        self.step(&mut inner, Event::Abort { ask, request });
+        self.with(|inner| {
+            inner.streams.insert(ask, sender);
+            self.step(inner, Event::Abort { ask, request });
+        });
         receiver
     }
 
     /// Tells the ward what came of an effect, or that time has passed.
     pub fn feed(&self, event: Event) {
-        let mut inner = self.inner.lock();
-        self.step(&mut inner, event);
+        self.with(|inner| self.step(inner, event));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        // A panic in another thread leaves the ward between two steps at worst.
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Under the lock; what was handed to the disk is written after it.
+    fn with<R>(&self, act: impl FnOnce(&mut Inner) -> R) -> R {
+        let done = act(&mut self.lock());
+        self.disk.wake();
+        done
     }
 
     /// One line for the audit log that is not the ward's.
     pub fn audit(&self, words: String) {
         self.disk.audit(clock::tick(), words);
+        self.disk.wake();
     }
 
     /// Becomes `Some` after a shutdown, when every read-back has ended: whether all is off.
@@ -215,7 +225,7 @@ impl Host {
 
     /// Takes the operator out once its injection is off, unless there is more for it to do.
     pub fn dismiss(&self, key: &Key, number: u64, is_idle: impl FnOnce() -> bool) -> bool {
-        let mut inner = self.inner.lock();
+        let mut inner = self.lock();
         let idle = is_idle();
         if idle
             && inner

@@ -15,8 +15,8 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
 use super::App;
 use super::answer::{self, Answer};
 use super::listen::Busy;
-use crate::clock;
 use crate::host::Host;
+use crate::{clock, events};
 
 /// A comment keeps a quiet stream from being taken for a dead one.
 const EVENTS_ALIVE_EVERY: Duration = Duration::from_secs(5);
@@ -115,7 +115,7 @@ impl Listener {
             text = log.gap(clock::tick(), first, dropped);
         }
         for event in &events {
-            text.push_str(&event.frame);
+            text.push_str(&events::frame(event));
             self.last = event.n;
         }
         text
