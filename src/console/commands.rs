@@ -226,13 +226,14 @@ impl Command {
         }
     }
 
-    /// The commands whose keys were pressed, taken out of the input. While text is typed, a bare letter is text.
+    /// The commands whose keys were pressed, taken out of the input. While text is typed, only keys with
+    /// Ctrl are commands.
     pub fn pressed(ui: &Ui, scene: &Scene, view: View) -> Vec<Self> {
         let typing = ui.ctx().egui_wants_keyboard_input();
         let mut pressed = Vec::new();
         for command in ALL {
             let Some(keys) = command.info().keys else { continue };
-            let text = typing && keys.modifiers.is_none();
+            let text = typing && !keys.modifiers.command;
             // The hot key is looked for in the raw events, by the shell, before everything else.
             if command == Self::Abort || text || command.enabled(scene, view).is_err() {
                 continue;

@@ -34,9 +34,6 @@ pub fn ui(ui: &mut Ui, places: &Places, cx: &mut Cx<'_>) {
 
 fn contents(ui: &mut Ui, arming: &ArmingScene) -> Option<bool> {
     widgets::headline(ui, &arming.title);
-    for what in &arming.what {
-        widgets::text(ui, what);
-    }
     ui.add_space(space::S);
     let room = (ui.available_height() - 150.0).max(80.0);
     ScrollArea::vertical()
@@ -44,6 +41,10 @@ fn contents(ui: &mut Ui, arming: &ArmingScene) -> Option<bool> {
         .max_height(room)
         .show(ui, |ui| {
             ui.spacing_mut().item_spacing.y = 0.0;
+            for what in &arming.what {
+                widgets::text(ui, what);
+            }
+            ui.add_space(space::S);
             for row in &arming.rows {
                 check_row(ui, row, 0.27);
             }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use egui::{Align2, Rect, ScrollArea, Sense, Stroke, Ui, pos2, vec2};
 use firedrill_scene::{Ask, Numbers, Review, SliNumbers};
 
-use super::live::{Filter, Look, Window, cards, log_lines, outcome};
+use super::live::{Filter, Look, Window, cards, log_lines, outcome, tour, tour_height};
 use crate::{
     cx::Cx,
     theme::{Tokens, medium, mono, regular, size, space},
@@ -30,6 +30,16 @@ impl ReviewView {
             return;
         };
         let mut rest = ui.max_rect();
+        if let Some(step) = cx
+            .scene
+            .tour
+            .clone()
+            .filter(|tour| tour.offers_fix || !tour.comparison.is_empty())
+        {
+            let place = rest.with_max_y(rest.top() + tour_height(&step, rest.width()));
+            tour(ui, place, &step, cx);
+            rest.set_top(place.bottom() + space::M);
+        }
         if reviews.len() > 1 {
             let place = rest.with_max_y(rest.top() + 30.0);
             widgets::region(ui, place, |ui| self.choose(ui, &reviews, &review, cx));

@@ -420,3 +420,33 @@ fn the_abort_can_be_told_to_the_incident_channel() {
         "{text}"
     );
 }
+
+#[test]
+fn a_mistake_stands_next_to_its_field_and_below_the_text() {
+    let mut scene = fixture::scene(Moment::Over);
+    scene.plan = Some(fixture::plan(&fixture::PLAN.replace("\"100ms\"", "\"900ms\"")));
+    let mut harness = console(scene, View::Design, Theme::Dark, SIZE);
+    assert_eq!(harness.query_all_by_label_contains("larger than the delay").count(), 2);
+    click(&mut harness, "Start …");
+    assert!(harness.state().asks.is_empty(), "a plan with a mistake does not start");
+}
+
+#[test]
+fn the_target_says_what_it_hits() {
+    let mut harness = console(fixture::scene(Moment::Over), View::Design, Theme::Dark, SIZE);
+    assert!(says(&harness, "hits 1 of 3 hosts"));
+    click(&mut harness, "all");
+    assert!(says(&harness, "hits 2 of 3 hosts"));
+    click(&mut harness, "zone = a");
+    assert!(says(&harness, "hits 1 of 3 hosts"));
+    let text = harness.state().console.text();
+    assert!(text.contains("mode = \"all\"") && text.contains("# never two at once"), "{text}");
+}
+
+#[test]
+fn a_text_that_is_no_toml_is_said_and_the_form_waits() {
+    let mut scene = fixture::scene(Moment::Over);
+    scene.plan = Some(fixture::plan("title = \n[[sli"));
+    let harness = console(scene, View::Design, Theme::Dark, SIZE);
+    assert!(says(&harness, "The form waits for the text"));
+}

@@ -7,7 +7,7 @@ mod side;
 mod timeline;
 mod window;
 
-pub use banner::{check_row, outcome};
+pub use banner::{check_row, outcome, tour, tour_height};
 pub use card::{Look, cards};
 pub use side::{Filter, log_lines};
 pub use window::Window;
@@ -73,7 +73,7 @@ impl Live {
     fn centre(&mut self, ui: &mut Ui, rect: Rect, drill: &DrillScene, cx: &mut Cx<'_>) {
         let mut rest = rect;
         if let Some(tour) = cx.scene.tour.clone() {
-            take_top(&mut rest, banner::tour_height(&tour, rect.width()), |place| {
+            take_top(&mut rest, tour_height(&tour, rect.width()), |place| {
                 banner::tour(ui, place, &tour, cx);
             });
         }

@@ -51,7 +51,7 @@ pub fn plot(
         .sli
         .series
         .decimated(*edges.start(), *edges.end(), area.width().max(1.0) as usize);
-    let (low, high) = height(source, &edges);
+    let (low, high) = height(source, &edges, area.height());
     let bounds = PlotBounds::from_min_max([from / 1e6, low], [until / 1e6, high]);
     let response = show(ui, area, source, bounds, &drawn, window.cursor_us, t);
     labels(ui, area, source, low, high, t);
@@ -219,7 +219,7 @@ fn bad(plot: &mut egui_plot::PlotUi<'_>, source: &Source<'_>, bounds: PlotBounds
 }
 
 /// From the lowest to the highest that must be seen, in the shown unit.
-fn height(source: &Source<'_>, edges: &RangeInclusive<u64>) -> (f64, f64) {
+fn height(source: &Source<'_>, edges: &RangeInclusive<u64>, points: f32) -> (f64, f64) {
     let (sli, factor) = (source.sli, source.scale.factor);
     let data = sli.series.min_max(*edges.start(), *edges.end());
     let judged = [sli.band.min, sli.band.max, sli.tolerate.min, sli.tolerate.max];
@@ -249,12 +249,14 @@ fn height(source: &Source<'_>, edges: &RangeInclusive<u64>) -> (f64, f64) {
     } else {
         high.abs().max(1.0) * 0.2
     };
+    // The highest mark stays clear of the bar of an injection.
+    let above = span * f64::from((16.0 / points.max(40.0)).max(0.08));
     let low = if low >= 0.0 && low < high * 0.5 {
         0.0
     } else {
-        low - span * 0.1
+        low - span * 0.08
     };
-    (low, high + span * 0.1)
+    (low, high + above)
 }
 
 /// The band's ground, and over it bar and hatch of every injection.

@@ -183,8 +183,11 @@ fn steps(ui: &Ui, axis: &Axis, y: f32, lane: &str, begin: u64, drill: &DrillScen
         let rect = Rect::from_min_max(pos2(axis.x(from), y), pos2(axis.x(until), y + LANE));
         let ramp = axis.x(from + step.ramp_us).min(rect.right());
         painter.add(wedge(rect, ramp, t.fault.gamma_multiply(0.28)));
-        let ours =
-            |injection: &&InjectionScene| format!("{} · {}", injection.fault, injection.agent) == step.label;
+        // One planned step is one injection on each of its agents.
+        let (fault, agents) = step.label.split_once(" · ").unwrap_or((&step.label, ""));
+        let ours = |injection: &&InjectionScene| {
+            injection.fault == fault && agents.split(", ").any(|agent| agent == injection.agent)
+        };
         for injection in drill.injections.iter().filter(ours) {
             let Some(on) = injection.from_us else { continue };
             let off = injection.until_us.unwrap_or(now_us);
