@@ -88,11 +88,15 @@ async fn both(
     line: &Arc<AbortLine>,
     news: &mut (impl FnMut(DemoNews<'_>) + Send),
 ) -> Result<DemoRan, DemoRunError> {
-    let fragile = half(job, line, Build::Fragile, news).await?;
+    let demo = start(Build::Fragile, job.program.clone()).await?;
+    let fragile = half(job, line, demo, news).await?;
+    let demo = start(Build::Hardened, job.program.clone()).await?;
+    // Also while the second one was being started.
     if line.handle().board().press.is_some_and(|press| press.latch) {
+        end(demo).await;
         return Err(DemoRunError::Aborted(Box::new(fragile)));
     }
-    let hardened = half(job, line, Build::Hardened, news).await?;
+    let hardened = half(job, line, demo, news).await?;
     Ok(DemoRan {
         comparison: compare(&fragile, &hardened),
         exit_code: demo_exit_code(&fragile.verdict, &hardened.verdict),
@@ -104,11 +108,10 @@ async fn both(
 async fn half(
     job: &DemoJob,
     line: &Arc<AbortLine>,
-    build: Build,
+    demo: Demo,
     news: &mut (impl FnMut(DemoNews<'_>) + Send),
 ) -> Result<Review, DemoRunError> {
-    let demo = start(build, job.program.clone()).await?;
-    news(DemoNews::Started(build, &demo.words));
+    news(DemoNews::Started(demo.build, &demo.words));
     let headless = Headless {
         plan: Arc::clone(&demo.plan),
         text: demo.text.clone(),

@@ -89,6 +89,8 @@ impl App {
         self.read_recent();
         self.read_journals();
         let mut board = self.line.handle().version();
+        let mut guide = tokio::time::interval(Duration::from_millis(200));
+        guide.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             let counting = self.tour.is_some() && self.running.is_some();
             tokio::select! {
@@ -101,7 +103,7 @@ impl App {
                     Some(work) => self.handle(work),
                 },
                 // Only while the tour counts down: idle, nothing wakes.
-                () = tokio::time::sleep(Duration::from_millis(200)), if counting => self.guide(),
+                _ = guide.tick(), if counting => self.guide(),
             }
         }
         self.end().await;
