@@ -118,6 +118,11 @@ impl Rules {
         if epoch <= newest {
             return Err(format!("epoch {epoch} is given out after epoch {newest}"));
         }
+        if let Some((former, _)) = book.given.iter().find(|(_, known)| *known == drill) {
+            return Err(format!(
+                "{drill} had epoch {former} here and is opened again as epoch {epoch}"
+            ));
+        }
         book.given.insert(epoch, drill.clone());
         if book.dead_drills.contains_key(drill) {
             return Err(format!("{drill} was opened after it was aborted"));
