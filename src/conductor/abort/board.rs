@@ -66,11 +66,7 @@ pub struct Board {
 impl Board {
     /// Whether an abort runs that has not been proved clean on every agent.
     pub fn is_aborting(&self) -> bool {
-        self.press.is_some()
-            && self
-                .agents
-                .iter()
-                .any(|line| line.abort.is_some() && !line.clean && !line.given_up)
+        self.press.is_some() && self.agents.iter().any(|line| !line.clean && !line.given_up)
     }
 
     /// The panel as a window shows it.
@@ -84,7 +80,7 @@ impl Board {
         let so_far = self
             .pressed
             .map_or(0, |pressed| pressed.elapsed().as_micros() as u64);
-        let rows: Vec<AbortRow> = self.agents.iter().filter_map(|line| row(line, so_far)).collect();
+        let rows: Vec<AbortRow> = self.agents.iter().map(|line| row(line, so_far)).collect();
         AbortScene {
             armed,
             pressed_ms: Some(press.wall_ms),
@@ -98,8 +94,10 @@ impl Board {
 /// Without any answer for this long an abort is shown as unconfirmed.
 const UNCONFIRMED_AFTER_US: u64 = 1_000_000;
 
-fn row(line: &AgentLine, so_far: u64) -> Option<AbortRow> {
-    let status = line.abort.as_ref()?;
+fn row(line: &AgentLine, so_far: u64) -> AbortRow {
+    // Pressed a moment ago: the line has not taken it up yet.
+    let requested = AbortStatus::default();
+    let status = line.abort.as_ref().unwrap_or(&requested);
     let problem = || {
         status
             .problem
@@ -123,13 +121,13 @@ fn row(line: &AgentLine, so_far: u64) -> Option<AbortRow> {
     } else {
         (AbortStage::Requested, so_far, problem())
     };
-    Some(AbortRow {
+    AbortRow {
         agent: line.name.clone(),
         stage,
         took_us,
         words,
         latch: status.latch,
-    })
+    }
 }
 
 /// The board, shared. Locked for no longer than a copy takes. Nothing here waits for a window.

@@ -1,6 +1,10 @@
 //! Plans: open, save, the list of recent ones; journals and reports by dialog.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use firedrill_analysis::{Record, review};
 use firedrill_fleet::{Credentials, write_private};
@@ -60,7 +64,9 @@ impl App {
             tokens,
         };
         self.publish_plan(false);
-        self.line.handle().dismiss();
+        if self.running.is_none() {
+            self.line.handle().dismiss();
+        }
         self.new_fleet();
         self.refresh();
     }
@@ -117,7 +123,9 @@ impl App {
                 self.remember(&path);
                 self.publisher
                     .say(Level::Info, format!("saved {}", path.display()));
-                self.show_plan(Some(path), text, None);
+                // The demo's plan is still the demo's under a name of its own.
+                let tokens = self.plan.tokens.clone();
+                self.show_plan(Some(path), text, tokens);
             }
             Err(why) => {
                 if newer {
@@ -139,7 +147,7 @@ impl App {
         self.publisher.update(|scene| scene.recent = Arc::new(recent));
     }
 
-    fn remember(&self, path: &std::path::Path) {
+    fn remember(&self, path: &Path) {
         self.publisher.update(|scene| {
             let recent = Arc::make_mut(&mut scene.recent);
             recent.retain(|known| known != path);
@@ -163,24 +171,20 @@ impl App {
     pub(crate) fn read_journals(&self) {
         let folder = self.options.journals();
         let work = self.work.clone();
-        tokio::task::spawn_blocking(move || {
-            let mut journals: Vec<PathBuf> = std::fs::read_dir(&folder)
-                .into_iter()
-                .flatten()
-                .filter_map(|entry| Some(entry.ok()?.path()))
-                .filter(|path| path.extension().is_some_and(|it| it == "jsonl"))
-                .filter(|path| std::fs::metadata(path).is_ok_and(|it| it.len() <= PAST_BYTES))
-                .collect();
-            // Their names begin with their time.
-            journals.sort();
-            let newest = journals.split_off(journals.len().saturating_sub(PAST));
-            for path in newest {
+        let reading = move || {
+            for path in newest_journals(&folder) {
                 // One that cannot be read is left to `firedrill verify`.
                 let Ok(review) = read_review(path) else { continue };
-                if work.blocking_send(Work::Reviewed(Box::new(Ok(review)))).is_err() {
+                let work = work.blocking_send(Work::Reviewed(Box::new(Ok(review))));
+                if work.is_err() {
                     return;
                 }
             }
+        };
+        tokio::spawn(async move {
+            // The window comes first.
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            tokio::task::spawn_blocking(reading);
         });
     }
 
@@ -260,6 +264,18 @@ impl App {
             self.publish_plan(true);
         }
     }
+}
+
+fn newest_journals(folder: &Path) -> Vec<PathBuf> {
+    let files = std::fs::read_dir(folder).into_iter().flatten();
+    let mut journals: Vec<PathBuf> = files
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| path.extension().is_some_and(|it| it == "jsonl"))
+        .filter(|path| std::fs::metadata(path).is_ok_and(|it| it.len() <= PAST_BYTES))
+        .collect();
+    // Their names begin with their time.
+    journals.sort();
+    journals.split_off(journals.len().saturating_sub(PAST))
 }
 
 /// A finished drill from its journal.

@@ -21,6 +21,7 @@ pub(crate) struct Tour {
     pub(crate) demo: Option<Demo>,
     build: Build,
     fragile: Option<Arc<Review>>,
+    starting: bool,
     starts: Option<Instant>,
     armed: bool,
 }
@@ -32,12 +33,16 @@ impl App {
                 .say(Level::Warning, "a drill runs; finish it before the demo");
             return;
         }
+        if self.tour.as_ref().is_some_and(|tour| tour.starting) {
+            return;
+        }
         let before = self.tour.take();
         let (old, fragile) = before.map_or((None, None), |tour| (tour.demo, tour.fragile));
         self.tour = Some(Tour {
             demo: None,
             build,
             fragile: fragile.filter(|_| build == Build::Hardened),
+            starting: true,
             starts: None,
             armed: false,
         });
@@ -76,6 +81,7 @@ impl App {
         self.show_plan(None, text.clone(), Some(credentials.clone()));
         if let Some(tour) = &mut self.tour {
             tour.demo = Some(demo);
+            tour.starting = false;
         }
         self.begin_drill(plan, text, experiment, credentials);
     }
