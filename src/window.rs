@@ -1,5 +1,26 @@
-//! The native window.
-use std::{path::PathBuf, process::ExitCode};
+//! The native window: eframe around the console, the system's dialogs, the settings. No logic of its own.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::Arc,
+    time::Instant,
+};
+
+use anyhow::Context as _;
+use eframe::egui;
+use firedrill_conductor::engine::{Choose, Desktop, EngineHandle, Options, start};
+use firedrill_console::{Console, Frame, Prefs, TimeZone};
+use firedrill_fleet::BoxFuture;
+use firedrill_scene::{Ask, Scene};
+
+use crate::{
+    cli,
+    settings::{self, Folders},
+};
+
+const TITLE: &str = "Firedrill";
 
 /// What the window opens with.
 pub enum Start {
@@ -9,12 +30,168 @@ pub enum Start {
     Plan(PathBuf),
 }
 
-/// Whether a window can be opened.
+/// Whether a window can be opened: on Linux and the BSDs a display is named by the environment.
 pub fn has_display() -> bool {
-    false
+    let named = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    cfg!(any(target_os = "macos", windows)) || named("DISPLAY") || named("WAYLAND_DISPLAY")
 }
 
-/// Opens the window.
-pub fn run(_start: Option<Start>) -> anyhow::Result<ExitCode> {
-    anyhow::bail!("not yet")
+/// Opens the window and stays until it is closed.
+pub fn run(begin: Option<Start>) -> anyhow::Result<ExitCode> {
+    anyhow::ensure!(
+        has_display(),
+        "there is no display (DISPLAY and WAYLAND_DISPLAY are not set); without a window: firedrill run PLAN --report DIR"
+    );
+    let folders = settings::folders()?;
+    let program = std::env::current_exe().context("where this program is cannot be found out")?;
+    let options = eframe::NativeOptions {
+        viewport: egui::ViewportBuilder::default()
+            .with_title(TITLE)
+            .with_app_id("firedrill")
+            .with_inner_size([1600.0, 1000.0])
+            .with_min_inner_size([1000.0, 640.0]),
+        ..eframe::NativeOptions::default()
+    };
+    let opened = eframe::run_native(
+        TITLE,
+        options,
+        Box::new(move |created| Ok(Box::new(Window::new(&created.egui_ctx, folders, program, begin)?))),
+    );
+    opened.map_err(|error| anyhow::anyhow!("the window cannot be opened: {error}; firedrill demo --headless needs none"))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+struct Window {
+    console: Console,
+    /// `None` only while the window ends.
+    engine: Option<EngineHandle>,
+    config: PathBuf,
+    kept: Prefs,
+    /// The newest scene and when it was first drawn: views count on from there.
+    seen: (Arc<Scene>, Instant),
+    closing: Closing,
+}
+
+/// Whether the window may close though the editor holds what is not on disk.
+#[derive(PartialEq, Eq)]
+enum Closing {
+    No,
+    Asked,
+    Confirmed,
+}
+
+impl Window {
+    fn new(context: &egui::Context, folders: Folders, program: PathBuf, begin: Option<Start>) -> anyhow::Result<Self> {
+        firedrill_console::install(context);
+        let prefs = settings::load(&folders.config);
+        let wake = context.clone();
+        let config = folders.config.clone();
+        let engine = start(Options {
+            config_dir: folders.config,
+            data_dir: folders.data,
+            program,
+            waker: Arc::new(move || wake.request_repaint()),
+            desktop: Arc::new(Dialogs),
+            console: cli::console(),
+            who: cli::who(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        })
+        .context("the engine cannot be started; is the limit of threads reached?")?;
+        match begin {
+            Some(Start::Demo) => engine.ask(Ask::StartDemo),
+            Some(Start::Plan(path)) => engine.ask(Ask::OpenPlan(path)),
+            None => {}
+        }
+        Ok(Self {
+            console: Console::new(prefs, TimeZone::system()),
+            seen: (engine.scene(), Instant::now()),
+            engine: Some(engine),
+            config,
+            kept: prefs,
+            closing: Closing::No,
+        })
+    }
+
+    /// A plan that is not saved is asked for once. The question covers neither ABORT nor anything else.
+    fn ask_before_close(&mut self, ui: &egui::Ui) {
+        let wants = ui.input(|input| input.viewport().close_requested());
+        if wants && self.closing != Closing::Confirmed && self.console.unsaved() {
+            ui.send_viewport_cmd(egui::ViewportCommand::CancelClose);
+            self.closing = Closing::Asked;
+        }
+        if self.closing != Closing::Asked {
+            return;
+        }
+        let question = egui::Window::new("The plan is not saved").collapsible(false).resizable(false);
+        question.anchor(egui::Align2::CENTER_CENTER, egui::Vec2::ZERO).show(ui.ctx(), |ui| {
+            ui.label("Its changes are lost when the window closes.");
+            ui.horizontal(|ui| {
+                if ui.button("Keep editing").clicked() {
+                    self.closing = Closing::No;
+                }
+                if ui.button("Close without saving").clicked() {
+                    self.closing = Closing::Confirmed;
+                    ui.send_viewport_cmd(egui::ViewportCommand::Close);
+                }
+            });
+        });
+    }
+}
+
+impl eframe::App for Window {
+    fn ui(&mut self, ui: &mut egui::Ui, _frame: &mut eframe::Frame) {
+        let Some(engine) = &self.engine else { return };
+        let scene = engine.scene();
+        if !Arc::ptr_eq(&scene, &self.seen.0) {
+            self.seen = (scene, Instant::now());
+        }
+        let since_ms = self.seen.1.elapsed().as_millis() as u64;
+        let frame = Frame {
+            scene: &self.seen.0,
+            since_ms,
+            ask: &mut |ask| engine.ask(ask),
+            abort: &mut || engine.press(),
+        };
+        self.console.ui(ui, frame);
+        self.ask_before_close(ui);
+        if self.console.prefs() != self.kept {
+            self.kept = self.console.prefs();
+            if let Err(error) = settings::save(&self.config, self.kept) {
+                tracing::warn!("the settings cannot be kept in {}: {error}", self.config.display());
+            }
+        }
+    }
+
+    fn on_exit(&mut self, _gl: Option<&eframe::glow::Context>) {
+        if let Some(engine) = self.engine.take() {
+            engine.shutdown();
+        }
+    }
+}
+
+/// The system's own dialogs; never on the window's thread.
+struct Dialogs;
+
+impl Desktop for Dialogs {
+    fn choose(&self, what: Choose, suggested: Option<String>) -> BoxFuture<'static, Option<PathBuf>> {
+        let mut dialog = rfd::AsyncFileDialog::new();
+        if let Some(name) = suggested {
+            dialog = dialog.set_file_name(name);
+        }
+        Box::pin(async move {
+            let chosen = match what {
+                Choose::OpenPlan => dialog.set_title("Open a plan").add_filter("plans", &["toml"]).pick_file().await,
+                Choose::SavePlan => dialog.set_title("Save the plan").add_filter("plans", &["toml"]).save_file().await,
+                Choose::OpenJournal => {
+                    dialog.set_title("Open a drill's journal").add_filter("journals", &["jsonl"]).pick_file().await
+                }
+                Choose::ReportFolder => dialog.set_title("Where to write the report").pick_folder().await,
+            };
+            chosen.map(|file| file.path().to_owned())
+        })
+    }
+
+    fn show(&self, path: &Path) -> io::Result<()> {
+        open::that_detached(path)
+    }
 }

@@ -7,6 +7,9 @@ mod journal;
 mod plan;
 mod run;
 
+pub use abort::who;
+pub use run::console;
+
 use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
