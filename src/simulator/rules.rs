@@ -42,6 +42,8 @@ pub(crate) struct Rules {
     newest_us: u64,
     bad_in_row: u32,
     on_since_us: Option<u64>,
+    /// Each injection as the console last showed it.
+    shown: Vec<Option<S>>,
 }
 
 impl Rules {
@@ -56,6 +58,7 @@ impl Rules {
         self.newest_us = 0;
         self.bad_in_row = 0;
         self.on_since_us = None;
+        self.shown.clear();
     }
 
     /// A request reaches a living agent.
@@ -203,9 +206,30 @@ impl World {
                 return self.broken(rule, words);
             }
         }
-        if let Err(words) = self.check_shown() {
+        if let Err(words) = self.check_shown().and_then(|()| self.check_forward()) {
             self.broken(Rule::ShownMeansRead, words);
         }
+    }
+
+    /// What a console shows of an injection never goes back.
+    fn check_forward(&mut self) -> Result<(), String> {
+        let Some(console) = &self.console else {
+            return Ok(());
+        };
+        let shown = &mut self.rules.shown;
+        for (index, injection) in console.drill.injections().iter().enumerate() {
+            if index >= shown.len() {
+                shown.push(injection.state);
+            }
+            let before = std::mem::replace(&mut shown[index], injection.state);
+            if before != injection.state && rank(before) >= rank(injection.state) {
+                return Err(format!(
+                    "{} is shown as {:?} after {before:?}",
+                    injection.id, injection.state
+                ));
+            }
+        }
+        Ok(())
     }
 
     fn check_agent(&self, index: usize) -> Result<(), (Rule, String)> {
@@ -354,5 +378,17 @@ impl World {
                 format!("agent {index} has lost the latch that it said was on disk"),
             );
         }
+    }
+}
+
+/// How far a state is on its way.
+fn rank(state: Option<S>) -> u8 {
+    match state {
+        None => 0,
+        Some(S::Starting) => 1,
+        Some(S::Active) => 2,
+        Some(S::Reverting) => 3,
+        Some(S::Unconfirmed) => 4,
+        Some(S::Reverted | S::Refused | S::Failed | S::Done) => 5,
     }
 }
