@@ -309,7 +309,15 @@ impl World {
             self.rules.bad_in_row = 0;
             return;
         }
-        let blind_us = now - self.rules.newest_us.max(since).min(now);
+        // A drill counts bad samples anew with each injection, also when one follows another at once.
+        let newest_start_us = drill
+            .injections()
+            .iter()
+            .map(|it| console.begun_us(it.asked))
+            .max()
+            .unwrap_or(0);
+        let judged_from_us = self.rules.newest_us.max(since).max(newest_start_us);
+        let blind_us = now.saturating_sub(judged_from_us);
         let bad = self.rules.bad_in_row;
         if blind_us > BLIND_US {
             let words = format!(
