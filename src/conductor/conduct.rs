@@ -97,7 +97,12 @@ pub async fn conduct(
             }
             why = conductor.log.failure() => Event::JournalFailed { why },
             _ = ticks.tick() => Event::Tick,
-            Some(event) = conductor.inbox.recv() => event,
+            Some(event) = conductor.inbox.recv() => {
+                if conductor.gate.is_closed() && is_unsent(&event) {
+                    conductor.hear_the_press().await;
+                }
+                event
+            }
         };
         conductor.feed(event).await;
     }
@@ -141,6 +146,20 @@ struct SeenAgent {
     beats: u64,
     latch: Option<LatchView>,
     abort: Option<firedrill_drill::AbortStatus>,
+}
+
+/// Whether it is the failure of a call that only goes through an open gate.
+fn is_unsent(event: &Event) -> bool {
+    let Event::Agent { reply, .. } = event else {
+        return false;
+    };
+    matches!(
+        reply,
+        Reply::Opened { result: Err(_) }
+            | Reply::Renewed { result: Err(_) }
+            | Reply::Started { result: Err(_), .. }
+            | Reply::AbortTested { result: Err(_) }
+    )
 }
 
 /// The drivers of a plan's agents, in its order.
@@ -386,6 +405,18 @@ impl<P: FnMut(&Drill, &SceneBuilder, At) + Send> Conductor<P> {
         for event in self.news(&board) {
             self.feed(event).await;
         }
+    }
+
+    /// What was not sent because of a press is judged after the press: it is the reason.
+    async fn hear_the_press(&mut self) {
+        let handle = self.handle.clone();
+        let mut changes = handle.version();
+        let heard = async { while handle.board().press.is_none() && changes.changed().await.is_ok() {} };
+        if self.seen.press == 0 && !self.journal_broken {
+            // The gate closes a moment before the press stands on the board; other reasons have no press.
+            tokio::time::timeout(Duration::from_millis(50), heard).await.ok();
+        }
+        self.read_board().await;
     }
 
     fn news(&mut self, board: &Board) -> Vec<Event> {
