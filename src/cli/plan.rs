@@ -1,6 +1,6 @@
 //! `check` and `schema`.
 
-use std::{fs, path::Path, process::ExitCode};
+use std::{fs::File, io::Read as _, path::Path, process::ExitCode};
 
 use anyhow::Context as _;
 use firedrill_plan::{Checked, MAX_BYTES, Plan, Severity};
@@ -22,13 +22,20 @@ pub fn read(path: &Path) -> anyhow::Result<Result<(String, Plan), ExitCode>> {
 }
 
 fn text(path: &Path) -> anyhow::Result<String> {
-    let size = fs::metadata(path).with_context(|| format!("cannot read the plan {}", path.display()))?.len();
+    let words = || format!("cannot read the plan {}", path.display());
+    let mut text = String::new();
+    // What claims to be short, or is no file at all, may never end.
+    let read = File::open(path)
+        .with_context(words)?
+        .take(MAX_BYTES as u64 + 1)
+        .read_to_string(&mut text)
+        .with_context(|| format!("{}; it must be UTF-8 text", words()))?;
     anyhow::ensure!(
-        size <= MAX_BYTES as u64,
-        "{} is {size} bytes long; a plan has at most {MAX_BYTES}",
+        read <= MAX_BYTES,
+        "{} is longer than {MAX_BYTES} bytes; a plan is not",
         path.display()
     );
-    fs::read_to_string(path).with_context(|| format!("cannot read the plan {}; it must be UTF-8 text", path.display()))
+    Ok(text)
 }
 
 /// `firedrill check PLAN [--explain]`.

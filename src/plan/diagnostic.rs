@@ -28,6 +28,12 @@ pub struct Diagnostic {
     pub message: String,
 }
 
+/// Characters of a line that are shown at most.
+const SHOWN: usize = 160;
+
+/// And of these before the place.
+const SHOWN_BEFORE: usize = 100;
+
 impl Diagnostic {
     /// A diagnostic at `span` of `text`.
     pub fn at(text: &str, span: Range<usize>, severity: Severity, path: &str, message: String) -> Self {
@@ -49,12 +55,24 @@ impl Diagnostic {
             Severity::Warning => "warning",
         };
         let line = text.lines().nth(self.line.saturating_sub(1)).unwrap_or("");
-        // Tabs are kept, so that the caret stands where the eye expects it.
+        let before = self.column.saturating_sub(1);
+        let hidden = before.saturating_sub(SHOWN_BEFORE);
+        // Tabs are kept, so that the caret stands where the eye expects it; other control characters are not
+        // for a terminal to obey.
+        let shown = |c: char| {
+            if c != '\t' && c.is_control() {
+                char::REPLACEMENT_CHARACTER
+            } else {
+                c
+            }
+        };
         let pad: String = line
             .chars()
-            .take(self.column - 1)
+            .skip(hidden)
+            .take(before - hidden)
             .map(|c| if c == '\t' { '\t' } else { ' ' })
             .collect();
+        let line: String = line.chars().skip(hidden).take(SHOWN).map(shown).collect();
         let number = self.line.to_string();
         let gutter = " ".repeat(number.len());
         format!(
@@ -92,4 +110,24 @@ pub(crate) fn did_you_mean<'a>(found: &str, known: impl IntoIterator<Item = &'a 
         .min()
         .filter(|(distance, name)| *distance <= (name.len().max(found.len()) / 3).max(1))
         .map_or_else(String::new, |(_, name)| format!("; did you mean \"{name}\"?"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_line_is_shown_around_the_place_and_obeyed_by_no_terminal() {
+        let text = format!("{}\u{1b}[2J!{}", "x".repeat(5_000), "y".repeat(5_000));
+        let place = text.find('!').unwrap();
+        let diagnostic = Diagnostic::at(&text, place..place + 1, Severity::Error, "", "no".to_owned());
+        let rendered = diagnostic.render("p.toml", &text);
+        let [first, line, caret] = rendered.lines().collect::<Vec<_>>()[..] else {
+            panic!("{rendered}")
+        };
+        assert_eq!(first, "p.toml:1:5005: error: no");
+        assert!(line.chars().count() < 170 && !line.contains('\u{1b}'), "{line}");
+        let at = |text: &str, c: char| text.chars().position(|found| found == c).unwrap();
+        assert_eq!(at(line, '!'), at(caret, '^'));
+    }
 }
