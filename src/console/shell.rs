@@ -108,7 +108,7 @@ fn header(ui: &mut Ui, places: &Places, cx: &Cx<'_>, clicked: &mut Vec<Command>)
             Some(path) => path
                 .file_name()
                 .map_or_else(String::new, |name| name.to_string_lossy().into_owned()),
-            None => "plan not saved".to_owned(),
+            None => "plan without a file".to_owned(),
         });
         widgets::one_line(
             ui,
@@ -416,7 +416,9 @@ fn paint_abort(ui: &Ui, rect: Rect, cx: &Cx<'_>, response: &egui::Response) {
     let t = cx.tokens;
     let abort = &cx.scene.abort;
     let working = abort.pressed_ms.is_some() && !abort.finished;
-    let hot = abort.armed || working;
+    // Whatever the button's own state says: where a fault of ours is on, it is armed.
+    let armed = abort.armed || matches!(cx.scene.ours, Ours::On { .. } | Ours::MayBeOn { .. });
+    let hot = armed || working;
     let (fill, ink, edge) = if hot {
         (t.abort, t.on_abort, t.on_abort.gamma_multiply(0.55))
     } else {
@@ -454,7 +456,7 @@ fn paint_abort(ui: &Ui, rect: Rect, cx: &Cx<'_>, response: &egui::Response) {
         .unwrap_or_default();
     let below = if working {
         "sending …".to_owned()
-    } else if abort.armed {
+    } else if armed {
         keys
     } else {
         format!("nothing to stop · {keys}")

@@ -426,9 +426,17 @@ fn a_mistake_stands_next_to_its_field_and_below_the_text() {
     let mut scene = fixture::scene(Moment::Over);
     scene.plan = Some(fixture::plan(&fixture::PLAN.replace("\"100ms\"", "\"900ms\"")));
     let mut harness = console(scene, View::Design, Theme::Dark, SIZE);
-    assert_eq!(harness.query_all_by_label_contains("larger than the delay").count(), 2);
+    assert_eq!(
+        harness
+            .query_all_by_label_contains("larger than the delay")
+            .count(),
+        2
+    );
     click(&mut harness, "Start …");
-    assert!(harness.state().asks.is_empty(), "a plan with a mistake does not start");
+    assert!(
+        harness.state().asks.is_empty(),
+        "a plan with a mistake does not start"
+    );
 }
 
 #[test]
@@ -440,7 +448,10 @@ fn the_target_says_what_it_hits() {
     click(&mut harness, "zone = a");
     assert!(says(&harness, "hits 1 of 3 hosts"));
     let text = harness.state().console.text();
-    assert!(text.contains("mode = \"all\"") && text.contains("# never two at once"), "{text}");
+    assert!(
+        text.contains("mode = \"all\"") && text.contains("# never two at once"),
+        "{text}"
+    );
 }
 
 #[test]

@@ -16,9 +16,14 @@ use crate::{
 };
 
 /// Draws text and mistakes.
-pub fn editor(ui: &mut Ui, draft: &mut Draft, file: &str, jump: &mut Option<usize>) {
+pub fn editor(ui: &mut Ui, draft: &mut Draft, file: Option<&str>, jump: &mut Option<usize>) {
     let t = Tokens::of(ui);
-    let saved = if draft.unsaved() { "not saved" } else { "saved" };
+    let saved = match (draft.unsaved(), file) {
+        (true, _) => "not saved",
+        (false, Some(_)) => "saved",
+        (false, None) => "",
+    };
+    let file = file.unwrap_or("no file yet");
     widgets::ends(
         ui,
         22.0,

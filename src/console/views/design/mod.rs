@@ -137,9 +137,9 @@ impl Design {
         let file = cx.scene.plan.as_ref().and_then(|plan| plan.path.as_ref());
         let file = file
             .and_then(|path| path.file_name())
-            .map_or_else(|| "not saved yet".into(), |f| f.to_string_lossy().into_owned());
+            .map(|name| name.to_string_lossy().into_owned());
         widgets::card_at(ui, text, |ui| {
-            editor::editor(ui, &mut self.draft, &file, &mut self.jump);
+            editor::editor(ui, &mut self.draft, file.as_deref(), &mut self.jump);
         });
     }
 

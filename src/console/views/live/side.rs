@@ -267,8 +267,14 @@ fn fault(ui: &mut Ui, drill: &DrillScene, injection: &InjectionScene, cx: &Cx<'_
         let left = words::span_ms(lease.saturating_sub(cx.since_ms));
         widgets::dim(ui, format!("reverts itself in {left} without us"));
     }
-    if let Some(by_hand) = &injection.by_hand {
-        widgets::small(ui, format!("By hand: {by_hand}"), t.out);
+    match (injection.state, &injection.by_hand) {
+        (Some(InjectionState::Unconfirmed), Some(words)) => {
+            drop(widgets::small(ui, format!("By hand: {words}"), t.out));
+        }
+        (Some(InjectionState::Refused | InjectionState::Failed), Some(words)) => {
+            drop(widgets::small(ui, words, t.out));
+        }
+        _ => {}
     }
 }
 
