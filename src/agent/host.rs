@@ -52,7 +52,7 @@ pub struct Host {
 struct Inner {
     ward: Ward,
     replies: HashMap<AskId, Waiting>,
-    streams: HashMap<AskId, mpsc::Sender<AbortLine>>,
+    streams: HashMap<AskId, mpsc::Sender<Box<AbortLine>>>,
     operators: HashMap<Key, Operator>,
     /// What checked starts would hit, and how many requests wait for them.
     prepared: HashMap<Key, (Prepared, u32)>,
@@ -185,7 +185,7 @@ impl Host {
     }
 
     /// Aborts. The epochs are dead and the reverts under way when this returns; the lines follow.
-    pub fn abort(&self, request: AbortRequest) -> mpsc::Receiver<AbortLine> {
+    pub fn abort(&self, request: AbortRequest) -> mpsc::Receiver<Box<AbortLine>> {
         let ask = AskId(self.next_ask.fetch_add(1, Ordering::Relaxed));
         let (sender, receiver) = mpsc::channel(MAX_LINES);
         self.with(|inner| {
@@ -284,7 +284,7 @@ impl Host {
                 let sent = inner
                     .streams
                     .get(&ask)
-                    .map(|stream| stream.try_send(line).is_ok());
+                    .map(|stream| stream.try_send(Box::new(line)).is_ok());
                 // A reader that hung up or does not read hears no more: an answer without `end`.
                 if ends || sent == Some(false) {
                     inner.streams.remove(&ask);

@@ -22,9 +22,10 @@ use crate::{clock, events};
 const EVENTS_ALIVE_EVERY: Duration = Duration::from_secs(5);
 
 /// The lines of an abort as they come.
-pub fn abort_lines(lines: mpsc::Receiver<AbortLine>, busy: Busy) -> Answer {
+pub fn abort_lines(lines: mpsc::Receiver<Box<AbortLine>>, busy: Busy) -> Answer {
     let frames = stream::unfold((lines, busy), |(mut lines, busy)| async move {
-        let mut text = line_text(&lines.recv().await?);
+        let first = lines.recv().await?;
+        let mut text = line_text(&first);
         // What came together goes together.
         while let Ok(line) = lines.try_recv() {
             text.push_str(&line_text(&line));
