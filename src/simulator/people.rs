@@ -83,7 +83,7 @@ impl World {
                 self.counts.freezes += 1;
                 let until = now + self.random.between(300_000, 6_000_000);
                 if let Some(console) = self.console.as_mut() {
-                    console.frozen_until = until;
+                    console.frozen_until = console.frozen_until.max(until);
                 }
             }
             M::WallClock => self.wall_jumps(),
@@ -99,7 +99,9 @@ impl World {
             }
             M::AgentFreeze(agent) => {
                 self.counts.freezes += 1;
-                self.agents[agent].frozen_until = now + self.random.between(300_000, 8_000_000);
+                let until = now + self.random.between(300_000, 8_000_000);
+                let frozen = &mut self.agents[agent].frozen_until;
+                *frozen = until.max(*frozen);
             }
             M::DiskFull(agent) => self.disk_trouble(agent, Disk::Full),
             M::DiskHangs(agent) => self.disk_trouble(agent, Disk::Hangs),
@@ -184,7 +186,7 @@ impl World {
         self.send(agent, From::Call(0), body);
     }
 
-    /// All trouble is over: whatever is still wrong after this does not mend itself.
+    /// All trouble is over, but for who is still frozen: whatever is wrong long after this does not mend itself.
     pub(crate) fn heal(&mut self) {
         self.trace(|_| "all trouble is over".to_owned());
         self.healed = true;
@@ -196,11 +198,7 @@ impl World {
         }
         for agent in &mut self.agents {
             agent.disk_state = Disk::Fine;
-            agent.frozen_until = agent.frozen_until.min(self.now);
             agent.stuck_until = 0;
-        }
-        if let Some(console) = self.console.as_mut() {
-            console.frozen_until = 0;
         }
     }
 
