@@ -154,7 +154,7 @@ impl FleetView {
                 .desired_width(place - 110.0)
                 .margin(egui::Margin::symmetric(10, 7))
                 .hint_text(rich("paste it here", regular(size::BODY), t.dim));
-            widgets::named(widgets::focus_ring(ui, |ui| ui.add(edit)), "Token");
+            widgets::named(ui.add(edit), "Token");
             let enabled = if self.token.trim().is_empty() {
                 Err("Paste the agent's token first")
             } else {

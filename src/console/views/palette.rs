@@ -36,7 +36,9 @@ impl Palette {
 
     /// Draws it; gives the command that was chosen.
     pub fn ui(&mut self, ui: &mut Ui, places: &Places, cx: &Cx<'_>) -> Option<Command> {
-        let found = self.found();
+        let mut found = self.found();
+        // What can be done now comes first.
+        found.sort_by_key(|command| command.enabled(cx.scene, cx.view).is_err());
         let (down, up, enter) = ui.input_mut(|input| {
             let mut key = |key| input.consume_key(Modifiers::NONE, key);
             (key(Key::ArrowDown), key(Key::ArrowUp), key(Key::Enter))

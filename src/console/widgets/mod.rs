@@ -220,7 +220,7 @@ pub fn field(ui: &mut Ui, name: &str, value: &mut String, hint: &str) -> Respons
         .margin(Margin::symmetric(10, 7))
         .text_color(tokens.strong)
         .hint_text(rich(hint, regular(size::BODY), tokens.dim));
-    named(focus_ring(ui, |ui| ui.add(edit)), name)
+    named(ui.add(edit), name)
 }
 
 /// Gives a widget its accessible name.

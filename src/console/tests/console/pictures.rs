@@ -251,3 +251,17 @@ fn many_and_the_tour() {
         SMALL,
     );
 }
+
+#[test]
+fn palette() {
+    let mut results = SnapshotResults::new();
+    let mut harness = kit::console(fixture::scene(Moment::Inject), View::Live, Theme::Dark, SMALL);
+    harness.key_press_modifiers(egui::Modifiers::COMMAND, egui::Key::K);
+    harness.run();
+    // A blinking cursor is not for pictures.
+    harness
+        .ctx
+        .global_style_mut(|style| style.visuals.text_cursor.blink = false);
+    harness.run();
+    keep(&mut results, &mut harness, "palette_small");
+}

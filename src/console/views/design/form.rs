@@ -78,7 +78,7 @@ impl Form<'_> {
                         .align(egui::Align2::LEFT_CENTER)
                         .text_color(t.strong)
                         .hint_text(rich(hint, regular(size::BODY), t.dim));
-                    widgets::named(widgets::focus_ring(ui, |ui| ui.add(edit)), label)
+                    widgets::named(ui.add(edit), label)
                 })
                 .inner;
             if let Some(words) = &wrong {

@@ -407,7 +407,7 @@ fn labels(ui: &mut Ui, form: &mut Form<'_>, i: &str) {
         .id(id)
         .desired_width(ui.available_width())
         .margin(egui::Margin::symmetric(10, 6));
-    let response = widgets::named(widgets::focus_ring(ui, |ui| ui.add(edit)), "Labels");
+    let response = widgets::named(ui.add(edit), "Labels");
     if response.changed() {
         let read: Vec<(&str, &str)> = value
             .split(',')

@@ -102,7 +102,7 @@ impl Side {
             .char_limit(500)
             .text_color(t.strong)
             .hint_text(rich("Note (N) …", regular(size::BODY), t.dim));
-        let response = widgets::named(widgets::focus_ring(ui, |ui| ui.add(edit)), "Note");
+        let response = widgets::named(ui.add(edit), "Note");
         let response = response.on_hover_text(Command::Note.info().tip);
         if std::mem::take(&mut self.focus) {
             response.request_focus();
