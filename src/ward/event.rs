@@ -131,6 +131,14 @@ pub enum Event {
         /// The body.
         request: AbortRequest,
     },
+    /// What held some injections is gone by itself (the proxy died, and its rules with it): those with a claim
+    /// that begins with `claim` are reverted and read back.
+    Lost {
+        /// For instance `route:`.
+        claim: String,
+        /// What was seen.
+        why: String,
+    },
     /// `POST /v1/release`.
     Release {
         /// Whom to answer.

@@ -36,6 +36,8 @@ pub(crate) struct Stream {
     awaited: BTreeMap<Key, Awaited>,
     injections: Vec<InjectionId>,
     disk: Disk,
+    /// The latch in the snapshot that is waited for: a newer one may not be on disk yet.
+    latch: Option<LatchView>,
     clean: bool,
 }
 
@@ -106,6 +108,17 @@ impl Ward {
             why: why.to_owned(),
         };
         self.cx.out.push(Effect::Emit(kind));
+    }
+
+    /// The holder of some injections is gone: they are taken back like any other, so that "reverted" is read here
+    /// too and never guessed.
+    pub(crate) fn on_lost(&mut self, claim: &str, why: &str) {
+        self.cx.audit(format!("what holds {claim} injections is lost: {why}"));
+        for injection in self.injections.values_mut() {
+            if injection.holds_claims() && injection.record.claims.iter().any(|it| it.starts_with(claim)) {
+                injection.condemn("lost", why, &mut self.cx);
+            }
+        }
     }
 
     pub(crate) fn on_revert(&mut self, ask: AskId, id: &InjectionId) {
@@ -281,6 +294,7 @@ impl Ward {
             awaited,
             injections,
             disk,
+            latch: self.latch.clone(),
             clean: true,
         });
     }
@@ -302,7 +316,7 @@ impl Ward {
                 lines.push(AbortLine::Received {
                     stamp: stamp.clone(),
                     durable,
-                    latch: self.latch.clone(),
+                    latch: stream.latch.clone(),
                     injections: stream.injections.clone(),
                 });
             }

@@ -210,6 +210,7 @@ impl Ward {
                     it.record.evidence = evidence;
                 }
             }),
+            Event::Lost { claim, why } => self.on_lost(&claim, &why),
             Event::Tick => {}
             Event::Shutdown => self.on_shutdown(),
         }

@@ -126,6 +126,20 @@ fn a_slow_disk_holds_no_revert_and_a_refusing_one_is_told() {
 }
 
 #[test]
+fn a_receipt_never_tells_of_a_latch_that_is_not_on_disk_yet() {
+    let mut b = Bench::new();
+    b.disk = Disk::Hangs;
+    let first = b.abort(Some("a1"), None, false);
+    let save = b.last_save();
+    b.abort(Some("a2"), None, true);
+    b.step(Event::Saved { save, durable: true });
+    let AbortLine::Received { durable, latch, .. } = &b.lines(first)[0] else {
+        panic!("no receipt")
+    };
+    assert_eq!((*durable, latch.is_none()), (true, true));
+}
+
+#[test]
 fn nothing_starts_under_the_latch() {
     let mut b = Bench::new();
     let fence = b.open("d1");
