@@ -81,10 +81,18 @@ impl Board {
             .pressed
             .map_or(0, |pressed| pressed.elapsed().as_micros() as u64);
         let rows: Vec<AbortRow> = self.agents.iter().map(|line| row(line, so_far)).collect();
+        let proved = rows.iter().filter(|row| row.stage == AbortStage::Proved).count();
+        if !press.latch && proved == rows.len() {
+            // An automatic stop that is done stands in the log and the verdict: nobody has to close a panel.
+            return AbortScene {
+                armed,
+                ..AbortScene::default()
+            };
+        }
         AbortScene {
             armed,
             pressed_ms: Some(press.wall_ms),
-            proved: rows.iter().filter(|row| row.stage == AbortStage::Proved).count(),
+            proved,
             finished: !self.is_aborting(),
             rows,
         }

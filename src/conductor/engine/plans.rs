@@ -169,10 +169,11 @@ impl App {
 
     /// The newest drills of this account, read beside.
     pub(crate) fn read_journals(&self) {
-        let folder = self.options.journals();
+        // Listed now: the journal of a drill that begins from here on is not a finished one.
+        let journals = newest_journals(&self.options.journals());
         let work = self.work.clone();
         let reading = move || {
-            for path in newest_journals(&folder) {
+            for path in journals {
                 // One that cannot be read is left to `firedrill verify`.
                 let Ok(review) = read_review(path) else { continue };
                 let work = work.blocking_send(Work::Reviewed(Box::new(Ok(review))));

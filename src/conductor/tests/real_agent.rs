@@ -341,7 +341,8 @@ fn a_person_drills_aborts_and_releases_by_the_window() {
     let scene = wait_for(&engine, "proved and over", |scene| {
         scene.abort.finished && scene.abort.proved == 1 && !scene.reviews.is_empty()
     });
-    assert_eq!(scene.reviews[0].verdict.outcome, Outcome::Aborted);
+    let verdict = &scene.reviews[0].verdict;
+    assert_eq!(verdict.outcome, Outcome::Aborted, "{verdict:?}");
     assert!(scene.reviews[0].sealed.is_ok());
     let scene = wait_for(&engine, "latched", |scene| scene.fleet[0].latch.is_some());
     let latch = scene.fleet[0].latch.clone().unwrap();
