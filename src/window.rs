@@ -11,7 +11,7 @@ use std::{
 use anyhow::Context as _;
 use eframe::egui;
 use firedrill_conductor::engine::{Choose, Desktop, EngineHandle, Options, start};
-use firedrill_console::{Console, Frame, Prefs, TimeZone};
+use firedrill_console::{Console, Frame, Prefs, TimeZone, View};
 use firedrill_fleet::BoxFuture;
 use firedrill_scene::{Ask, Scene};
 
@@ -97,13 +97,20 @@ impl Window {
             version: env!("CARGO_PKG_VERSION").to_owned(),
         })
         .context("the engine cannot be started; is the limit of threads reached?")?;
+        let mut console = Console::new(prefs, TimeZone::system());
         match begin {
-            Some(Start::Demo) => engine.ask(Ask::StartDemo),
-            Some(Start::Plan(path)) => engine.ask(Ask::OpenPlan(path)),
+            Some(Start::Demo) => {
+                engine.ask(Ask::StartDemo);
+                console.show(View::Live);
+            }
+            Some(Start::Plan(path)) => {
+                engine.ask(Ask::OpenPlan(path));
+                console.show(View::Design);
+            }
             None => {}
         }
         Ok(Self {
-            console: Console::new(prefs, TimeZone::system()),
+            console,
             seen: (engine.scene(), Instant::now()),
             engine: Some(engine),
             config,

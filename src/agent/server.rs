@@ -4,8 +4,8 @@ use std::net::{SocketAddr, TcpListener as StdTcpListener};
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixListener as StdUnixListener;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock, Weak};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -160,7 +160,8 @@ impl Starter {
         if new {
             tracing::info!("the token is in {}", token_file.display());
         }
-        let supervisor = supervise(&config, state.path())?;
+        let told = Arc::new(OnceLock::new());
+        let supervisor = supervise(&config, state.path(), Arc::clone(&told))?;
         let client = supervisor.as_ref().map(proxy::Supervisor::client);
         let name = config.name.clone().unwrap_or_else(host_name);
         let disk = Arc::new(Disk::default());
@@ -178,6 +179,8 @@ impl Starter {
             durable,
             limits: Limits::default(),
         });
+        // Nobody else sets it.
+        told.set(Arc::downgrade(&host)).ok();
         host.audit(format!(
             "the agent starts: {} {}, version {}",
             host.agent,
@@ -296,7 +299,12 @@ fn start_second(
     Ok(thread)
 }
 
-fn supervise(config: &Config, folder: &Path) -> anyhow::Result<Option<proxy::Supervisor>> {
+/// `told` hears of a proxy that is lost, once it is there: the rules of its injections are gone.
+fn supervise(
+    config: &Config,
+    folder: &Path,
+    told: Arc<OnceLock<Weak<Host>>>,
+) -> anyhow::Result<Option<proxy::Supervisor>> {
     if config.routes.is_empty() {
         return Ok(None);
     }
@@ -308,7 +316,17 @@ fn supervise(config: &Config, folder: &Path) -> anyhow::Result<Option<proxy::Sup
         // One that shall end with its agent also ends when the agent is killed.
         orphan_exit_s: config.retire_proxy.then_some(30),
     };
-    let report = |event: proxy::ProxyEvent| tracing::info!(?event, "proxy");
+    let report = move |event: proxy::ProxyEvent| {
+        tracing::info!(?event, "proxy");
+        if let proxy::ProxyEvent::Lost { reason } = event
+            && let Some(host) = told.get().and_then(Weak::upgrade)
+        {
+            host.feed(Event::Lost {
+                claim: "route:".to_owned(),
+                why: reason,
+            });
+        }
+    };
     Ok(Some(
         proxy::Supervisor::start(supervisor, report).context("the proxy cannot be started")?,
     ))

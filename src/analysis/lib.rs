@@ -10,7 +10,9 @@ mod numbers;
 use std::{path::PathBuf, sync::Arc};
 
 use firedrill_drill::{At, Drill, Outcome, Reason, ReplayError, Stamped, Verdict, replay};
-use firedrill_scene::{AbortScene, AgentHealth, AgentScene, DrillScene, PlanScene, Review, Scene, SceneBuilder, ours};
+use firedrill_scene::{
+    AbortScene, AgentHealth, AgentScene, DrillScene, Ours, PlanScene, Review, Scene, SceneBuilder, ours,
+};
 
 pub use compare::compare;
 use numbers::{Spans, numbers};
@@ -56,6 +58,7 @@ pub fn review(entries: &[Stamped], record: Record) -> Result<Review, ReplayError
 pub fn scene_at(entries: &[Stamped], until_us: Option<u64>) -> Result<Scene, ReplayError> {
     let (drill, scene) = replayed(entries, until_us)?;
     let text = drill.setup().plan_text.to_string();
+    let ours = ours(&drill, scene.now);
     Ok(Scene {
         wall_ms: scene.now.wall_ms,
         plan: Some(Arc::new(PlanScene {
@@ -63,10 +66,12 @@ pub fn scene_at(entries: &[Stamped], until_us: Option<u64>) -> Result<Scene, Rep
             revision: 1,
             ..PlanScene::default()
         })),
-        ours: ours(&drill, scene.now),
+        ours,
         fleet: Arc::new(fleet(&drill)),
-        // What could be stopped then is shown as it was: the button was armed.
-        abort: AbortScene { armed: drill.verdict().is_none(), ..AbortScene::default() },
+        abort: AbortScene {
+            armed: matches!(ours, Ours::On { .. } | Ours::MayBeOn { .. }),
+            ..AbortScene::default()
+        },
         drill: Some(Arc::new(scene)),
         ..Scene::default()
     })

@@ -313,7 +313,8 @@ fn injections(drill: &Drill) -> Vec<InjectionScene> {
         ends_us: drill.ends_us(it),
         ramp_us: it.ramp_ms.saturating_mul(1_000),
         evidence: it.evidence.words.clone(),
-        by_hand: it.by_hand.clone().or_else(|| it.problem.clone()),
+        // What is off needs no hand; what a one-shot left may.
+        by_hand: it.by_hand.clone().or_else(|| it.problem.clone().filter(|_| !it.is_off())),
     };
     drill.injections().iter().map(one).collect()
 }

@@ -113,7 +113,8 @@ impl Ward {
     /// The holder of some injections is gone: they are taken back like any other, so that "reverted" is read here
     /// too and never guessed.
     pub(crate) fn on_lost(&mut self, claim: &str, why: &str) {
-        self.cx.audit(format!("what holds {claim} injections is lost: {why}"));
+        self.cx
+            .audit(format!("what holds {claim} injections is lost: {why}"));
         for injection in self.injections.values_mut() {
             if injection.holds_claims() && injection.record.claims.iter().any(|it| it.starts_with(claim)) {
                 injection.condemn("lost", why, &mut self.cx);

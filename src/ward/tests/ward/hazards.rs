@@ -458,6 +458,24 @@ fn a_lapsed_lease_kills_the_epoch_and_reverts_all_without_a_latch() {
 }
 
 #[test]
+fn a_lost_holder_is_read_back_like_any_revert_and_others_stay() {
+    let mut b = Bench::new();
+    let fence = b.open("d1");
+    for (id, claim) in [("i1", "route:payments:latency"), ("i2", "cpu")] {
+        let request = b.start_request(&fence);
+        b.start_with(id, request, claim, Undo::ProcessHeld);
+        b.applied(fence.epoch, id);
+    }
+    b.step(Event::Lost {
+        claim: "route:".to_owned(),
+        why: "the proxy died".to_owned(),
+    });
+    assert_eq!((b.state("i1"), b.state("i2")), (S::Reverting, S::Active));
+    b.read_back(fence.epoch, "i1", true);
+    assert_eq!(b.state("i1"), S::Reverted);
+}
+
+#[test]
 fn only_an_active_injection_is_strengthened_and_only_by_a_newer_revision() {
     let mut b = Bench::new();
     let fence = b.open("d1");
