@@ -59,6 +59,7 @@ pub fn scene_at(entries: &[Stamped], until_us: Option<u64>) -> Result<Scene, Rep
     let (drill, scene) = replayed(entries, until_us)?;
     let text = drill.setup().plan_text.to_string();
     let ours = ours(&drill, scene.now);
+    let armed = matches!(ours, Ours::On { .. } | Ours::MayBeOn { .. });
     Ok(Scene {
         wall_ms: scene.now.wall_ms,
         plan: Some(Arc::new(PlanScene {
@@ -69,7 +70,7 @@ pub fn scene_at(entries: &[Stamped], until_us: Option<u64>) -> Result<Scene, Rep
         ours,
         fleet: Arc::new(fleet(&drill)),
         abort: AbortScene {
-            armed: matches!(ours, Ours::On { .. } | Ours::MayBeOn { .. }),
+            armed,
             ..AbortScene::default()
         },
         drill: Some(Arc::new(scene)),
