@@ -7,7 +7,7 @@ use firedrill_wire::{AbortLine, Evidence, InjectionId, InjectionState};
 #[derive(Clone, Debug)]
 pub(crate) struct Fold {
     pub status: AbortStatus,
-    /// The last answer ended, and everything is off and proved.
+    /// An answer has ended, and everything is off and proved.
     pub clean: bool,
 }
 
@@ -54,7 +54,8 @@ impl Fold {
             AbortLine::Proved { injection, clean, .. } => self.injection(injection).proved = Some(clean),
             AbortLine::End { clean, .. } => {
                 self.status.ended = true;
-                self.clean = clean;
+                // A late answer to an earlier sending takes nothing back.
+                self.clean |= clean;
                 if clean {
                     self.status.reverted_us.get_or_insert(us);
                     self.status.proved_us.get_or_insert(us);
