@@ -25,6 +25,7 @@ use tokio::sync::mpsc;
 use self::app::{App, Work};
 use crate::{
     abort::{AbortHandle, AbortLine},
+    clock::wall_ms,
     headless::runtime,
 };
 
@@ -95,6 +96,7 @@ pub struct EngineHandle {
     publisher: Arc<Publisher>,
     work: mpsc::Sender<Work>,
     abort: AbortHandle,
+    who: String,
     ended: std_mpsc::Receiver<()>,
 }
 
@@ -103,6 +105,7 @@ pub fn start(options: Options) -> io::Result<EngineHandle> {
     let runtime = runtime()?;
     let line = Arc::new(AbortLine::start()?);
     let abort = line.handle();
+    let who = options.who.clone();
     let publisher = Arc::new(Publisher::new(Arc::clone(&options.waker)));
     let (work, queue) = mpsc::channel(ASKS);
     let (tell, ended) = std_mpsc::sync_channel(1);
@@ -119,6 +122,7 @@ pub fn start(options: Options) -> io::Result<EngineHandle> {
         publisher,
         work,
         abort,
+        who,
         ended,
     })
 }
@@ -134,6 +138,7 @@ impl EngineHandle {
         }
         let mut scene = Scene::clone(&scene);
         scene.abort = abort;
+        scene.wall_ms = wall_ms();
         Arc::new(scene)
     }
 
@@ -161,7 +166,7 @@ impl EngineHandle {
             .is_some_and(|pressed| pressed.elapsed() < Duration::from_secs(2));
         let latched = board.press.as_ref().is_some_and(|press| press.latch);
         if !(works || just_now && latched) {
-            self.abort.press("ABORT was pressed", "the console's window");
+            self.abort.press("ABORT was pressed", &self.who);
         }
     }
 
