@@ -113,6 +113,10 @@ impl Fold {
     }
 
     fn end(&mut self, clean: bool, us: u64) {
+        if self.clean {
+            // A late answer of another attempt takes nothing back.
+            return;
+        }
         self.status.ended = true;
         self.clean = clean;
         if clean {

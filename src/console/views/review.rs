@@ -36,8 +36,8 @@ impl ReviewView {
             .clone()
             .filter(|tour| tour.offers_fix || !tour.comparison.is_empty())
         {
-            let place = rest.with_max_y(rest.top() + tour_height(&step, rest.width()));
-            tour(ui, place, &step, cx);
+            let place = rest.with_max_y(rest.top() + tour_height(&step, rest.width(), true));
+            tour(ui, place, &step, true, cx);
             rest.set_top(place.bottom() + space::M);
         }
         if reviews.len() > 1 {

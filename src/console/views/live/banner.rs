@@ -12,9 +12,9 @@ use crate::{
     words,
 };
 
-/// How high the tour's strip is.
-pub fn tour_height(tour: &TourScene, width: f32) -> f32 {
-    let sentences = if width > 760.0 {
+/// How high the tour's strip is. `brief`: what is on this computer was said already, the plots need the room.
+pub fn tour_height(tour: &TourScene, width: f32, brief: bool) -> f32 {
+    let sentences = if width > 760.0 && !brief {
         tour.words.len() as f32 * 20.0
     } else {
         0.0
@@ -32,7 +32,7 @@ pub fn tour_height(tour: &TourScene, width: f32) -> f32 {
 }
 
 /// What is on this computer, what happens now, and what can be done next.
-pub fn tour(ui: &mut Ui, rect: Rect, tour: &TourScene, cx: &mut Cx<'_>) {
+pub fn tour(ui: &mut Ui, rect: Rect, tour: &TourScene, brief: bool, cx: &mut Cx<'_>) {
     let t = cx.tokens;
     widgets::card_at(ui, rect, |ui| {
         ui.spacing_mut().item_spacing.y = 3.0;
@@ -65,7 +65,7 @@ pub fn tour(ui: &mut Ui, rect: Rect, tour: &TourScene, cx: &mut Cx<'_>) {
         );
         if !tour.comparison.is_empty() {
             comparison(ui, tour, cx);
-        } else if rect.width() > 760.0 {
+        } else if rect.width() > 760.0 && !brief {
             for sentence in &tour.words {
                 widgets::one_line(ui, rich(sentence, regular(13.0), t.dim));
             }

@@ -73,8 +73,9 @@ impl Live {
     fn centre(&mut self, ui: &mut Ui, rect: Rect, drill: &DrillScene, cx: &mut Cx<'_>) {
         let mut rest = rect;
         if let Some(tour) = cx.scene.tour.clone() {
-            take_top(&mut rest, tour_height(&tour, rect.width()), |place| {
-                banner::tour(ui, place, &tour, cx);
+            let brief = drill.phase > Phase::Arming;
+            take_top(&mut rest, tour_height(&tour, rect.width(), brief), |place| {
+                banner::tour(ui, place, &tour, brief, cx);
             });
         }
         if let Some(verdict) = &drill.verdict {
