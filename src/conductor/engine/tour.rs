@@ -92,6 +92,10 @@ impl App {
         let (Some(tour), Some(drill)) = (&mut self.tour, &scene.drill) else {
             return;
         };
+        if drill.verdict.is_some() {
+            // Still the one before; what its end means is said already.
+            return;
+        }
         let mut confirm = false;
         let now = match (&drill.arming, drill.phase) {
             (Some(arming), _) if arming.ready => {
