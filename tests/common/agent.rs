@@ -1,7 +1,7 @@
 //! A real agent with a state folder of its own.
 
 use std::fs;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -30,18 +30,19 @@ impl AgentBuilder {
         self
     }
 
-    /// An HTTP route to `upstream`, on a port that the system chooses.
-    #[must_use]
-    pub fn http_route(mut self, name: &str, upstream: SocketAddr) -> Self {
-        self.routes.push(format!("{name}=127.0.0.1:0={upstream}:http"));
-        self
+    /// An HTTP route to `upstream`, on a port that was free a moment ago: a route with port 0 would be on
+    /// another one after its proxy has died.
+    pub fn http_route(mut self, name: &str, upstream: SocketAddr) -> anyhow::Result<Self> {
+        self.routes
+            .push(format!("{name}={}={upstream}:http", free_address()?));
+        Ok(self)
     }
 
-    /// A TCP route to `upstream`, on a port that the system chooses.
-    #[must_use]
-    pub fn tcp_route(mut self, name: &str, upstream: SocketAddr) -> Self {
-        self.routes.push(format!("{name}=127.0.0.1:0={upstream}:tcp"));
-        self
+    /// The same for TCP.
+    pub fn tcp_route(mut self, name: &str, upstream: SocketAddr) -> anyhow::Result<Self> {
+        self.routes
+            .push(format!("{name}={}={upstream}:tcp", free_address()?));
+        Ok(self)
     }
 
     /// Starts it and waits until it is ready.
@@ -78,6 +79,10 @@ impl AgentBuilder {
             _folder: folder,
         })
     }
+}
+
+fn free_address() -> anyhow::Result<SocketAddr> {
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?)
 }
 
 /// A running agent; SIGTERM, then SIGKILL, when dropped.

@@ -94,6 +94,35 @@ impl Firedrill {
         serde_json::to_writer(file, &entries).context("the credentials cannot be written")
     }
 
+    /// The newest abort card.
+    pub fn abort_card(&self) -> PathBuf {
+        self.home().join("data/firedrill/abort-card.json")
+    }
+
+    /// Every journal of this account, wherever it was written.
+    pub fn journals(&self) -> anyhow::Result<Vec<PathBuf>> {
+        let mut found = Vec::new();
+        let mut folders = vec![self.home().to_owned()];
+        while let Some(folder) = folders.pop() {
+            for entry in fs::read_dir(folder)? {
+                let path = entry?.path();
+                if path.is_dir() {
+                    folders.push(path);
+                } else if path.extension().is_some_and(|extension| extension == "jsonl") {
+                    found.push(path);
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// The only journal of this account.
+    pub fn journal(&self) -> anyhow::Result<PathBuf> {
+        let mut journals = self.journals()?;
+        anyhow::ensure!(journals.len() == 1, "not one journal: {journals:?}");
+        journals.pop().context("no journal")
+    }
+
     /// The command, in this account, without a display.
     pub fn command(&self, words: &[&str]) -> Command {
         let mut command = Command::new(self.programs.firedrill);

@@ -5,6 +5,7 @@
 //! gone when its handle is dropped, and only processes started here are ever signalled.
 
 mod agent;
+mod display;
 mod firedrill;
 mod http;
 mod peer;
@@ -15,6 +16,7 @@ mod upstream;
 use std::time::{Duration, Instant};
 
 pub use agent::{Agent, AgentBuilder, Drill};
+pub use display::Display;
 pub use firedrill::{Console, Finished, Firedrill};
 pub use http::{Connection, Response, get, request};
 pub use peer::{Peer, run, test};

@@ -2,18 +2,27 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
 use firedrill_demo::{AGENT_NAME, Build, EXPERIMENT_NAME, PAYMENT_ROUTE, System};
 
-use crate::{Agent, Connection, Finished, Firedrill, PATIENCE, Programs, Response, wait_until};
+use crate::{Agent, Connection, Finished, Firedrill, PATIENCE, Programs, Response, request, wait_until};
 
 /// A payment through the route counts as normal below this.
 const NORMAL: Duration = Duration::from_millis(150);
 
 /// So many normal ones in a row are not luck.
 const IN_A_ROW: usize = 10;
+
+const JSON: &[(&str, &str)] = &[("Content-Type", "application/json")];
+
+/// The number of an order that no customer of the order system uses.
+fn order_id() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(1 << 40);
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
 
 /// How long the phases of the rig's plan take.
 #[derive(Clone, Copy, Debug)]
@@ -61,7 +70,7 @@ impl Rig {
         let agent = Agent::build(programs)
             .label("env=demo")
             .label("service=payments")
-            .http_route(PAYMENT_ROUTE, bound.payments_addr())
+            .http_route(PAYMENT_ROUTE, bound.payments_addr())?
             .start()?;
         let route = agent.route(PAYMENT_ROUTE)?;
         let text = firedrill_demo::plan(bound.addresses(), &agent.url());
@@ -108,6 +117,20 @@ impl Rig {
         Ok(words)
     }
 
+    /// The report for machines.
+    pub fn report_json(&self) -> anyhow::Result<serde_json::Value> {
+        let path = self.report().join("report.json");
+        let text = std::fs::read_to_string(&path).with_context(|| format!("no report {}", path.display()))?;
+        Ok(serde_json::from_str(&text)?)
+    }
+
+    /// Puts another text in place of one in the plan.
+    pub fn edit_plan(&self, old: &str, new: &str) -> anyhow::Result<()> {
+        let text = self.plan_text()?;
+        ensure!(text.contains(old), "the plan does not say {old}");
+        Ok(std::fs::write(&self.plan, text.replace(old, new))?)
+    }
+
     /// Runs the drill to its end.
     pub fn run(&self, limit: Duration) -> anyhow::Result<Finished> {
         let words = self.run_words()?;
@@ -137,8 +160,8 @@ impl Rig {
         let answer = Connection::open(self.route, Duration::from_secs(5))?.call(
             "POST",
             "/api/payment",
-            &[("Content-Type", "application/json")],
-            "{}",
+            JSON,
+            &format!("{{\"order\": {}, \"amount_cents\": 100}}", order_id()),
         )?;
         Ok((answer, began.elapsed()))
     }
@@ -175,7 +198,8 @@ impl Rig {
             Duration::from_mins(1),
             "an order is taken within a second",
             || {
-                let answer = crate::request(gateway, "POST", "/order", &[], "{}", Duration::from_secs(1))?;
+                let order = format!("{{\"id\": {}, \"pieces\": 1, \"amount_cents\": 100}}", order_id());
+                let answer = request(gateway, "POST", "/order", JSON, &order, Duration::from_secs(1))?;
                 Ok((answer.status == 200).then_some(()))
             },
         )
