@@ -84,7 +84,7 @@ fn proxy_killed() -> anyhow::Result<Duration> {
     let (agent, _upstream) = holding()?;
     let (route, proxy) = (agent.route("web")?, agent.proxy_pid().context("no proxy")?);
     kill(Pid::from_raw(proxy.cast_signed()), Signal::SIGKILL)?;
-    let (_, took) = wait_until(PATIENCE, "the route answers", || {
+    let ((), took) = wait_until(PATIENCE, "the route answers", || {
         Ok((get(route, "/", Duration::from_secs(5))?.status == 200).then_some(()))
     })?;
     Ok(took)
