@@ -10,7 +10,10 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     // Two TLS providers in one program would make rustls panic: choose before anything connects.
-    if rustls::crypto::ring::default_provider().install_default().is_err() {
+    if rustls::crypto::ring::default_provider()
+        .install_default()
+        .is_err()
+    {
         eprintln!("firedrill: the TLS provider was chosen twice; TLS may not work");
     }
     cli::main()

@@ -26,7 +26,10 @@ pub struct Folders {
 pub fn folders() -> anyhow::Result<Folders> {
     let dirs = directories::ProjectDirs::from("", "", "firedrill")
         .context("no home folder is known for this user; set HOME")?;
-    let folders = Folders { config: dirs.config_dir().to_owned(), data: dirs.data_dir().to_owned() };
+    let folders = Folders {
+        config: dirs.config_dir().to_owned(),
+        data: dirs.data_dir().to_owned(),
+    };
     for folder in [&folders.config, &folders.data] {
         fs::create_dir_all(folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
     }
@@ -35,7 +38,10 @@ pub fn folders() -> anyhow::Result<Folders> {
 
 /// The window's settings; the defaults where there are none or they cannot be read.
 pub fn load(config: &Path) -> Prefs {
-    fs::read_to_string(file(config)).ok().and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default()
+    fs::read_to_string(file(config))
+        .ok()
+        .and_then(|text| serde_json::from_str(&text).ok())
+        .unwrap_or_default()
 }
 
 /// Keeps the window's settings.

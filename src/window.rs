@@ -57,7 +57,9 @@ pub fn run(begin: Option<Start>) -> anyhow::Result<ExitCode> {
         options,
         Box::new(move |created| Ok(Box::new(Window::new(&created.egui_ctx, folders, program, begin)?))),
     );
-    opened.map_err(|error| anyhow::anyhow!("the window cannot be opened: {error}; firedrill demo --headless needs none"))?;
+    opened.map_err(|error| {
+        anyhow::anyhow!("the window cannot be opened: {error}; firedrill demo --headless needs none")
+    })?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -81,7 +83,12 @@ enum Closing {
 }
 
 impl Window {
-    fn new(context: &egui::Context, folders: Folders, program: PathBuf, begin: Option<Start>) -> anyhow::Result<Self> {
+    fn new(
+        context: &egui::Context,
+        folders: Folders,
+        program: PathBuf,
+        begin: Option<Start>,
+    ) -> anyhow::Result<Self> {
         firedrill_console::install(context);
         let prefs = settings::load(&folders.config);
         let wake = context.clone();
@@ -129,19 +136,23 @@ impl Window {
         if self.closing != Closing::Asked {
             return;
         }
-        let question = egui::Window::new("The plan is not saved").collapsible(false).resizable(false);
-        question.anchor(egui::Align2::CENTER_CENTER, egui::Vec2::ZERO).show(ui.ctx(), |ui| {
-            ui.label("Its changes are lost when the window closes.");
-            ui.horizontal(|ui| {
-                if ui.button("Keep editing").clicked() {
-                    self.closing = Closing::No;
-                }
-                if ui.button("Close without saving").clicked() {
-                    self.closing = Closing::Confirmed;
-                    ui.send_viewport_cmd(egui::ViewportCommand::Close);
-                }
+        let question = egui::Window::new("The plan is not saved")
+            .collapsible(false)
+            .resizable(false);
+        question
+            .anchor(egui::Align2::CENTER_CENTER, egui::Vec2::ZERO)
+            .show(ui.ctx(), |ui| {
+                ui.label("Its changes are lost when the window closes.");
+                ui.horizontal(|ui| {
+                    if ui.button("Keep editing").clicked() {
+                        self.closing = Closing::No;
+                    }
+                    if ui.button("Close without saving").clicked() {
+                        self.closing = Closing::Confirmed;
+                        ui.send_viewport_cmd(egui::ViewportCommand::Close);
+                    }
+                });
             });
-        });
     }
 }
 
@@ -164,7 +175,10 @@ impl eframe::App for Window {
         if self.console.prefs() != self.kept {
             self.kept = self.console.prefs();
             if let Err(error) = settings::save(&self.config, self.kept) {
-                tracing::warn!("the settings cannot be kept in {}: {error}", self.config.display());
+                tracing::warn!(
+                    "the settings cannot be kept in {}: {error}",
+                    self.config.display()
+                );
             }
         }
     }
@@ -187,10 +201,26 @@ impl Desktop for Dialogs {
         }
         Box::pin(async move {
             let chosen = match what {
-                Choose::OpenPlan => dialog.set_title("Open a plan").add_filter("plans", &["toml"]).pick_file().await,
-                Choose::SavePlan => dialog.set_title("Save the plan").add_filter("plans", &["toml"]).save_file().await,
+                Choose::OpenPlan => {
+                    dialog
+                        .set_title("Open a plan")
+                        .add_filter("plans", &["toml"])
+                        .pick_file()
+                        .await
+                }
+                Choose::SavePlan => {
+                    dialog
+                        .set_title("Save the plan")
+                        .add_filter("plans", &["toml"])
+                        .save_file()
+                        .await
+                }
                 Choose::OpenJournal => {
-                    dialog.set_title("Open a drill's journal").add_filter("journals", &["jsonl"]).pick_file().await
+                    dialog
+                        .set_title("Open a drill's journal")
+                        .add_filter("journals", &["jsonl"])
+                        .pick_file()
+                        .await
                 }
                 Choose::ReportFolder => dialog.set_title("Where to write the report").pick_folder().await,
             };

@@ -56,15 +56,22 @@ pub struct ReleaseArguments {
 /// Sends the abort to every agent on the card and says each stage as it comes.
 pub fn abort(arguments: AbortArguments) -> anyhow::Result<ExitCode> {
     let card = card(arguments.card)?;
-    println!("aborting \"{}\" on {} agents, latching", card.experiment, card.agents.len());
-    let line = AbortLine::start().context("cannot start the abort line; on each host run: firedrill-agent abort")?;
+    println!(
+        "aborting \"{}\" on {} agents, latching",
+        card.experiment,
+        card.agents.len()
+    );
+    let line =
+        AbortLine::start().context("cannot start the abort line; on each host run: firedrill-agent abort")?;
     line.begin(Some(card.drill.clone()), Clock::start());
     line.hold(card.targets());
     let handle = line.handle();
     handle.press(&arguments.reason, &who());
     let limit = (!arguments.until_confirmed).then_some(Duration::from_secs(30));
     if follow(&handle, limit) {
-        println!("every agent is proved clean; nothing starts until its latch is released: firedrill release");
+        println!(
+            "every agent is proved clean; nothing starts until its latch is released: firedrill release"
+        );
         return Ok(ExitCode::SUCCESS);
     }
     eprintln!("firedrill: not every agent is confirmed; on those hosts run: firedrill-agent abort");
@@ -80,7 +87,13 @@ fn follow(handle: &AbortHandle, limit: Option<Duration>) -> bool {
         for (i, row) in scene.rows.iter().enumerate() {
             let now = (row.stage, row.words.clone());
             if said.get(i) != Some(&now) {
-                println!("{:<24} {:<12} {:>7.1} ms  {}", row.agent, word(row.stage), row.took_us as f64 / 1e3, row.words);
+                println!(
+                    "{:<24} {:<12} {:>7.1} ms  {}",
+                    row.agent,
+                    word(row.stage),
+                    row.took_us as f64 / 1e3,
+                    row.words
+                );
                 if said.len() <= i {
                     said.resize(i + 1, (AbortStage::Requested, String::new()));
                 }
@@ -130,10 +143,18 @@ pub fn status(arguments: StatusArguments) -> anyhow::Result<ExitCode> {
 fn held(info: &AgentInfo) -> String {
     let open = info.open.as_ref().map_or_else(
         || "nothing of ours on, no drill holds it".to_owned(),
-        |open| format!("held by \"{}\" of {} on {}, lease {} ms", open.experiment, open.who, open.console, open.lease_left_ms),
+        |open| {
+            format!(
+                "held by \"{}\" of {} on {}, lease {} ms",
+                open.experiment, open.who, open.console, open.lease_left_ms
+            )
+        },
     );
     match &info.latch {
-        Some(latch) => format!("{open}; LATCHED ({}) by {}: {}", latch.number, latch.who, latch.reason),
+        Some(latch) => format!(
+            "{open}; LATCHED ({}) by {}: {}",
+            latch.number, latch.who, latch.reason
+        ),
         None => open,
     }
 }
@@ -146,8 +167,11 @@ pub fn release(arguments: ReleaseArguments) -> anyhow::Result<ExitCode> {
     };
     let folders = settings::folders()?;
     let credentials = Credentials::load(&folders.config.join(settings::CREDENTIALS))?;
-    let chosen: Vec<_> =
-        plan.agents.iter().filter(|agent| arguments.agent.as_ref().is_none_or(|name| *name == agent.name)).collect();
+    let chosen: Vec<_> = plan
+        .agents
+        .iter()
+        .filter(|agent| arguments.agent.as_ref().is_none_or(|name| *name == agent.name))
+        .collect();
     anyhow::ensure!(!chosen.is_empty(), "the plan has no agent of that name");
     let mut refused = 0;
     for agent in chosen {
@@ -160,21 +184,37 @@ pub fn release(arguments: ReleaseArguments) -> anyhow::Result<ExitCode> {
             }
         }
     }
-    Ok(if refused == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if refused == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 fn release_one(agent: &AgentEntry, token: Option<Token>, reason: &str) -> anyhow::Result<String> {
     let Some(latch) = info(&agent.name, &agent.url, token.clone())?.latch else {
         return Ok("not latched".to_owned());
     };
-    let request = ReleaseRequest { latch: latch.number, reason: reason.to_owned(), who: who() };
+    let request = ReleaseRequest {
+        latch: latch.number,
+        reason: reason.to_owned(),
+        who: who(),
+    };
     let driver = driver(agent, token)?;
     let released = runtime()?.block_on(driver.release(request)).map_err(failed)?;
-    Ok(format!("latch {} released; it said: {}", released.latch, latch.reason))
+    Ok(format!(
+        "latch {} released; it said: {}",
+        released.latch, latch.reason
+    ))
 }
 
 fn info(name: &str, url: &str, token: Option<Token>) -> anyhow::Result<AgentInfo> {
-    let entry = AgentEntry { name: name.to_owned(), url: url.to_owned(), driver: Driver::Native, labels: Default::default() };
+    let entry = AgentEntry {
+        name: name.to_owned(),
+        url: url.to_owned(),
+        driver: Driver::Native,
+        labels: Default::default(),
+    };
     let driver = driver(&entry, token)?;
     match runtime()?.block_on(driver.call(Call::Info, &Gate::new())) {
         Reply::Info { result } => result.map(|info| *info).map_err(failed),
@@ -190,7 +230,10 @@ fn failed(failure: Failure) -> anyhow::Error {
 }
 
 fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start the runtime")
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")
 }
 
 fn card(path: Option<PathBuf>) -> anyhow::Result<AbortCard> {
@@ -203,5 +246,8 @@ fn card(path: Option<PathBuf>) -> anyhow::Result<AbortCard> {
 
 /// The person at this terminal, for the audit.
 pub fn who() -> String {
-    ["USER", "LOGNAME", "USERNAME"].iter().find_map(|name| std::env::var(name).ok()).unwrap_or_else(|| "somebody".to_owned())
+    ["USER", "LOGNAME", "USERNAME"]
+        .iter()
+        .find_map(|name| std::env::var(name).ok())
+        .unwrap_or_else(|| "somebody".to_owned())
 }

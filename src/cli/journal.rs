@@ -54,9 +54,13 @@ enum ThemeName {
 /// Reads a journal and rebuilds its drill.
 fn rebuilt(path: &Path) -> anyhow::Result<(Journal, Review)> {
     let journal = firedrill_journal::read(path)?;
-    let record = Record { path: Some(path.to_owned()), sealed: journal.whole(), hash: journal.hash.clone() };
-    let review =
-        review(&journal.entries, record).with_context(|| format!("{} is not a drill's journal", path.display()))?;
+    let record = Record {
+        path: Some(path.to_owned()),
+        sealed: journal.whole(),
+        hash: journal.hash.clone(),
+    };
+    let review = review(&journal.entries, record)
+        .with_context(|| format!("{} is not a drill's journal", path.display()))?;
     Ok((journal, review))
 }
 
@@ -65,11 +69,20 @@ pub fn verify(path: &Path) -> anyhow::Result<ExitCode> {
     let journal = firedrill_journal::read(path)?;
     match journal.whole() {
         Ok(()) => {
-            println!("{}: whole and sealed, {} records, chain {}", path.display(), journal.entries.len(), journal.hash);
+            println!(
+                "{}: whole and sealed, {} records, chain {}",
+                path.display(),
+                journal.entries.len(),
+                journal.hash
+            );
             Ok(ExitCode::SUCCESS)
         }
         Err(why) => {
-            println!("{}: {why} ({} records stand)", path.display(), journal.entries.len());
+            println!(
+                "{}: {why} ({} records stand)",
+                path.display(),
+                journal.entries.len()
+            );
             Ok(ExitCode::FAILURE)
         }
     }
@@ -80,7 +93,12 @@ pub fn verify(path: &Path) -> anyhow::Result<ExitCode> {
 pub fn replay(path: &Path) -> anyhow::Result<ExitCode> {
     let (journal, review) = rebuilt(path)?;
     for line in review.scene.log.iter() {
-        println!("{:>9.3} s  {:<14} {}", line.at.mono_us as f64 / 1e6, line.title, line.words);
+        println!(
+            "{:>9.3} s  {:<14} {}",
+            line.at.mono_us as f64 / 1e6,
+            line.title,
+            line.words
+        );
     }
     println!("\nverdict: {}", review.verdict.outcome.word());
     for reason in &review.verdict.reasons {
@@ -89,10 +107,14 @@ pub fn replay(path: &Path) -> anyhow::Result<ExitCode> {
     if let Err(why) = &review.sealed {
         println!("the journal is {why}");
     }
-    let written = journal.entries.iter().rev().find_map(|stamped| match &stamped.entry {
-        Entry::Verdict { verdict } => Some(verdict),
-        _ => None,
-    });
+    let written = journal
+        .entries
+        .iter()
+        .rev()
+        .find_map(|stamped| match &stamped.entry {
+            Entry::Verdict { verdict } => Some(verdict),
+            _ => None,
+        });
     if written.is_some_and(|written| *written != review.verdict) {
         println!("the verdict in the journal is another one: it was written by another release");
         return Ok(ExitCode::FAILURE);
@@ -111,7 +133,10 @@ pub fn report(path: &Path, folder: &Path) -> anyhow::Result<ExitCode> {
 /// `firedrill render --view live --out FILE.png JOURNAL`.
 pub fn render(arguments: RenderArguments) -> anyhow::Result<ExitCode> {
     let (journal, review) = rebuilt(&arguments.journal)?;
-    let scene = Scene { reviews: Arc::new(vec![Arc::new(review)]), ..scene_at(&journal.entries, arguments.at)? };
+    let scene = Scene {
+        reviews: Arc::new(vec![Arc::new(review)]),
+        ..scene_at(&journal.entries, arguments.at)?
+    };
     let theme = match arguments.theme {
         ThemeName::Dark => Theme::Dark,
         ThemeName::Light => Theme::Light,
@@ -126,17 +151,33 @@ pub fn render(arguments: RenderArguments) -> anyhow::Result<ExitCode> {
     });
     // A picture asks for nothing and stops nothing.
     let picture = raster::render(arguments.size, 1.0, |ui| {
-        console.ui(ui, Frame { scene: &scene, since_ms: 0, ask: &mut |_| {}, abort: &mut || {} });
+        console.ui(
+            ui,
+            Frame {
+                scene: &scene,
+                since_ms: 0,
+                ask: &mut |_| {},
+                abort: &mut || {},
+            },
+        );
     });
     let [width, height] = picture.size.map(|pixels| pixels as u32);
-    image::save_buffer(&arguments.out, &picture.rgba, width, height, image::ColorType::Rgba8)
-        .with_context(|| format!("cannot write the picture {}", arguments.out.display()))?;
+    image::save_buffer(
+        &arguments.out,
+        &picture.rgba,
+        width,
+        height,
+        image::ColorType::Rgba8,
+    )
+    .with_context(|| format!("cannot write the picture {}", arguments.out.display()))?;
     println!("{}", arguments.out.display());
     Ok(ExitCode::SUCCESS)
 }
 
 fn size(text: &str) -> Result<[usize; 2], String> {
-    let parsed = text.split_once('x').and_then(|(w, h)| Some([w.parse().ok()?, h.parse().ok()?]));
+    let parsed = text
+        .split_once('x')
+        .and_then(|(w, h)| Some([w.parse().ok()?, h.parse().ok()?]));
     parsed
         .filter(|size: &[usize; 2]| size.iter().all(|pixels| (320..=8_000).contains(pixels)))
         .ok_or_else(|| "expected WIDTHxHEIGHT, each from 320 to 8000, such as 1600x1000".to_owned())

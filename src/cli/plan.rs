@@ -15,8 +15,15 @@ pub fn read(path: &Path) -> anyhow::Result<Result<(String, Plan), ExitCode>> {
         eprintln!("{}", diagnostic.render(&path.display().to_string(), &text));
     }
     Ok(plan.map(|plan| (text, plan)).ok_or_else(|| {
-        let errors = diagnostics.iter().filter(|diagnostic| diagnostic.severity == Severity::Error).count();
-        eprintln!("firedrill: {errors} mistake{} in {}", if errors == 1 { "" } else { "s" }, path.display());
+        let errors = diagnostics
+            .iter()
+            .filter(|diagnostic| diagnostic.severity == Severity::Error)
+            .count();
+        eprintln!(
+            "firedrill: {errors} mistake{} in {}",
+            if errors == 1 { "" } else { "s" },
+            path.display()
+        );
         ExitCode::from(USAGE)
     }))
 }

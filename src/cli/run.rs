@@ -40,7 +40,11 @@ pub fn run(arguments: RunArguments) -> anyhow::Result<ExitCode> {
         Ok(read) => read,
         Err(code) => return Ok(code),
     };
-    let names: Vec<_> = plan.experiments.iter().map(|experiment| experiment.name.as_str()).collect();
+    let names: Vec<_> = plan
+        .experiments
+        .iter()
+        .map(|experiment| experiment.name.as_str())
+        .collect();
     let experiment = match &arguments.experiment {
         None if names.len() == 1 => Some(0),
         None => None,
@@ -95,7 +99,9 @@ pub fn demo(headless: bool, report: Option<PathBuf>) -> anyhow::Result<ExitCode>
     let mut progress = Progress::new();
     let result = demo_headless(&job, |news| match news {
         DemoNews::Started(build, words) => {
-            progress.say(&format!("\n{build:?} build. On this computer until the demo ends:"));
+            progress.say(&format!(
+                "\n{build:?} build. On this computer until the demo ends:"
+            ));
             for sentence in words {
                 progress.say(&format!("  {sentence}"));
             }
@@ -117,7 +123,12 @@ fn compared(ran: &DemoRan, report: &Path) -> anyhow::Result<ExitCode> {
         println!("{:<40} {:<24} {}", row.measure, row.before, row.after);
     }
     for (name, review) in [("fragile", &ran.fragile), ("hardened", &ran.hardened)] {
-        println!("report: {}", firedrill_report::write(review, &report.join(name))?.html.display());
+        println!(
+            "report: {}",
+            firedrill_report::write(review, &report.join(name))?
+                .html
+                .display()
+        );
     }
     Ok(ExitCode::from(ran.exit_code))
 }
@@ -143,7 +154,9 @@ fn verdict(review: &Review) -> String {
         text.push_str(&format!("\n  {}: {}", reason.rule, reason.words));
     }
     for id in &review.verdict.unconfirmed {
-        text.push_str(&format!("\n  MAY STILL BE ON: {id}; on its host run: firedrill-agent abort"));
+        text.push_str(&format!(
+            "\n  MAY STILL BE ON: {id}; on its host run: firedrill-agent abort"
+        ));
     }
     text
 }
@@ -161,7 +174,10 @@ fn make_folder(folder: &Path) -> anyhow::Result<()> {
 /// This console as agents name it to others.
 pub fn console() -> String {
     let host = std::env::var("HOSTNAME").or_else(|_| std::fs::read_to_string("/etc/hostname"));
-    format!("firedrill on {}", host.as_deref().map_or("this computer", str::trim))
+    format!(
+        "firedrill on {}",
+        host.as_deref().map_or("this computer", str::trim)
+    )
 }
 
 /// A line that moves, and lines that stay; without a terminal only the latter.
@@ -177,7 +193,11 @@ impl Progress {
         if let Ok(style) = ProgressStyle::with_template("{prefix:<10} {bar:24} {wide_msg}") {
             bar.set_style(style);
         }
-        Self { bar, logged: 0, drill: String::new() }
+        Self {
+            bar,
+            logged: 0,
+            drill: String::new(),
+        }
     }
 
     fn say(&self, text: &str) {
@@ -195,7 +215,12 @@ impl Progress {
             self.logged = 0;
         }
         for line in scene.log.iter().skip(self.logged) {
-            self.say(&format!("{:>7.1} s  {:<14} {}", line.at.mono_us as f64 / 1e6, line.title, line.words));
+            self.say(&format!(
+                "{:>7.1} s  {:<14} {}",
+                line.at.mono_us as f64 / 1e6,
+                line.title,
+                line.words
+            ));
         }
         self.logged = scene.log.len();
         let (share, words) = scene.progress.clone().unwrap_or((1.0, String::new()));
@@ -217,6 +242,8 @@ fn sli(sli: &SliScene) -> String {
         SliState::Out => "OUT",
         SliState::NoData => "no data",
     };
-    let value = sli.value.map_or_else(|| "–".to_owned(), |value| show_value(&sli.unit, value));
+    let value = sli
+        .value
+        .map_or_else(|| "–".to_owned(), |value| show_value(&sli.unit, value));
     format!("{} {value} {state}", sli.name)
 }

@@ -314,7 +314,10 @@ fn injections(drill: &Drill) -> Vec<InjectionScene> {
         ramp_us: it.ramp_ms.saturating_mul(1_000),
         evidence: it.evidence.words.clone(),
         // What is off needs no hand; what a one-shot left may.
-        by_hand: it.by_hand.clone().or_else(|| it.problem.clone().filter(|_| !it.is_off())),
+        by_hand: it
+            .by_hand
+            .clone()
+            .or_else(|| it.problem.clone().filter(|_| !it.is_off())),
     };
     drill.injections().iter().map(one).collect()
 }
