@@ -48,8 +48,7 @@ fn the_window_starts_and_closes() -> anyhow::Result<()> {
     );
     display.wait_until_drawn(&window)?;
 
-    // As a window manager's close button asks it to.
-    display.run("xdotool", &["windowquit", &window])?;
+    display.close(&window)?;
     let finished = console.finish(PATIENCE)?.expect_code(0)?;
     ensure!(!finished.err.contains("panicked"), "{}", finished.err);
     Ok(())

@@ -5,6 +5,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
+use x11rb::protocol::xproto::{ClientMessageEvent, ConnectionExt as _, EventMask};
 
 use crate::{Firedrill, PATIENCE, Process, wait_until};
 
@@ -76,6 +77,21 @@ impl Display {
             Ok(found.lines().next().map(str::to_owned))
         })?;
         Ok(id)
+    }
+
+    /// Asks a window to close, as a window manager's button does.
+    pub fn close(&self, window: &str) -> anyhow::Result<()> {
+        let (connection, _) = x11rb::connect(Some(&self.name()))?;
+        let atom = |name: &str| -> anyhow::Result<u32> {
+            Ok(connection.intern_atom(false, name.as_bytes())?.reply()?.atom)
+        };
+        let window = window.parse()?;
+        let data = [atom("WM_DELETE_WINDOW")?, x11rb::CURRENT_TIME, 0, 0, 0];
+        let message = ClientMessageEvent::new(32, window, atom("WM_PROTOCOLS")?, data);
+        connection
+            .send_event(false, window, EventMask::NO_EVENT, message)?
+            .check()?;
+        Ok(())
     }
 
     /// How many colours a window shows.

@@ -143,14 +143,11 @@ impl Rig {
         let words = self.run_words()?;
         let words: Vec<_> = words.iter().map(String::as_str).collect();
         let mut console = self.firedrill.start(&words)?;
-        wait_until(Duration::from_mins(1), "the fault is felt by a client", || {
-            ensure!(
-                console.process.is_running(),
-                "the drill has ended: {}",
-                console.process.stderr()
-            );
+        let felt = wait_until(Duration::from_mins(1), "the fault is felt by a client", || {
+            ensure!(console.process.is_running(), "the drill has ended");
             Ok((self.pay()?.1 > Duration::from_millis(250)).then_some(()))
-        })?;
+        });
+        felt.with_context(|| format!("{}{}", console.process.rest(), console.process.stderr()))?;
         Ok(console)
     }
 

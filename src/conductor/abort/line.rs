@@ -185,7 +185,7 @@ impl AbortLine {
     }
 
     /// A drill begins, or (`None`) there is none any more: its gate, to read before every send. A press from
-    /// now on is of this drill; an older one is over.
+    /// now on is of this drill; an older one is over, but for one by a signal, which is of every drill.
     pub fn begin(&self, drill: Option<DrillId>, clock: Clock) -> Gate {
         let inner = &*self.handle.0;
         let mut now = inner.now.lock();
@@ -195,6 +195,12 @@ impl AbortLine {
             drill,
             clock,
         };
+        if inner.shared.read().press.is_some_and(|press| press.by_signal) {
+            // Somebody wants this process to end: that is never over, or a Ctrl-C just before the begin would
+            // be lost and the drill would go on.
+            gate.close();
+            return gate;
+        }
         inner.shared.change(clear);
         inner.orders.send_replace(None);
         gate
