@@ -21,6 +21,9 @@ use crate::settings;
 /// Something may still be on.
 const MAY_BE_ON: u8 = 5;
 
+/// An agent lets no injection live longer than an hour; a minute more for the last read-back.
+const HARD_LIMIT: Duration = Duration::from_secs(61 * 60);
+
 #[derive(Args)]
 pub struct AbortArguments {
     /// Another abort card than this account's newest
@@ -29,7 +32,8 @@ pub struct AbortArguments {
     /// Why; goes into the agents' audit logs
     #[arg(long, default_value = "firedrill abort")]
     reason: String,
-    /// Go on until every agent is proved clean; otherwise give up the waiting after 30 s
+    /// Go on until every agent is proved clean, at most until their own hard limit has ended everything (1 h);
+    /// otherwise give up the waiting after 30 s
     #[arg(long)]
     until_confirmed: bool,
 }
@@ -67,7 +71,11 @@ pub fn abort(arguments: AbortArguments) -> anyhow::Result<ExitCode> {
     line.hold(card.targets());
     let handle = line.handle();
     handle.press(&arguments.reason, &who());
-    let limit = (!arguments.until_confirmed).then_some(Duration::from_secs(30));
+    let limit = if arguments.until_confirmed {
+        HARD_LIMIT
+    } else {
+        Duration::from_secs(30)
+    };
     if follow(&handle, limit) {
         println!(
             "every agent is proved clean; nothing starts until its latch is released: firedrill release"
@@ -79,7 +87,7 @@ pub fn abort(arguments: AbortArguments) -> anyhow::Result<ExitCode> {
 }
 
 /// Prints each agent's stage whenever it changes, until all are proved clean or the limit has passed.
-fn follow(handle: &AbortHandle, limit: Option<Duration>) -> bool {
+fn follow(handle: &AbortHandle, limit: Duration) -> bool {
     let began = Instant::now();
     let mut said = Vec::new();
     loop {
@@ -105,7 +113,7 @@ fn follow(handle: &AbortHandle, limit: Option<Duration>) -> bool {
         if !scene.rows.is_empty() && scene.proved == scene.rows.len() {
             return true;
         }
-        if limit.is_some_and(|limit| began.elapsed() > limit) {
+        if began.elapsed() > limit {
             return false;
         }
         std::thread::sleep(Duration::from_millis(20));

@@ -19,7 +19,7 @@ use crate::{
     abort::{AbortCard, AbortHandle, AbortLine, AbortTarget, Board},
     calls::{self, Caller},
     clock::Clock,
-    log::{Log, LogThread, redacted},
+    log::{Log, LogThread},
 };
 
 /// Time passes for a drill this often.
@@ -229,9 +229,7 @@ impl<P: FnMut(&Drill, &SceneBuilder, At) + Send> Conductor<P> {
             let at = self.clock.now();
             let record = Stamped {
                 at,
-                entry: Entry::Event {
-                    event: redacted(&event),
-                },
+                entry: Entry::event(&event),
             };
             if let Err(why) = self.log.append(record)
                 && !self.journal_broken

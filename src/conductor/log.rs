@@ -2,9 +2,8 @@
 
 use std::{io, path::Path, time::Duration};
 
-use firedrill_drill::{At, Event, Reply, Stamped};
+use firedrill_drill::{At, Stamped};
 use firedrill_journal::{JournalError, Writer};
-use firedrill_wire::HolderSecret;
 use tokio::sync::{mpsc, oneshot};
 
 /// Records that wait for the disk.
@@ -152,45 +151,11 @@ impl LogThread {
     }
 }
 
-/// An event as the journal keeps it: without the secrets that would let a reader drive the drill.
-pub(crate) fn redacted(event: &Event) -> Event {
-    let mut event = event.clone();
-    if let Event::Agent {
-        reply: Reply::Opened { result: Ok(opened) },
-        ..
-    } = &mut event
-    {
-        opened.holder = HolderSecret("redacted".to_owned());
-    }
-    event
-}
-
 #[cfg(test)]
 mod tests {
     use firedrill_drill::Entry;
-    use firedrill_wire::{Epoch, Opened, Stamp, Tick};
 
     use super::*;
-
-    #[test]
-    fn the_holders_secret_is_not_journaled() {
-        let opened = Opened {
-            stamp: Stamp {
-                agent: "a".into(),
-                instance: "i".into(),
-                tick: Tick(1),
-            },
-            epoch: Epoch(1),
-            holder: HolderSecret("s3cret".to_owned()),
-            deadline: Tick(2),
-        };
-        let event = Event::Agent {
-            agent: 0,
-            reply: Reply::Opened { result: Ok(opened) },
-        };
-        let text = serde_json::to_string(&redacted(&event)).unwrap();
-        assert!(!text.contains("s3cret"), "{text}");
-    }
 
     struct Full;
 
