@@ -1,5 +1,6 @@
 //! The drill against Debian's `prometheus` ends with the verdict of the drill that scrapes the services itself.
 
+use std::fmt::Write as _;
 use std::net::{SocketAddr, TcpListener};
 use std::process::{Command, ExitCode};
 use std::time::Duration;
@@ -9,7 +10,7 @@ use firedrill_demo::Build;
 use firedrill_testing::{PATIENCE, Peer, Process, Rig, Times, get, programs, run, test, wait_until};
 use serde_json::Value;
 
-const A_DRILL: Duration = Duration::from_secs(180);
+const A_DRILL: Duration = Duration::from_mins(3);
 
 const PROMETHEUS: &[Peer] = &[Peer::Prometheus];
 
@@ -126,9 +127,10 @@ impl Server {
             String::from("global:\n  scrape_interval: 1s\n  scrape_timeout: 1s\nscrape_configs:\n");
         for (name, address) in rig.system.addresses().all() {
             // The services say their own job.
-            config.push_str(&format!(
+            write!(
+                config,
                 "  - job_name: {name}\n    honor_labels: true\n    static_configs:\n      - targets: ['{address}']\n"
-            ));
+            )?;
         }
         let file = rig.firedrill.file("prometheus.yml", &config)?;
         // Prometheus does not say which port it was given: one that was free a moment ago.

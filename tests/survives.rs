@@ -153,7 +153,7 @@ fn proxy_killed() -> anyhow::Result<()> {
     let proxy = agent.proxy_pid().context("no proxy")?;
     let began = Instant::now();
     kill(Pid::from_raw(proxy.cast_signed()), Signal::SIGKILL)?;
-    let (_, took) = wait_until(PATIENCE, "the route answers again", || {
+    let ((), took) = wait_until(PATIENCE, "the route answers again", || {
         let answer = get(route, "/", Duration::from_secs(2))?;
         Ok((answer.status == 200).then_some(()))
     })?;
