@@ -87,7 +87,7 @@ impl Bench {
             let drill = self.agent.open(&id, 60_000)?;
             self.agent
                 .inject(&drill, &id, fault, parameters.clone(), scope.clone())?;
-            let (answer, took) = timed(|| idle.call("GET", "/healthz", &[], ""))?;
+            let (answer, took) = timed(|| self.agent.call_on(&mut idle, "GET", "/v1/agent", &Value::Null))?;
             ensure!(answer.status == 200, "{}", answer.status);
             raw.add(took);
             let status = self.abort(&id)?;
