@@ -153,7 +153,7 @@ impl LogThread {
 
 #[cfg(test)]
 mod tests {
-    use firedrill_drill::Entry;
+    use firedrill_drill::{Entry, Event};
 
     use super::*;
 
@@ -174,7 +174,7 @@ mod tests {
         let mut log = LogThread::start(Box::new(Full)).unwrap();
         let record = Stamped {
             at: At::default(),
-            entry: Entry::Event { event: Event::Tick },
+            entry: Entry::event(&Event::Tick),
         };
         assert!(log.append_durable(record.clone()).await.is_err());
         log.append(record).unwrap();
