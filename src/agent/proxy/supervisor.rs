@@ -84,6 +84,7 @@ impl Supervisor {
         on_event: impl FnMut(ProxyEvent) + Send + 'static,
     ) -> io::Result<Self> {
         let client = Client::new();
+        let pinned = config.routes.clone();
         let stop = Arc::new(AtomicBool::new(false));
         let mut watch = Watch {
             config,
@@ -91,6 +92,7 @@ impl Supervisor {
             stop: Arc::clone(&stop),
             on_event: Box::new(on_event),
             child: None,
+            pinned,
         };
         let thread = std::thread::Builder::new()
             .name("proxy-supervisor".to_owned())
@@ -147,6 +149,8 @@ struct Watch {
     stop: Arc<AtomicBool>,
     on_event: Box<dyn FnMut(ProxyEvent) + Send>,
     child: Option<Child>,
+    /// The routes with the ports that the first proxy got: one that takes its place listens where clients know it.
+    pinned: Vec<Route>,
 }
 
 impl Watch {
@@ -160,6 +164,7 @@ impl Watch {
             let began = Instant::now();
             match self.reach() {
                 Ok((stream, hello)) => {
+                    self.pin(&hello);
                     let reason = self.follow(stream, hello);
                     self.client.shared().set_down(&reason);
                     if !self.stopped() {
@@ -181,6 +186,14 @@ impl Watch {
                 (pause * 2).clamp(Duration::from_millis(50), MAX_PAUSE)
             };
             self.wait(pause);
+        }
+    }
+
+    fn pin(&mut self, hello: &Hello) {
+        for route in &mut self.pinned {
+            if let Some(address) = hello.address(&route.name) {
+                route.listen = address.to_string();
+            }
         }
     }
 
@@ -260,7 +273,7 @@ impl Watch {
         let asked: Vec<_> = hello.routes.iter().map(|status| &status.route).collect();
         let same = hello.control == CONTROL_VERSION
             && hello.version == env!("CARGO_PKG_VERSION")
-            && asked.iter().copied().eq(self.config.routes.iter());
+            && (asked.iter().copied().eq(&self.config.routes) || asked.iter().copied().eq(&self.pinned));
         if same {
             return Ok(Some((stream, hello)));
         }
@@ -362,7 +375,6 @@ impl Watch {
         let SupervisorConfig {
             executable,
             subcommand,
-            routes,
             orphan_exit_s,
             ..
         } = &self.config;
@@ -370,7 +382,7 @@ impl Watch {
         process.args(subcommand).arg("--socket").arg(self.socket());
         process
             .arg("--routes")
-            .arg(serde_json::to_string(routes).context("routes")?);
+            .arg(serde_json::to_string(&self.pinned).context("routes")?);
         if let Some(seconds) = orphan_exit_s {
             process.arg("--orphan-exit-s").arg(seconds.to_string());
         }

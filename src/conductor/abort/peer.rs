@@ -56,6 +56,8 @@ impl Peer {
             let order = self.orders.borrow_and_update().clone();
             if let Some(order) = order {
                 self.abort(&order).await;
+                // Another order has come, and the wait for it has seen it: to wait again would be to miss it.
+                continue;
             }
             tokio::select! {
                 biased;

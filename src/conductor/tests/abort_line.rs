@@ -279,6 +279,20 @@ fn an_order_reaches_agents_that_are_held_later() {
     wait_for(&line, "clean", all_clean);
 }
 
+/// Without a drill there are no heartbeats that would wake a line that missed a press.
+#[test]
+fn a_press_right_behind_a_begin_is_never_missed() {
+    let peer = Peer::new(|_| async { whole() });
+    let line = AbortLine::start().unwrap();
+    line.hold(vec![peer.target(0)]);
+    for presses in 1..=20 {
+        line.begin(None, Clock::start());
+        line.handle().press("again", "Ada");
+        wait_for(&line, "clean", all_clean);
+        assert_eq!(peer.aborts().len(), presses);
+    }
+}
+
 #[test]
 fn a_breach_does_not_latch_and_a_press_after_it_does() {
     let peer = Peer::new(|_| async { whole() });
