@@ -1,6 +1,7 @@
 //! `abort`, `status` (both from the abort card, by any terminal of this account) and `release`.
 
 use std::{
+    collections::BTreeMap,
     io::Write as _,
     path::PathBuf,
     process::ExitCode,
@@ -22,7 +23,7 @@ use crate::settings;
 const MAY_BE_ON: u8 = 5;
 
 /// An agent lets no injection live longer than an hour; a minute more for the last read-back.
-const HARD_LIMIT: Duration = Duration::from_secs(61 * 60);
+const HARD_LIMIT: Duration = Duration::from_mins(61);
 
 #[derive(Args)]
 pub struct AbortArguments {
@@ -221,7 +222,7 @@ fn info(name: &str, url: &str, token: Option<Token>) -> anyhow::Result<AgentInfo
         name: name.to_owned(),
         url: url.to_owned(),
         driver: Driver::Native,
-        labels: Default::default(),
+        labels: BTreeMap::default(),
     };
     let driver = driver(&entry, token)?;
     match runtime()?.block_on(driver.call(Call::Info, &Gate::new())) {

@@ -72,7 +72,7 @@ pub fn run(arguments: RunArguments) -> anyhow::Result<ExitCode> {
     let result = run_headless(&headless, |scene| progress.show(scene));
     progress.end();
     match result {
-        Ok(review) => finish(&review, &arguments.report),
+        Ok(review) => Ok(finish(&review, &arguments.report)),
         Err(error) => Ok(not_run(&error)),
     }
 }
@@ -112,7 +112,7 @@ pub fn demo(headless: bool, report: Option<PathBuf>) -> anyhow::Result<ExitCode>
     progress.end();
     match result {
         Ok(ran) => compared(&ran, &report),
-        Err(DemoRunError::Aborted(review)) => finish(&review, &report),
+        Err(DemoRunError::Aborted(review)) => Ok(finish(&review, &report)),
         Err(error) => Ok(not_run(&error)),
     }
 }
@@ -134,7 +134,7 @@ fn compared(ran: &DemoRan, report: &Path) -> anyhow::Result<ExitCode> {
 }
 
 /// The verdict, the report, the exit code.
-fn finish(review: &Review, folder: &Path) -> anyhow::Result<ExitCode> {
+fn finish(review: &Review, folder: &Path) -> ExitCode {
     println!("{}", verdict(review));
     let code = exit_code(&review.verdict);
     match firedrill_report::write(review, folder) {
@@ -145,20 +145,30 @@ fn finish(review: &Review, folder: &Path) -> anyhow::Result<ExitCode> {
     if let Some(journal) = &review.journal {
         println!("journal: {}", journal.display());
     }
-    Ok(ExitCode::from(code))
+    ExitCode::from(code)
 }
 
 fn verdict(review: &Review) -> String {
-    let mut text = format!("{}: {}", review.scene.experiment, review.verdict.outcome.word());
-    for reason in &review.verdict.reasons {
-        text.push_str(&format!("\n  {}: {}", reason.rule, reason.words));
-    }
-    for id in &review.verdict.unconfirmed {
-        text.push_str(&format!(
-            "\n  MAY STILL BE ON: {id}; on its host run: firedrill-agent abort"
-        ));
-    }
-    text
+    let mut lines = vec![format!(
+        "{}: {}",
+        review.scene.experiment,
+        review.verdict.outcome.word()
+    )];
+    lines.extend(
+        review
+            .verdict
+            .reasons
+            .iter()
+            .map(|reason| format!("  {}: {}", reason.rule, reason.words)),
+    );
+    lines.extend(
+        review
+            .verdict
+            .unconfirmed
+            .iter()
+            .map(|id| format!("  MAY STILL BE ON: {id}; on its host run: firedrill-agent abort")),
+    );
+    lines.join("\n")
 }
 
 /// Nothing was measured, so nothing is said of the hypothesis.
