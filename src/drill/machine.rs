@@ -129,6 +129,8 @@ pub(crate) struct Lane {
     pub runs: u32,
     /// When the last of them began.
     pub run_began_us: u64,
+    /// A start is due and held up because an SLI has no data: since when.
+    pub held_since_us: Option<u64>,
 }
 
 /// How far the taking back of an injection is.

@@ -6,7 +6,7 @@ use firedrill_wire::{
 };
 
 use crate::{
-    AbortStatus, AbortedInjection, At, Call, Drill, Effect, Entry, Failure, Injection, Phase,
+    AbortStatus, AbortedInjection, At, Call, Drill, Effect, Entry, Failure, Injection, Phase, SliState,
     machine::RevertTrack,
     words::{count, show_ms},
 };
@@ -110,11 +110,33 @@ impl Drill {
             return over;
         }
         let due = runs == 0 || now.mono_us >= run_began_us.saturating_add(every_us);
-        if over && due && self.may_start() {
+        if over && due && self.may_start() && self.sees(lane) {
             self.start_run(step, runs);
             let lane = &mut self.lanes[lane];
             lane.runs += 1;
             lane.run_began_us = now.mono_us;
+        }
+        false
+    }
+
+    /// Nothing is started while an SLI has no data. A start is held up for one lease at the most: whoever sees
+    /// nothing for so long has lost sight.
+    fn sees(&mut self, lane: usize) -> bool {
+        let blind = self.slis.iter().position(|it| it.state == SliState::NoData);
+        let Some(sli) = blind else {
+            self.lanes[lane].held_since_us = None;
+            return true;
+        };
+        let now_us = self.at.mono_us;
+        let since_us = *self.lanes[lane].held_since_us.get_or_insert(now_us);
+        let lease_ms = self.experiment().map_or(0, |it| it.lease_ms);
+        if now_us.saturating_sub(since_us) >= lease_ms.saturating_mul(1_000) {
+            let name = self.setup.plan.slis.get(sli).map_or("?", |it| &it.name);
+            let words = format!(
+                "{name} has had no data for {}, nothing more is started",
+                show_ms(lease_ms)
+            );
+            self.stop_blind("no data", words);
         }
         false
     }

@@ -62,11 +62,6 @@ impl Console {
         }
     }
 
-    /// A time of the drill in simulated microseconds.
-    pub fn begun_us(&self, at: At) -> u64 {
-        self.made_us + at.mono_us
-    }
-
     /// Nothing keeps this process any more.
     pub fn is_over(&self) -> bool {
         let told = self.order.as_ref().is_none_or(Order::is_clean);

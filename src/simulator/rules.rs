@@ -309,14 +309,7 @@ impl World {
             self.rules.bad_in_row = 0;
             return;
         }
-        // A drill counts bad samples anew with each injection, also when one follows another at once.
-        let newest_start_us = drill
-            .injections()
-            .iter()
-            .map(|it| console.begun_us(it.asked))
-            .max()
-            .unwrap_or(0);
-        let judged_from_us = self.rules.newest_us.max(since).max(newest_start_us);
+        let judged_from_us = self.rules.newest_us.max(since);
         let blind_us = now.saturating_sub(judged_from_us);
         let bad = self.rules.bad_in_row;
         if blind_us > BLIND_US {

@@ -5,7 +5,7 @@ use firedrill_drill::{
 };
 use firedrill_wire::{InjectionState, Instance, LatchView, ProblemKind, Tick};
 
-use crate::world::{PLAN, World, first};
+use crate::world::{PLAN, World, first, healthy};
 
 fn injecting() -> World {
     let mut world = World::new(PLAN, Arming::AtOnce);
@@ -261,6 +261,35 @@ fn nothing_is_started_while_the_abort_line_has_no_contact() {
     world.agents[0].dead = false;
     world.run(1_200);
     assert_eq!(world.starts().len(), 2, "contact is back");
+}
+
+#[test]
+fn nothing_is_started_blind_and_a_start_is_held_up_for_one_lease_at_the_most() {
+    let plan = PLAN.replace(
+        "[[experiment.step]]\n",
+        "[[experiment.step]]\nwait = \"3s\"\n[[experiment.step]]\n",
+    );
+    let begun = |blind_ms: u64| {
+        let mut world = World::new(&plan, Arming::AtOnce);
+        world.run_to(Phase::Inject);
+        let back_us = world.now_us + blind_ms * 1_000;
+        world.read = Box::new(move |sli, now_us| (now_us >= back_us).then(|| healthy(sli)));
+        world
+    };
+    let mut world = begun(5_000);
+    world.run(4_900);
+    assert!(world.starts().is_empty(), "due for 1.9 s, but without data");
+    world.run(3_000);
+    assert_eq!(world.starts().len(), 2, "data is back");
+
+    let mut world = begun(600_000);
+    let verdict = world.verdict();
+    assert!(world.starts().is_empty());
+    assert_eq!(verdict.outcome, Outcome::Inconclusive);
+    assert!(
+        first(&verdict).contains("nothing more is started"),
+        "{verdict:#?}"
+    );
 }
 
 #[test]
