@@ -150,16 +150,18 @@ fn name(ui: &mut Ui, cx: &Cx<'_>) {
 }
 
 fn clock(ui: &mut Ui, cx: &Cx<'_>, clicked: &mut Vec<Command>) {
+    // An idle window is not drawn anew: a clock that stands still would lie.
+    if !cx.running() {
+        return;
+    }
     ui.label(rich(
         words::clock(cx.now_ms(), cx.zone),
         regular(18.0),
         cx.tokens.strong,
     ));
-    if cx.running() {
-        ui.add_space(space::S);
-        if Command::Finish.button(ui, cx.scene, cx.view).clicked() {
-            clicked.push(Command::Finish);
-        }
+    ui.add_space(space::S);
+    if Command::Finish.button(ui, cx.scene, cx.view).clicked() {
+        clicked.push(Command::Finish);
     }
 }
 
