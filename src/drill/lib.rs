@@ -18,6 +18,7 @@
 mod arming;
 mod closing;
 mod event;
+mod fold;
 mod judge;
 mod machine;
 mod preflight;
@@ -31,6 +32,7 @@ mod view;
 mod words;
 
 pub use event::*;
+pub use fold::AbortFold;
 pub use machine::Drill;
 pub use replay::{ReplayError, replay};
 pub use types::*;

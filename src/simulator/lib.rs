@@ -14,7 +14,6 @@
 mod agent;
 mod calls;
 mod console;
-mod fold;
 mod line;
 mod messages;
 mod paper;

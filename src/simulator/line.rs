@@ -2,11 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use firedrill_drill::{AbortedBy, Command, Event, Reply};
+use firedrill_drill::{AbortFold, AbortedBy, Command, Event, Reply};
 use firedrill_wire::{AbortLine, AbortRequest, DrillId, Fence, InjectionId, OpenRequest, StartRequest};
 
 use crate::calls::empty_start;
-use crate::fold::Fold;
 use crate::messages::{Answer, Body, From};
 use crate::report::Sabotage;
 use crate::world::{Happening, World};
@@ -25,13 +24,13 @@ pub(crate) struct Order {
     no: u64,
     request: AbortRequest,
     pressed_us: u64,
-    folds: BTreeMap<usize, (Fold, u64)>,
+    folds: BTreeMap<usize, (AbortFold, u64)>,
 }
 
 impl Order {
     /// Every agent has proved it clean.
     pub fn is_clean(&self) -> bool {
-        self.folds.values().all(|(fold, _)| fold.clean)
+        self.folds.values().all(|(fold, _)| fold.clean())
     }
 }
 
@@ -210,7 +209,7 @@ impl World {
             .filter(|(_, status)| status.needed)
             .map(|(agent, _)| agent)
             .collect();
-        let fold = Fold::new(console.at(now));
+        let fold = AbortFold::new(console.at(now));
         let folds = needed.iter().map(|agent| (*agent, (fold.clone(), now))).collect();
         console.order = Some(Order {
             no,
@@ -276,14 +275,14 @@ impl World {
         let Some((fold, heard_us)) = order.folds.get_mut(&agent) else {
             return;
         };
-        if fold.clean {
+        if fold.clean() {
             return;
         }
         let silent_us = now - *heard_us;
-        let unheard = fold.status.received_us.is_none();
-        let unclean = fold.status.ended && silent_us >= 1_000_000;
+        let unheard = fold.status().received_us.is_none();
+        let unclean = fold.status().ended && silent_us >= 1_000_000;
         if unheard || unclean || silent_us >= 3_000_000 {
-            fold.status.sent += 1;
+            fold.sent();
             *heard_us = now;
             let request = order.request.clone();
             self.send(agent, From::Line(order_no), Body::Abort(request));
@@ -318,7 +317,7 @@ impl World {
         };
         *heard_us = now;
         fold.line(line, us);
-        let status = fold.status.clone();
+        let status = fold.status().clone();
         if !console.ended {
             self.console_event(Event::Agent {
                 agent,

@@ -2,13 +2,11 @@
 
 use std::time::Instant;
 
-use firedrill_drill::AbortStatus;
+use firedrill_drill::{AbortFold, AbortStatus};
 use firedrill_scene::{AbortRow, AbortScene, AbortStage};
 use firedrill_wire::{LatchView, Stamp};
 use parking_lot::Mutex;
 use tokio::sync::watch;
-
-use super::fold::Fold;
 
 /// A press of ABORT, or an automatic stop.
 #[derive(Clone, Debug)]
@@ -175,7 +173,7 @@ impl Shared {
     }
 
     /// Copies how far an abort is.
-    pub(crate) fn fold(&self, agent: usize, fold: &Fold) {
+    pub(crate) fn fold(&self, agent: usize, fold: &AbortFold) {
         self.change_line(agent, |line| {
             line.abort = Some(fold.status().clone());
             fold.words().clone_into(&mut line.words);

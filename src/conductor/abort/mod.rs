@@ -2,7 +2,6 @@
 
 mod board;
 mod card;
-mod fold;
 mod line;
 mod link;
 mod peer;

@@ -7,6 +7,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use firedrill_drill::AbortFold;
 use firedrill_wire::{AbortLine, AbortRequest, LatchView, Stamp};
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use hyper::Method;
@@ -14,7 +15,6 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{
     board::{AgentLine, Shared},
-    fold::Fold,
     line::Order,
     link::{AbortTarget, Answer, Link},
 };
@@ -207,7 +207,7 @@ impl Peer {
     /// Sends the abort at once and again, until an answer ends with everything proved clean, or a newer order
     /// comes.
     async fn abort(&mut self, order: &Order) {
-        let mut fold = Fold::new(order.requested);
+        let mut fold = AbortFold::new(order.requested);
         let body = Bytes::from(serde_json::to_vec(&order.request).unwrap_or_default());
         let (tell, mut told) = mpsc::channel::<Told>(64);
         let mut attempts = FuturesUnordered::new();

@@ -1,19 +1,20 @@
 //! From the lines of abort answers, however often asked and however torn, to how far the abort is.
 
-use firedrill_drill::{AbortStatus, AbortedInjection, At};
 use firedrill_wire::{AbortLine, Evidence, InjectionId, InjectionState};
 
-/// An abort on one agent.
+use crate::{AbortStatus, AbortedInjection, At};
+
+/// An abort on one agent, as the abort line knows it.
 #[derive(Clone, Debug)]
-pub(crate) struct Fold {
+pub struct AbortFold {
     status: AbortStatus,
     words: String,
     clean: bool,
 }
 
-impl Fold {
+impl AbortFold {
     /// Requested now.
-    pub(crate) fn new(requested: At) -> Self {
+    pub fn new(requested: At) -> Self {
         Self {
             status: AbortStatus {
                 requested,
@@ -24,34 +25,35 @@ impl Fold {
         }
     }
 
-    pub(crate) fn status(&self) -> &AbortStatus {
+    /// How far it is.
+    pub fn status(&self) -> &AbortStatus {
         &self.status
     }
 
     /// What the agent saw, for people.
-    pub(crate) fn words(&self) -> &str {
+    pub fn words(&self) -> &str {
         &self.words
     }
 
     /// An answer has ended, and everything is off and proved.
-    pub(crate) fn clean(&self) -> bool {
+    pub fn clean(&self) -> bool {
         self.clean
     }
 
     /// It was sent once more.
-    pub(crate) fn sent(&mut self) {
+    pub fn sent(&mut self) {
         self.status.sent += 1;
     }
 
     /// Nothing came back, or not an answer.
-    pub(crate) fn failed(&mut self, why: String) {
+    pub fn failed(&mut self, why: String) {
         if !self.clean {
             self.status.problem = Some(why);
         }
     }
 
     /// A line of an answer, `us` microseconds after the request.
-    pub(crate) fn line(&mut self, line: AbortLine, us: u64) {
+    pub fn line(&mut self, line: AbortLine, us: u64) {
         match line {
             AbortLine::Received {
                 stamp,
@@ -196,7 +198,7 @@ mod tests {
 
     #[test]
     fn an_answer_without_end_proves_nothing() {
-        let mut fold = Fold::new(At::default());
+        let mut fold = AbortFold::new(At::default());
         fold.line(received(&["x"]), 10);
         fold.line(reverted("x", InjectionState::Reverted), 20);
         assert_eq!(fold.status().reverted_us, Some(20));
@@ -213,7 +215,7 @@ mod tests {
 
     #[test]
     fn unconfirmed_stays_so_until_a_clean_end() {
-        let mut fold = Fold::new(At::default());
+        let mut fold = AbortFold::new(At::default());
         fold.line(received(&["x", "y"]), 10);
         fold.line(reverted("x", InjectionState::Reverted), 20);
         fold.line(reverted("y", InjectionState::Unconfirmed), 30);
