@@ -8,7 +8,7 @@
 
 /// The drill's own world in virtual time: agents, a source, an abort line, a journal.
 #[expect(dead_code, reason = "the drill's tests use all of it")]
-#[path = "../../drill/tests/drill/world.rs"]
+#[path = "../../drill/tests/drill/world/mod.rs"]
 mod world;
 
 use firedrill_analysis::{Record, compare, review, scene_at};

@@ -1,17 +1,16 @@
 //! A world for one drill in virtual time: agents, a source, an abort line and a journal that answer as the
 //! real ones do, unless a test says otherwise.
 
-use std::collections::BTreeMap;
+mod agents;
+mod answers;
 
 use firedrill_drill::{
-    AbortStatus, AbortedBy, AbortedInjection, Arming, At, Call, Command, Drill, Effect, Entry, Event,
-    Failure, Phase, Reading, Reply, Sample, Setup, Stamped, Verdict,
+    AbortedBy, Arming, At, Call, Command, Drill, Effect, Entry, Event, Phase, Reading, Reply, Sample, Setup,
+    Stamped, Verdict,
 };
-use firedrill_wire::{
-    AgentId, AgentInfo, Closed, DrillId, Epoch, Evidence, FaultInfo, FaultName, HolderSecret, InjectionId,
-    InjectionState, InjectionView, Instance, LatchView, Opened, Problem, ProblemKind, Proof, Renewed, Route,
-    RouteProtocol, Stamp, StartRequest, Tick, Undo,
-};
+use firedrill_wire::{DrillId, InjectionId};
+
+pub use agents::Agent;
 
 /// Two SLIs, two agents, one fault for 10 s on one of them; baseline 4 s, recovery within 10 s.
 pub const PLAN: &str = r#"
@@ -61,32 +60,6 @@ pub const QUICK: f64 = 0.1;
 
 type ReadFn = Box<dyn FnMut(usize, u64) -> Option<Reading>>;
 
-/// One agent. Fields may be changed by a test at any time.
-#[derive(Clone, Debug)]
-pub struct Agent {
-    pub id: String,
-    pub instance: String,
-    pub protocol: u32,
-    pub latch: Option<LatchView>,
-    pub epoch: u64,
-    pub open: bool,
-    pub fault_available: bool,
-    /// Answers nothing at all, abort line included.
-    pub dead: bool,
-    /// Lets renewals fall.
-    pub loses_renewals: bool,
-    pub refuses_open: Option<ProblemKind>,
-    pub refuses_start: Option<ProblemKind>,
-    /// Starts are applied but their answer is lost.
-    pub loses_start_answers: bool,
-    pub abort_test_fails: bool,
-    /// Read-backs do not show the fault gone.
-    pub sticks: bool,
-    /// Does not tell the end of injections by itself.
-    pub silent_ends: bool,
-    pub injections: BTreeMap<String, InjectionView>,
-}
-
 /// What is due at a time.
 enum Due {
     Feed(Event),
@@ -135,98 +108,6 @@ fn value(value: f64) -> Reading {
 /// Samples as all is well.
 pub fn healthy(sli: usize) -> Reading {
     value(if sli == 0 { ONE } else { QUICK })
-}
-
-impl Agent {
-    fn new(id: &str) -> Self {
-        Self {
-            id: id.to_owned(),
-            instance: format!("{id}-1"),
-            protocol: 1,
-            latch: None,
-            epoch: 0,
-            open: false,
-            fault_available: true,
-            dead: false,
-            loses_renewals: false,
-            refuses_open: None,
-            refuses_start: None,
-            loses_start_answers: false,
-            abort_test_fails: false,
-            sticks: false,
-            silent_ends: false,
-            injections: BTreeMap::new(),
-        }
-    }
-
-    fn stamp(&self, now_us: u64) -> Stamp {
-        Stamp {
-            agent: AgentId::from(self.id.as_str()),
-            instance: Instance::from(self.instance.as_str()),
-            tick: Tick(1_000_000_000 + now_us),
-        }
-    }
-
-    fn info(&self, now_us: u64) -> AgentInfo {
-        let fault = |name: &str, available| FaultInfo {
-            name: FaultName::from(name),
-            summary: String::new(),
-            schema: serde_json::Value::Null,
-            params: Vec::new(),
-            scope: Vec::new(),
-            undo: Undo::ProcessHeld,
-            undo_words: String::new(),
-            available,
-            why_not: (!available).then(|| "no proxy".to_owned()),
-            remedy: (!available).then(|| "install it".to_owned()),
-        };
-        AgentInfo {
-            stamp: self.stamp(now_us),
-            protocol: self.protocol,
-            version: "0".to_owned(),
-            host: "h".to_owned(),
-            abort_port: None,
-            labels: BTreeMap::new(),
-            latch: self.latch.clone(),
-            open: None,
-            routes: vec![Route {
-                name: "r".to_owned(),
-                listen: "l".to_owned(),
-                upstream: "u".to_owned(),
-                protocol: RouteProtocol::Http,
-            }],
-            faults: vec![
-                fault("noop", true),
-                fault("http.latency", self.fault_available),
-                fault("tcp.cut", true),
-            ],
-            notes: Vec::new(),
-        }
-    }
-
-    /// Takes one back, as an agent does at its end, by revert or abort.
-    fn take_back(&mut self, id: &str, now_us: u64, reason: &str) {
-        let stamp = self.stamp(now_us);
-        let sticks = self.sticks;
-        let Some(view) = self.injections.get_mut(id) else {
-            return;
-        };
-        if view.state.is_off() {
-            return;
-        }
-        view.stamp = stamp.clone();
-        view.reason = Some(reason.to_owned());
-        if sticks {
-            view.state = InjectionState::Unconfirmed;
-            view.by_hand = Some("pull the plug".to_owned());
-        } else {
-            view.state = InjectionState::Reverted;
-            view.proved = Some(Proof {
-                tick: stamp.tick,
-                evidence: Evidence::default(),
-            });
-        }
-    }
 }
 
 impl World {
@@ -426,214 +307,6 @@ impl World {
                 Effect::WriteAbortCard | Effect::End { .. } => {}
             }
         }
-    }
-
-    fn test_abort(&mut self, agent: usize) {
-        if self.agents[agent].dead {
-            return;
-        }
-        let result = if self.agents[agent].abort_test_fails {
-            Err("noop did not go".to_owned())
-        } else {
-            Ok(1_500)
-        };
-        self.later(2_000, agent, Reply::AbortTested { result });
-    }
-
-    fn carry_out_abort(&mut self, latch: bool) {
-        let now_us = self.now_us;
-        let at = self.at();
-        for (index, agent) in self.agents.iter_mut().enumerate() {
-            if agent.dead || !self.beating.contains(&index) {
-                continue;
-            }
-            agent.open = false;
-            if latch && agent.latch.is_none() {
-                agent.latch = Some(LatchView {
-                    number: 1,
-                    reason: "abort".to_owned(),
-                    who: "Ada".to_owned(),
-                    since: Tick(0),
-                });
-            }
-            let on: Vec<String> = agent
-                .injections
-                .iter()
-                .filter(|(_, it)| !it.state.is_off())
-                .map(|(id, _)| id.clone())
-                .collect();
-            for id in &on {
-                agent.take_back(id, now_us, "abort");
-            }
-            let injections: Vec<AbortedInjection> = on
-                .iter()
-                .map(|id| AbortedInjection {
-                    id: InjectionId::from(id.as_str()),
-                    state: agent.injections[id].state,
-                    proved: Some(true),
-                    evidence: Evidence::default(),
-                    by_hand: agent.injections[id].by_hand.clone(),
-                })
-                .collect();
-            let status = AbortStatus {
-                requested: at,
-                received_us: Some(700),
-                durable: Some(true),
-                latch: agent.latch.as_ref().map(|it| it.number),
-                reverted_us: Some(900),
-                proved_us: Some(950),
-                instance: Some(Instance::from(agent.instance.as_str())),
-                injections,
-                ended: true,
-                sent: 1,
-                problem: None,
-            };
-            let reply = Reply::Abort { status };
-            self.queued += 1;
-            let due = Due::Feed(Event::Agent { agent: index, reply });
-            self.queue.push((now_us + 1_000, self.queued, due));
-        }
-    }
-
-    fn carry_out_call(&mut self, index: usize, call: Call) {
-        let now_us = self.now_us;
-        let gone = || Failure::NoAnswer {
-            why: "no answer within 2 s".to_owned(),
-        };
-        let refused = |kind| Failure::Refused {
-            problem: Problem::new(kind, "no", "no", "none"),
-        };
-        let agent = &mut self.agents[index];
-        let dead = agent.dead;
-        let delay = if dead { 2_000_000 } else { 1_000 };
-        let reply = match call {
-            Call::Info => Reply::Info {
-                result: if dead {
-                    Err(gone())
-                } else {
-                    Ok(Box::new(agent.info(now_us)))
-                },
-            },
-            Call::Open(_) if dead => Reply::Opened { result: Err(gone()) },
-            Call::Open(request) => {
-                let result = if let Some(kind) = agent.refuses_open {
-                    Err(refused(kind))
-                } else {
-                    if !agent.open {
-                        agent.epoch += 1;
-                    }
-                    agent.open = true;
-                    let stamp = agent.stamp(now_us);
-                    Ok(Opened {
-                        deadline: stamp.tick.plus_ms(request.lease_ms),
-                        stamp,
-                        epoch: Epoch(agent.epoch),
-                        holder: HolderSecret("s3cret".to_owned()),
-                    })
-                };
-                Reply::Opened { result }
-            }
-            Call::Renew(request) => {
-                let stamp = agent.stamp(now_us);
-                let result = if dead || agent.loses_renewals {
-                    Err(gone())
-                } else if !agent.open || request.fence.instance.as_str() != agent.instance {
-                    Err(refused(ProblemKind::Fenced))
-                } else {
-                    Ok(Renewed {
-                        deadline: request.seen.plus_ms(4_000),
-                        stamp,
-                    })
-                };
-                Reply::Renewed { result }
-            }
-            Call::Start(id, request) => return self.start(index, id, &request),
-            Call::Revert(id) => {
-                agent.take_back(id.as_str(), now_us, "revert");
-                let result = match agent.injections.get(id.as_str()) {
-                    _ if dead => Err(gone()),
-                    Some(view) => Ok(Box::new(view.clone())),
-                    None => Err(refused(ProblemKind::Unknown)),
-                };
-                Reply::Reverted { id, result }
-            }
-            Call::Close(_) => {
-                agent.open = false;
-                let result = if dead {
-                    Err(gone())
-                } else {
-                    Ok(Closed {
-                        stamp: agent.stamp(now_us),
-                        injections: agent.injections.values().cloned().collect(),
-                    })
-                };
-                Reply::Closed { result }
-            }
-        };
-        self.later(delay, index, reply);
-    }
-
-    fn start(&mut self, index: usize, id: InjectionId, request: &StartRequest) {
-        let now_us = self.now_us;
-        let agent = &mut self.agents[index];
-        let refusal = match agent.refuses_start {
-            _ if agent.dead => Some(Failure::NoAnswer {
-                why: "connection refused".to_owned(),
-            }),
-            Some(kind) => Some(Failure::Refused {
-                problem: Problem::new(kind, "no", "no", "none"),
-            }),
-            None => None,
-        };
-        if let Some(failure) = refusal {
-            let result = Err(failure);
-            return self.later(1_000, index, Reply::Started { id, result });
-        }
-        assert_eq!(request.fence.holder.0, "s3cret");
-        assert!(
-            request.not_after.0 > agent.stamp(now_us).tick.0,
-            "a start that is late at once"
-        );
-        let one_shot = request.fault.as_str() == "tcp.cut";
-        let stamp = agent.stamp(now_us);
-        let view = InjectionView {
-            ends_at: stamp.tick.plus_ms(request.ends_in_ms),
-            active_since: Some(stamp.tick),
-            started_by: stamp.instance.clone(),
-            stamp,
-            id: id.clone(),
-            drill: request.fence.drill.clone(),
-            epoch: request.fence.epoch,
-            fault: request.fault.clone(),
-            scope: request.scope.clone(),
-            parameters: request.parameters.clone(),
-            revision: 0,
-            state: if one_shot {
-                InjectionState::Done
-            } else {
-                InjectionState::Active
-            },
-            ends_in_ms: request.ends_in_ms,
-            lease_left_ms: 4_000,
-            undone: None,
-            by_hand: None,
-            reason: None,
-            evidence: Evidence::default(),
-            proved: None,
-        };
-        agent.injections.insert(id.to_string(), view.clone());
-        let result = if agent.loses_start_answers {
-            Err(Failure::NoAnswer {
-                why: "timed out".to_owned(),
-            })
-        } else {
-            Ok(Box::new(view.clone()))
-        };
-        if !one_shot {
-            let after_us = request.ends_in_ms * 1_000 + 2_000;
-            self.due(now_us + after_us, Due::End(index, id.clone()));
-        }
-        self.later(1_000, index, Reply::Started { id, result });
     }
 
     /// The phases it was in.
