@@ -77,14 +77,18 @@ async fn check_own(mut source: Looking, plan: &Plan, found: &mut Findings) {
     let Some(evaluator) = evaluator(&source) else {
         return;
     };
-    for failure in evaluator.failures() {
-        found.problem(failure.clone());
+    let mut unread = evaluator.failures().to_vec();
+    if let Looking::Scrape(source) = &source {
+        unread.extend(source.unanswered());
+    }
+    for why in &unread {
+        found.problem(why.clone());
     }
     for (index, sli) in plan.slis.iter().enumerate() {
         let name = &sli.name;
         if let Some(why) = evaluator.missing(index) {
             // With a part of the source unread, nothing can be said of what is missing.
-            if evaluator.failures().is_empty() {
+            if unread.is_empty() {
                 found.problem(format!("\"{name}\": {why}"));
             }
             continue;

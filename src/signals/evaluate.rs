@@ -1,9 +1,10 @@
 //! SLIs from raw series: what a Prometheus server would compute, computed here.
 //!
-//! One look at a source is an observation: [`Evaluator::begin`], every text by [`Evaluator::take`], then
-//! [`Evaluator::finish`], which gives a sample of every SLI whose series are new.
+//! One look at a source is an observation: [`Evaluator::begin`], every text by [`Evaluator::take`], what could not
+//! be read by [`Evaluator::failed`] or is still waited for by [`Evaluator::pending`], then [`Evaluator::finish`],
+//! which gives a sample of every SLI whose series are new.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use firedrill_drill::{Reading, Sample};
 use firedrill_plan::{Indicator, Selector, Sli};
@@ -25,6 +26,10 @@ pub(crate) struct Evaluator {
     by_metric: HashMap<String, Vec<usize>>,
     now_ms: i64,
     failures: Vec<String>,
+    /// The numbers of the origins that have not answered yet.
+    pending: Vec<usize>,
+    /// The numbers of the origins that have been read.
+    known: BTreeSet<usize>,
 }
 
 /// Where a text comes from.
@@ -72,6 +77,8 @@ struct Part {
 
 #[derive(Debug, Default)]
 struct Kept {
+    /// The number of the address it is from.
+    origin: usize,
     counter: Counter,
     /// The value in this observation.
     now: Option<f64>,
@@ -87,6 +94,8 @@ impl Evaluator {
             by_metric: HashMap::new(),
             now_ms: 0,
             failures: Vec::new(),
+            pending: Vec::new(),
+            known: BTreeSet::new(),
         };
         for sli in slis {
             let window_ms = sli.indicator.window_ms().unwrap_or(0);
@@ -138,6 +147,7 @@ impl Evaluator {
     pub(crate) fn begin(&mut self, now_ms: i64) {
         self.now_ms = now_ms;
         self.failures.clear();
+        self.pending.clear();
         for part in &mut self.parts {
             part.newest_ms = None;
             part.other = None;
@@ -152,15 +162,29 @@ impl Evaluator {
         self.failures.push(why);
     }
 
-    /// Takes exposition text. The error says which line is wrong; then nothing of the text may be counted on, so
-    /// the caller says it [`failed`](Self::failed).
-    pub(crate) fn take(&mut self, text: &str, format: Format, origin: &Origin) -> Result<(), String> {
-        // Nothing of a text that is wrong anywhere is taken.
-        exposition::read(text, format, |_| Ok(()))?;
-        exposition::read(text, format, |line| self.line(line, origin))
+    /// The origin of this number has not answered yet, nor failed: SLIs with series of it have no sample in this
+    /// observation, with data or without. Of one that was never read nobody knows which these are.
+    pub(crate) fn pending(&mut self, origin: usize) {
+        self.pending.push(origin);
     }
 
-    fn line(&mut self, line: Line<'_, '_>, origin: &Origin) -> Result<(), String> {
+    /// Takes exposition text that was asked for at this time by our clock, not after the observation's. The error
+    /// says which line is wrong; then nothing of the text may be counted on, so the caller says it
+    /// [`failed`](Self::failed).
+    pub(crate) fn take(
+        &mut self,
+        text: &str,
+        format: Format,
+        origin: &Origin,
+        asked_ms: i64,
+    ) -> Result<(), String> {
+        // Nothing of a text that is wrong anywhere is taken.
+        exposition::read(text, format, |_| Ok(()))?;
+        self.known.insert(origin.number);
+        exposition::read(text, format, |line| self.line(line, origin, asked_ms))
+    }
+
+    fn line(&mut self, line: Line<'_, '_>, origin: &Origin, asked_ms: i64) -> Result<(), String> {
         let Line {
             name,
             labels,
@@ -176,7 +200,7 @@ impl Evaluator {
             labels.push(("instance", instance.clone().into()));
         }
         labels.sort_unstable_by(|a, b| a.0.cmp(b.0));
-        let time_ms = time_ms.unwrap_or(self.now_ms);
+        let time_ms = time_ms.unwrap_or(asked_ms);
         for &index in parts {
             let part = &mut self.parts[index];
             debug_assert_eq!(part.chooser.metric(), name);
@@ -201,11 +225,17 @@ impl Evaluator {
     pub(crate) fn finish(&mut self) -> Vec<Sample> {
         let now_ms = self.now_ms;
         for part in &mut self.parts {
-            part.forget(now_ms);
+            part.forget(now_ms, &self.pending);
         }
         let mut samples = Vec::new();
+        if self.pending.iter().any(|origin| !self.known.contains(origin)) {
+            return samples;
+        }
         for (index, sli) in self.slis.iter_mut().enumerate() {
             let clock = &self.parts[sli.clock];
+            if clock.waits_for(&self.pending) {
+                continue;
+            }
             let (source_ms, reading) = match clock.newest_ms {
                 Some(newest_ms) if sli.given_ms.is_some_and(|given| newest_ms <= given) => continue,
                 Some(newest_ms) => {
@@ -290,6 +320,7 @@ impl Part {
             return Ok(());
         }
         kept.now = Some(value);
+        kept.origin = origin;
         kept.le = labels
             .iter()
             .find(|(name, _)| *name == "le")
@@ -305,12 +336,18 @@ impl Part {
         chooses_nothing(&self.words, self.chooser.metric(), self.other.as_deref())
     }
 
-    /// Drops what no window reaches any more.
-    fn forget(&mut self, now_ms: i64) {
+    /// Whether series of these origins belong to it, as far as can be told: without any, they may.
+    fn waits_for(&self, origins: &[usize]) -> bool {
+        let of_them = |kept: &Kept| origins.contains(&kept.origin);
+        !origins.is_empty() && (self.series.is_empty() || self.series.values().any(of_them))
+    }
+
+    /// Drops what no window reaches any more and nobody waits for.
+    fn forget(&mut self, now_ms: i64, pending: &[usize]) {
         let begin_ms = now_ms.saturating_sub_unsigned(self.window_ms);
         self.series.retain(|_, kept| {
             kept.counter.forget(begin_ms);
-            kept.now.is_some() || !kept.counter.is_empty()
+            kept.now.is_some() || !kept.counter.is_empty() || pending.contains(&kept.origin)
         });
     }
 
@@ -463,7 +500,7 @@ pub fn replay(slis: &[Sli], texts: &[(i64, String)], at_ms: i64) -> Result<Vec<R
     let mut evaluator = Evaluator::new(slis)?;
     for (time_ms, text) in texts {
         evaluator.begin(*time_ms);
-        if let Err(why) = evaluator.take(text, Format::Text, &Origin::default()) {
+        if let Err(why) = evaluator.take(text, Format::Text, &Origin::default(), *time_ms) {
             evaluator.failed(why);
         }
         evaluator.finish();

@@ -36,7 +36,9 @@ fn readings(sli: Sli, texts: impl IntoIterator<Item = String>) -> Vec<Reading> {
 
 fn look(evaluator: &mut Evaluator, now_ms: i64, text: &str) -> Vec<Sample> {
     evaluator.begin(now_ms);
-    evaluator.take(text, Format::Text, &Origin::default()).unwrap();
+    evaluator
+        .take(text, Format::Text, &Origin::default(), now_ms)
+        .unwrap();
     evaluator.finish()
 }
 
@@ -147,10 +149,62 @@ fn a_failed_scrape_says_why() {
     evaluator.begin(3_000);
     assert!(
         evaluator
-            .take("r 2\n<", Format::Text, &Origin::default())
+            .take("r 2\n<", Format::Text, &Origin::default(), 3_000)
             .is_err()
     );
     assert!(evaluator.missing(0).is_some());
+}
+
+#[test]
+fn what_is_waited_for_is_no_sample_and_no_part_of_a_sum() {
+    let gauges = ["g", r#"g{of="one"}"#, r#"g{of="two"}"#];
+    let gauges = gauges.map(|it| sli(Indicator::Gauge(it.parse().unwrap())));
+    let mut evaluator = Evaluator::new(&gauges).unwrap();
+    let origin = |number| Origin {
+        number,
+        instance: None,
+    };
+    let values = |samples: Vec<Sample>| -> Vec<(usize, Option<f64>)> {
+        let value = |sample: &Sample| match sample.reading {
+            Reading::Value { value, .. } => Some(value),
+            Reading::NoData { .. } => None,
+        };
+        samples.iter().map(|sample| (sample.sli, value(sample))).collect()
+    };
+    let one = |evaluator: &mut Evaluator, now_ms| {
+        let text = "g{of=\"one\"} 1\n";
+        evaluator.take(text, Format::Text, &origin(1), now_ms).unwrap();
+    };
+    let two = |evaluator: &mut Evaluator, asked_ms| {
+        let text = "g{of=\"two\"} 2\n";
+        evaluator.take(text, Format::Text, &origin(2), asked_ms).unwrap();
+    };
+
+    // Nothing is known of the second address: it may have a part in each.
+    evaluator.begin(1_000);
+    one(&mut evaluator, 1_000);
+    evaluator.pending(2);
+    assert_eq!(values(evaluator.finish()), []);
+    evaluator.begin(2_000);
+    one(&mut evaluator, 2_000);
+    two(&mut evaluator, 1_000);
+    assert_eq!(
+        values(evaluator.finish()),
+        [(0, Some(3.0)), (1, Some(1.0)), (2, Some(2.0))]
+    );
+    for now_ms in [3_000, 4_000] {
+        evaluator.begin(now_ms);
+        one(&mut evaluator, now_ms);
+        evaluator.pending(2);
+        assert_eq!(values(evaluator.finish()), [(1, Some(1.0))]);
+    }
+    evaluator.begin(5_000);
+    one(&mut evaluator, 5_000);
+    evaluator.failed("nobody there".to_owned());
+    assert_eq!(
+        values(evaluator.finish()),
+        [(0, Some(1.0)), (1, Some(1.0)), (2, None)]
+    );
 }
 
 #[test]
@@ -174,7 +228,7 @@ fn gauges_are_summed_and_the_first_of_two_equal_series_counts() {
             number,
             instance: None,
         };
-        evaluator.take(text, Format::Text, &origin).unwrap();
+        evaluator.take(text, Format::Text, &origin, 1_000).unwrap();
     }
     assert_eq!(
         evaluator.finish()[0].reading,

@@ -1,4 +1,4 @@
-//! HTTP with limits: two requests at a time, a time-out, a size.
+//! HTTP with limits: two requests at a time to one address, a time-out, a size.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -13,17 +13,17 @@ use tokio::sync::Semaphore;
 
 use crate::SetupError;
 
-/// Never more requests than this to one source.
+/// Never more requests than this to one address.
 const IN_FLIGHT: usize = 2;
 /// No answer is read further than this.
 pub(crate) const BODY_LIMIT: usize = 8 << 20;
 const REDIRECTS: usize = 3;
 
-/// What limits the requests to each source in use, by its first address: a sampler and a check of the same source
-/// share it.
+/// What limits the requests to each address in use: a sampler and a check of the same source share it.
 static PERMITS: LazyLock<Mutex<HashMap<String, Weak<Semaphore>>>> = LazyLock::new(Mutex::default);
 
-/// A client for one source.
+/// A client for one address.
+#[derive(Clone)]
 pub(crate) struct Http {
     client: Client,
     permits: Arc<Semaphore>,
@@ -40,8 +40,8 @@ pub(crate) struct Answer {
 }
 
 impl Http {
-    /// `source` names it: its first address.
-    pub(crate) fn new(source: &str, timeout: Duration) -> Result<Self, SetupError> {
+    /// A client with this time-out for every request.
+    pub(crate) fn new(address: &str, timeout: Duration) -> Result<Self, SetupError> {
         if rustls::crypto::CryptoProvider::get_default().is_none() {
             // Both mains install it first; if somebody else did meanwhile, theirs serves as well.
             rustls::crypto::ring::default_provider().install_default().ok();
@@ -56,9 +56,18 @@ impl Http {
             .map_err(|error| SetupError::Client(root(&error)))?;
         Ok(Self {
             client,
-            permits: permits(source),
+            permits: permits(address),
             timeout,
         })
+    }
+
+    /// The same client with the limit of another address: what hangs there holds nobody else.
+    pub(crate) fn for_address(&self, address: &str) -> Self {
+        Self {
+            client: self.client.clone(),
+            permits: permits(address),
+            timeout: self.timeout,
+        }
     }
 
     pub(crate) fn client(&self) -> &Client {
@@ -145,13 +154,13 @@ impl Http {
     }
 }
 
-fn permits(source: &str) -> Arc<Semaphore> {
+fn permits(address: &str) -> Arc<Semaphore> {
     let mut all = PERMITS.lock();
     all.retain(|_, permits| permits.strong_count() > 0);
-    let known = all.get(source).and_then(Weak::upgrade);
+    let known = all.get(address).and_then(Weak::upgrade);
     known.unwrap_or_else(|| {
         let new = Arc::new(Semaphore::new(IN_FLIGHT));
-        all.insert(source.to_owned(), Arc::downgrade(&new));
+        all.insert(address.to_owned(), Arc::downgrade(&new));
         new
     })
 }
@@ -227,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn clients_of_one_source_share_its_limit() {
+    fn clients_of_one_address_share_its_limit() {
         let (one, same, other) = (permits("http://a"), permits("http://a"), permits("http://b"));
         assert!(Arc::ptr_eq(&one, &same) && !Arc::ptr_eq(&one, &other));
     }

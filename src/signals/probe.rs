@@ -53,8 +53,8 @@ struct Tally {
 }
 
 impl Probe {
-    /// Begins to send, on the runtime of the caller. No more than one request of a probe and two in all are under
-    /// way at a time: a service that hangs is probed less often, never more.
+    /// Begins to send, on the runtime of the caller. No more than one request of a probe is under way at a time: a
+    /// service that hangs is probed less often, never more, and holds no other probe.
     pub(crate) fn start(requests: &[ProbeRequest], slis: &[Sli], every_ms: u64) -> Result<Self, SetupError> {
         let edges = edges(slis);
         let mut methods = Vec::new();
@@ -65,16 +65,13 @@ impl Probe {
             tallies.push(Mutex::new(Tally::new(method, url, &edges)));
         }
         let evaluator = Evaluator::new(slis)?;
-        let http = Arc::new(Http::new(
-            requests.first().map_or("", |first| &first.url),
-            TIMEOUT,
-        )?);
+        let http = Http::new("", TIMEOUT)?;
         let tallies = Arc::new(tallies);
         let mut senders = JoinSet::new();
         for (index, method) in methods.into_iter().enumerate() {
             let url = requests[index].url.clone();
             senders.spawn(send(
-                Arc::clone(&http),
+                http.for_address(&url),
                 method,
                 url,
                 Duration::from_millis(every_ms.max(1)),
@@ -95,8 +92,12 @@ impl Probe {
         for tally in self.tallies.iter() {
             tally.lock().write(&mut text);
         }
-        self.evaluator.begin(self.clock.now_ms());
-        if let Err(why) = self.evaluator.take(&text, Format::Text, &Origin::default()) {
+        let now_ms = self.clock.now_ms();
+        self.evaluator.begin(now_ms);
+        if let Err(why) = self
+            .evaluator
+            .take(&text, Format::Text, &Origin::default(), now_ms)
+        {
             self.evaluator
                 .failed(format!("the probes' own counts cannot be read: {why}"));
         }
@@ -109,7 +110,7 @@ impl Probe {
 }
 
 async fn send(
-    http: Arc<Http>,
+    http: Http,
     method: Method,
     url: String,
     every: Duration,

@@ -109,6 +109,56 @@ async fn a_target_that_fails_is_no_data_until_it_is_back() {
 }
 
 #[tokio::test]
+async fn an_address_that_hangs_holds_up_only_its_own_slis() {
+    let hangs = Arc::new(AtomicBool::new(false));
+    let is_hung = Arc::clone(&hangs);
+    let well = serve(|number, _, _| counters(number)).await;
+    let other = serve(move |_, _, _| {
+        if is_hung.load(Ordering::SeqCst) {
+            Saying::Nothing
+        } else {
+            text("temperature 20\nqueue_depth 2\n")
+        }
+    })
+    .await;
+    let mut slis = slis();
+    slis.push(sli("Temperature", gauge("temperature")));
+    let (well_only, sum, hung_only) = (0, 4, 5);
+    // Two of three addresses hang: more than might be asked at a time, if they shared a limit.
+    let silent = format!("{}/silent", other.url);
+    let urls = [&well.url, &other.url, &silent].map(Clone::clone).to_vec();
+    let plan = plan(Source::Scrape(urls), 100, slis);
+    let (_sampler, mut samples) = Sampler::start(&plan).unwrap();
+    let all = |sample: &firedrill_drill::Sample| is_value(sample) && value(sample) == 9.0;
+    next(&mut samples, sum, all).await;
+    next(&mut samples, well_only, is_value).await;
+    hangs.store(true, Ordering::SeqCst);
+    // The time-out is 2 s: until then nothing is known of the address, and others have a sample a look.
+    let mut of_well = 0;
+    let why_not = tokio::time::timeout(common::PATIENCE, async {
+        loop {
+            let batch = samples.recv().await.unwrap();
+            let of = |sli| batch.iter().find(|sample| sample.sli == sli);
+            if let Some(why) = of(hung_only).and_then(why) {
+                return why;
+            }
+            of_well += usize::from(of(well_only).is_some_and(is_value));
+            // Half a sum is none.
+            assert!(of(sum).is_none_or(all), "{batch:?}");
+        }
+    })
+    .await
+    .unwrap();
+    assert!(
+        why_not.contains("did not answer to the end within 2000 ms"),
+        "{why_not}"
+    );
+    assert!(of_well >= 5, "only {of_well} samples of an address that answers");
+    hangs.store(false, Ordering::SeqCst);
+    next(&mut samples, hung_only, is_value).await;
+}
+
+#[tokio::test]
 async fn a_probe_counts_what_it_sends() {
     // Every fourth request fails.
     let server = serve(|number, path, _| {
