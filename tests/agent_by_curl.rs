@@ -4,7 +4,7 @@ use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
-use firedrill_testing::{Agent, Peer, Upstream, programs, run, test, wait_for};
+use firedrill_testing::{Agent, Folder, Peer, Upstream, programs, run, test, wait_for};
 use serde_json::{Value, json};
 
 const CURL: &[Peer] = &[Peer::Curl];
@@ -475,7 +475,7 @@ fn the_dead_stay_dead() -> anyhow::Result<()> {
 
 fn too_large_is_refused() -> anyhow::Result<()> {
     let it = Bench::start()?;
-    let folder = tempfile::tempdir()?;
+    let folder = Folder::new()?;
     let file = folder.path().join("large.json");
     let mut opening = Bench::opening("d-1", 20_000);
     opening["who"] = json!("x".repeat(70_000));

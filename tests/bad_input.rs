@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context as _, ensure};
 use firedrill_demo::Build;
 use firedrill_testing::{
-    Agent, Finished, Firedrill, PATIENCE, Peer, Rig, Times, Upstream, programs, run, test,
+    Agent, Finished, Firedrill, Folder, PATIENCE, Peer, Rig, Times, Upstream, programs, run, test,
 };
 
 /// A drill that is refused or starved ends by itself: five baselines at the most.
@@ -186,7 +186,7 @@ fn agents_that_are_none() -> anyhow::Result<()> {
 fn a_port_in_use() -> anyhow::Result<()> {
     let taken = TcpListener::bind("127.0.0.1:0")?;
     let address = taken.local_addr()?.to_string();
-    let folder = tempfile::tempdir()?;
+    let folder = Folder::new()?;
     let output = Command::new(programs!().agent)
         .args(["serve", "--listen", &address, "--state"])
         .arg(folder.path().join("state"))

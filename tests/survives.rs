@@ -7,11 +7,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, ensure};
 use firedrill_demo::Build;
 use firedrill_testing::{
-    Agent, Connection, PATIENCE, Rig, Times, Upstream, get, millis, programs, run, test, wait_until,
+    Agent, Connection, PATIENCE, Rig, Times, get, millis, programs, run, test, wait_until,
 };
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use serde_json::json;
 
 /// What a machine that does other things at the same time may add to a figure. The figures themselves are in the
 /// benchmark.
@@ -73,23 +72,6 @@ fn console_killed() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// An agent with a route on which every request is held for ten seconds.
-fn holding() -> anyhow::Result<(Agent, Upstream)> {
-    let upstream = Upstream::start()?;
-    let agent = Agent::build(programs!())
-        .http_route("web", upstream.address())?
-        .start()?;
-    let drill = agent.open("d-1", 60_000)?;
-    agent.inject(
-        &drill,
-        "i-1",
-        "http.latency",
-        json!({ "delay": "10s" }),
-        json!({ "route": "web" }),
-    )?;
-    Ok((agent, upstream))
-}
-
 /// A request that is being held by the fault.
 fn held(agent: &Agent) -> anyhow::Result<Connection> {
     let mut connection = Connection::open(agent.route("web")?, PATIENCE)?;
@@ -100,7 +82,7 @@ fn held(agent: &Agent) -> anyhow::Result<Connection> {
 }
 
 fn agent_killed() -> anyhow::Result<()> {
-    let (mut agent, _upstream) = holding()?;
+    let (mut agent, _upstream) = Agent::holding(programs!())?;
     let route = agent.route("web")?;
     let mut waiting = held(&agent)?;
     let began = Instant::now();
@@ -147,7 +129,7 @@ fn agent_killed_under_a_drill() -> anyhow::Result<()> {
 }
 
 fn proxy_killed() -> anyhow::Result<()> {
-    let (agent, _upstream) = holding()?;
+    let (agent, _upstream) = Agent::holding(programs!())?;
     let route = agent.route("web")?;
     let _waiting = held(&agent)?;
     let proxy = agent.proxy_pid().context("no proxy")?;

@@ -5,7 +5,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
-use firedrill_testing::{Agent, Upstream, get, programs};
+use firedrill_testing::{Agent, Folder, Upstream, get, programs};
 use serde_json::json;
 
 use crate::Effort;
@@ -29,7 +29,7 @@ pub fn measure(_effort: &Effort) -> anyhow::Result<Vec<Row>> {
         Row::at_most("agent and proxy idle, PSS together", "MB", own + proxy, 12.0)
             .with(json!({ "agent_mb": own, "proxy_mb": proxy })),
     ];
-    let folder = tempfile::tempdir()?;
+    let folder = Folder::new()?;
     let stripped = folder.path().join("agent");
     let done = Command::new("strip")
         .arg("-o")

@@ -4,9 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
 use firedrill_demo::Build;
-use firedrill_testing::{
-    Agent, Connection, PATIENCE, Rig, Times, Upstream, get, millis, programs, wait_until,
-};
+use firedrill_testing::{Agent, Connection, PATIENCE, Rig, Times, get, millis, programs, wait_until};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::json;
@@ -52,25 +50,8 @@ pub fn measure(effort: &Effort) -> anyhow::Result<Vec<Row>> {
     ])
 }
 
-/// An agent that holds requests for ten seconds.
-fn holding() -> anyhow::Result<(Agent, Upstream)> {
-    let upstream = Upstream::start()?;
-    let agent = Agent::build(programs!())
-        .http_route("web", upstream.address())?
-        .start()?;
-    let drill = agent.open("killed", 60_000)?;
-    agent.inject(
-        &drill,
-        "i-1",
-        "http.latency",
-        json!({ "delay": "10s" }),
-        json!({ "route": "web" }),
-    )?;
-    Ok((agent, upstream))
-}
-
 fn agent_killed() -> anyhow::Result<Duration> {
-    let (mut agent, _upstream) = holding()?;
+    let (mut agent, _upstream) = Agent::holding(programs!())?;
     let mut waiting = Connection::open(agent.route("web")?, PATIENCE)?;
     waiting.send("GET", "/", &[], "")?;
     std::thread::sleep(Duration::from_millis(100));
@@ -81,7 +62,7 @@ fn agent_killed() -> anyhow::Result<Duration> {
 }
 
 fn proxy_killed() -> anyhow::Result<Duration> {
-    let (agent, _upstream) = holding()?;
+    let (agent, _upstream) = Agent::holding(programs!())?;
     let (route, proxy) = (agent.route("web")?, agent.proxy_pid().context("no proxy")?);
     kill(Pid::from_raw(proxy.cast_signed()), Signal::SIGKILL)?;
     let ((), took) = wait_until(PATIENCE, "the route answers", || {

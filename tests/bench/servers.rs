@@ -8,13 +8,12 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
 use bytes::Bytes;
-use firedrill_testing::{PATIENCE, Process};
+use firedrill_testing::{Folder, PATIENCE, Process};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
-use tempfile::TempDir;
 use tokio::net::{TcpListener, TcpStream};
 
 /// A server of this program, in a process of its own.
@@ -22,13 +21,13 @@ pub struct Server {
     /// Where it listens.
     pub address: SocketAddr,
     _process: Process,
-    _folder: TempDir,
+    _folder: Folder,
 }
 
 impl Server {
     /// Starts `hello`, `echo`, `forward UPSTREAM` or `copy UPSTREAM`.
     pub fn start(words: &[&str]) -> anyhow::Result<Self> {
-        let folder = tempfile::tempdir()?;
+        let folder = Folder::new()?;
         let mut command = Command::new(std::env::current_exe()?);
         command.arg("serve").args(words);
         let mut process = Process::start(words[0], command, folder.path())?;

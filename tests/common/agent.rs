@@ -7,12 +7,10 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::sys::signal::Signal;
 use serde_json::{Value, json};
-use tempfile::TempDir;
 
-use crate::{Connection, PATIENCE, Process, Programs, Response, wait_until};
+use crate::{Connection, Folder, PATIENCE, Process, Programs, Response, Upstream, wait_until, working_in};
 
 /// How an agent is started.
 #[derive(Debug)]
@@ -47,7 +45,7 @@ impl AgentBuilder {
 
     /// Starts it and waits until it is ready.
     pub fn start(self) -> anyhow::Result<Agent> {
-        let folder = tempfile::tempdir()?;
+        let folder = Folder::new()?;
         let mut command = Command::new(self.programs.agent);
         command
             .args(["serve", "--listen", "127.0.0.1:0", "--retire-proxy", "--state"])
@@ -69,7 +67,6 @@ impl AgentBuilder {
         let state = folder.path().join("state");
         let token = fs::read_to_string(ready["token_file"].as_str().context("no token_file")?)?;
         Ok(Agent {
-            proxy: proxy_of(&process, &state),
             process,
             listen,
             abort_listen,
@@ -85,7 +82,7 @@ fn free_address() -> anyhow::Result<SocketAddr> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?)
 }
 
-/// A running agent; SIGTERM, then SIGKILL, when dropped.
+/// A running agent; SIGTERM, then SIGKILL for whatever of it is left, when dropped.
 #[derive(Debug)]
 pub struct Agent {
     /// Its process.
@@ -99,8 +96,8 @@ pub struct Agent {
     /// Its state folder.
     pub state: PathBuf,
     ready: Value,
-    proxy: Option<u32>,
-    _folder: TempDir,
+    /// Ends what outlives the agent, such as its proxy.
+    _folder: Folder,
 }
 
 impl Agent {
@@ -111,6 +108,24 @@ impl Agent {
             labels: Vec::new(),
             routes: Vec::new(),
         }
+    }
+
+    /// One with the route `web`, on which every request is held for ten seconds in the drill `d-1` by the
+    /// injection `i-1`, with a lease and an end of a minute; and what stands behind it.
+    pub fn holding(programs: Programs) -> anyhow::Result<(Self, Upstream)> {
+        let upstream = Upstream::start()?;
+        let agent = Self::build(programs)
+            .http_route("web", upstream.address())?
+            .start()?;
+        let drill = agent.open("d-1", 60_000)?;
+        agent.inject(
+            &drill,
+            "i-1",
+            "http.latency",
+            json!({ "delay": "10s" }),
+            json!({ "route": "web" }),
+        )?;
+        Ok((agent, upstream))
     }
 
     /// As plans write it.
@@ -261,13 +276,6 @@ impl Drop for Agent {
         if self.process.signal(Signal::SIGTERM).is_ok() {
             self.process.wait(Duration::from_secs(5)).ok();
         }
-        self.process.kill().ok();
-        // A proxy outlives an agent that was killed.
-        if let Some(pid) = self.proxy
-            && is_proxy(pid, &self.state)
-        {
-            kill(Pid::from_raw(pid.cast_signed()), Signal::SIGKILL).ok();
-        }
     }
 }
 
@@ -287,13 +295,13 @@ fn proxy_of(agent: &Process, state: &Path) -> Option<u32> {
         let (_, after_name) = stat.rsplit_once(')')?;
         after_name.split_whitespace().nth(1)?.parse().ok()
     };
-    let pids = fs::read_dir("/proc").ok()?.flatten();
-    pids.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
-        .find(|&pid| parent(pid) == Some(agent.pid()) && is_proxy(pid, state))
+    let mut found = working_in(state)
+        .into_iter()
+        .map(|pid| pid.as_raw().cast_unsigned());
+    found.find(|&pid| parent(pid) == Some(agent.pid()) && is_proxy(pid))
 }
 
-fn is_proxy(pid: u32, state: &Path) -> bool {
+fn is_proxy(pid: u32) -> bool {
     let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-    let line = String::from_utf8_lossy(&line);
-    line.contains("proxy") && line.contains(&*state.to_string_lossy())
+    line.split(|&byte| byte == 0).any(|word| word == b"proxy")
 }

@@ -8,15 +8,19 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use serde_json::{Map, Value, json};
-use tempfile::TempDir;
 
-use crate::{Agent, Process, Programs};
+use crate::{Agent, Folder, Process, Programs};
+
+/// Where in an account its programs put what is temporary: what one leaves there when it is killed goes with the
+/// account.
+const TEMPORARY: &str = "tmp";
 
 /// `firedrill` as one person on one computer starts it: all its calls share settings, tokens and abort cards.
 #[derive(Debug)]
 pub struct Firedrill {
     programs: Programs,
-    home: TempDir,
+    /// Ends what the program leaves behind on purpose, such as a process that goes on aborting.
+    home: Folder,
 }
 
 /// A `firedrill` that runs.
@@ -59,7 +63,8 @@ impl Finished {
 impl Firedrill {
     /// A person's account with nothing in it.
     pub fn new(programs: Programs) -> anyhow::Result<Self> {
-        let home = tempfile::tempdir()?;
+        let home = Folder::new()?;
+        fs::create_dir(home.path().join(TEMPORARY))?;
         Ok(Self { programs, home })
     }
 
@@ -77,10 +82,16 @@ impl Firedrill {
 
     /// Writes the tokens of these agents where the program looks for them.
     pub fn know(&self, agents: &[&Agent]) -> anyhow::Result<()> {
-        let entry = |agent: &&Agent| -> anyhow::Result<(String, Value)> {
+        let agents: Vec<_> = agents.iter().map(|agent| (agent.url(), *agent)).collect();
+        self.know_at(&agents)
+    }
+
+    /// The same for agents that plans give these addresses.
+    pub fn know_at(&self, agents: &[(String, &Agent)]) -> anyhow::Result<()> {
+        let entry = |(url, agent): &(String, &Agent)| -> anyhow::Result<(String, Value)> {
             let abort_token = fs::read_to_string(agent.state.join("abort-token"))?;
             Ok((
-                agent.url(),
+                url.clone(),
                 json!({ "token": agent.token, "abort_token": abort_token.trim() }),
             ))
         };
@@ -131,6 +142,7 @@ impl Firedrill {
             .args(words)
             .current_dir(home)
             .env("HOME", home)
+            .env("TMPDIR", home.join(TEMPORARY))
             .env("USER", "tests");
         for (name, folder) in [
             ("XDG_CONFIG_HOME", "config"),

@@ -2,11 +2,13 @@
 //! client, an upstream, a rig of order system and agent, and tests that say why they are ignored.
 //!
 //! Contract: everything listens on 127.0.0.1, on ports that the system chooses; every process and folder is
-//! gone when its handle is dropped, and only processes started here are ever signalled.
+//! gone when its handle is dropped, also by a panic, and with it what its programs started and left behind; only
+//! processes started here, or by what was started here, are ever signalled.
 
 mod agent;
 mod display;
 mod firedrill;
+mod folder;
 mod http;
 mod peer;
 mod process;
@@ -18,6 +20,7 @@ use std::time::{Duration, Instant};
 pub use agent::{Agent, AgentBuilder, Drill};
 pub use display::Display;
 pub use firedrill::{Console, Finished, Firedrill};
+pub use folder::{Folder, working_in};
 pub use http::{Connection, Response, get, request};
 pub use peer::{Peer, run, test};
 pub use process::Process;

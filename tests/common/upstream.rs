@@ -6,7 +6,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-/// Answers every request with 200 and `ok`. Ends when dropped.
+/// Longest body that is read, in bytes.
+const MAX_BODY: u64 = 1 << 20;
+
+/// What is answered to a request's body; written right after it is given.
+type Answer = dyn Fn(&str) -> String + Send + Sync;
+
+/// Answers every request with 200 and one kind of content. Ends when dropped.
 #[derive(Debug)]
 pub struct Upstream {
     address: SocketAddr,
@@ -14,12 +20,16 @@ pub struct Upstream {
 }
 
 impl Upstream {
-    /// Starts it with this body and content type as its answer.
-    pub fn answering(kind: &'static str, body: &'static str) -> anyhow::Result<Self> {
+    /// Starts it; each request's body gets its answer, which goes out in one write.
+    pub fn serving(
+        kind: &'static str,
+        answer: impl Fn(&str) -> String + Send + Sync + 'static,
+    ) -> anyhow::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         let address = listener.local_addr()?;
         let ended = Arc::new(AtomicBool::new(false));
         let seen = Arc::clone(&ended);
+        let answer: Arc<Answer> = Arc::new(answer);
         std::thread::Builder::new()
             .name("upstream".to_owned())
             .spawn(move || {
@@ -27,13 +37,19 @@ impl Upstream {
                     if seen.load(Ordering::SeqCst) {
                         return;
                     }
+                    let answer = Arc::clone(&answer);
                     std::thread::Builder::new()
                         .name("upstream-connection".to_owned())
-                        .spawn(move || serve(stream, kind, body))
+                        .spawn(move || serve(stream, kind, &*answer))
                         .ok();
                 }
             })?;
         Ok(Self { address, ended })
+    }
+
+    /// Starts it with this body and content type as its answer.
+    pub fn answering(kind: &'static str, body: &'static str) -> anyhow::Result<Self> {
+        Self::serving(kind, move |_| body.to_owned())
     }
 
     /// Starts it with `ok` as its answer.
@@ -55,17 +71,24 @@ impl Drop for Upstream {
     }
 }
 
-fn serve(stream: TcpStream, kind: &str, body: &str) {
-    let answer = format!(
-        "HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nContent-Length: {}\r\n\r\n{body}",
-        body.len()
-    );
+fn serve(stream: TcpStream, kind: &str, answer: &Answer) {
     stream.set_nodelay(true).ok();
     let mut stream = BufReader::new(stream);
     while let Some(length) = head(&mut stream) {
-        let mut sent = std::io::sink();
-        let read = std::io::copy(&mut stream.by_ref().take(length), &mut sent);
-        if read.is_err() || stream.get_mut().write_all(answer.as_bytes()).is_err() {
+        let mut sent = String::new();
+        let read = stream
+            .by_ref()
+            .take(length.min(MAX_BODY))
+            .read_to_string(&mut sent);
+        if read.is_err() {
+            return;
+        }
+        let body = answer(&sent);
+        let whole = format!(
+            "HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        if stream.get_mut().write_all(whole.as_bytes()).is_err() {
             return;
         }
     }
