@@ -8,8 +8,8 @@ use std::{
 use anyhow::Context as _;
 use firedrill_console::Prefs;
 
-/// The abort card of the newest drill, in the data folder.
-pub const ABORT_CARD: &str = "abort-card.json";
+/// The folder of drills in the data folder: abort cards, and how each drill ended.
+pub const DRILLS: &str = "drills";
 
 /// Agents' tokens, in the config folder.
 pub const CREDENTIALS: &str = "credentials.json";
@@ -18,7 +18,7 @@ pub const CREDENTIALS: &str = "credentials.json";
 pub struct Folders {
     /// Settings and credentials.
     pub config: PathBuf,
-    /// Journals, reports and the abort card.
+    /// Journals, reports and the folder of drills.
     pub data: PathBuf,
 }
 

@@ -56,7 +56,7 @@ impl Spans {
         let decided = verdict.reasons.iter().find(|reason| match verdict.outcome {
             Outcome::Held => false,
             Outcome::Broken => reason.rule == "stop condition",
-            Outcome::Aborted => reason.rule == "abort",
+            Outcome::Aborted => reason.rule == "abort" || reason.rule.starts_with("guardrail"),
             Outcome::Inconclusive => true,
         })?;
         let (off, _) = self.after?;

@@ -3,19 +3,21 @@
 use std::{
     collections::BTreeMap,
     io::Write as _,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::ExitCode,
     time::{Duration, Instant},
 };
 
 use anyhow::Context as _;
 use clap::Args;
-use firedrill_conductor::{AbortCard, AbortHandle, AbortLine, Clock};
+use firedrill_conductor::{
+    AbortCard, AbortHandle, AbortLine, AbortTarget, Clock, OpenDrill, abort_targets, ask, forget, open_drills,
+};
 use firedrill_drill::{Call, Failure, Reply};
 use firedrill_fleet::{Credentials, Gate, Token, driver};
 use firedrill_plan::{AgentEntry, Driver};
 use firedrill_scene::AbortStage;
-use firedrill_wire::{AgentInfo, ReleaseRequest};
+use firedrill_wire::{AgentInfo, DrillId, ReleaseRequest};
 
 use crate::settings;
 
@@ -27,9 +29,12 @@ const HARD_LIMIT: Duration = Duration::from_mins(61);
 
 #[derive(Args)]
 pub struct AbortArguments {
-    /// Another abort card than this account's newest
+    /// This abort card; otherwise those of all drills of this account that are open, or the newest
     #[arg(long, value_name = "FILE")]
     card: Option<PathBuf>,
+    /// Every agent of this plan, whoever holds it; needs its tokens, but no card
+    #[arg(long, value_name = "PLAN", conflicts_with = "card")]
+    plan: Option<PathBuf>,
     /// Why; goes into the agents' audit logs
     #[arg(long, default_value = "firedrill abort")]
     reason: String,
@@ -41,7 +46,7 @@ pub struct AbortArguments {
 
 #[derive(Args)]
 pub struct StatusArguments {
-    /// Another abort card than this account's newest
+    /// This abort card; otherwise those of all drills of this account that are open, or the newest
     #[arg(long, value_name = "FILE")]
     card: Option<PathBuf>,
 }
@@ -60,16 +65,18 @@ pub struct ReleaseArguments {
 
 /// Sends the abort to every agent on the card and says each stage as it comes.
 pub fn abort(arguments: AbortArguments) -> anyhow::Result<ExitCode> {
-    let card = card(arguments.card)?;
-    println!(
-        "aborting \"{}\" on {} agents, latching",
-        card.experiment,
-        card.agents.len()
-    );
+    let (cards, drill, targets) = match &arguments.plan {
+        Some(plan) => match targets_of_plan(plan)? {
+            Ok(targets) => (Vec::new(), None, targets),
+            Err(code) => return Ok(code),
+        },
+        None => targets_of_cards(arguments.card)?,
+    };
+    println!("aborting on {} agents, latching", targets.len());
     let line =
         AbortLine::start().context("cannot start the abort line; on each host run: firedrill-agent abort")?;
-    line.begin(Some(card.drill.clone()), Clock::start());
-    line.hold(card.targets());
+    line.begin(drill, Clock::start());
+    line.hold(targets);
     let handle = line.handle();
     handle.press(&arguments.reason, &who());
     let limit = if arguments.until_confirmed {
@@ -78,6 +85,9 @@ pub fn abort(arguments: AbortArguments) -> anyhow::Result<ExitCode> {
         Duration::from_secs(30)
     };
     if follow(&handle, limit) {
+        for open in cards.iter().filter(|it| !it.runs) {
+            forget(open);
+        }
         println!(
             "every agent is proved clean; nothing starts until its latch is released: firedrill release"
         );
@@ -85,6 +95,39 @@ pub fn abort(arguments: AbortArguments) -> anyhow::Result<ExitCode> {
     }
     eprintln!("firedrill: not every agent is confirmed; on those hosts run: firedrill-agent abort");
     Ok(ExitCode::from(MAY_BE_ON))
+}
+
+/// Of every open drill, or of the newest: the cards, the newest's drill, and every agent on any of them once.
+fn targets_of_cards(
+    path: Option<PathBuf>,
+) -> anyhow::Result<(Vec<OpenDrill>, Option<DrillId>, Vec<AbortTarget>)> {
+    let cards = cards(path)?;
+    let mut targets: Vec<AbortTarget> = Vec::new();
+    for open in &cards {
+        println!("\"{}\" ({})", open.card.experiment, open.card.drill);
+        for mut target in open.card.targets() {
+            if targets.iter().all(|known| known.address != target.address) {
+                target.agent = targets.len();
+                targets.push(target);
+            }
+        }
+    }
+    let drill = cards.first().map(|open| open.card.drill.clone());
+    Ok((cards, drill, targets))
+}
+
+fn targets_of_plan(plan: &Path) -> anyhow::Result<Result<Vec<AbortTarget>, ExitCode>> {
+    let plan = match super::plan::read(plan)? {
+        Ok((_, plan)) => plan,
+        Err(code) => return Ok(Err(code)),
+    };
+    let credentials = Credentials::load(&settings::folders()?.config.join(settings::CREDENTIALS))?;
+    let (targets, lost) = runtime()?.block_on(abort_targets(&plan, &credentials));
+    for why in lost {
+        eprintln!("firedrill: {why}; on its host run: firedrill-agent abort");
+    }
+    anyhow::ensure!(!targets.is_empty(), "no agent of the plan can be found");
+    Ok(Ok(targets))
 }
 
 /// Prints each agent's stage whenever it changes, until all are proved clean or the limit has passed.
@@ -131,41 +174,31 @@ fn word(stage: AbortStage) -> &'static str {
     }
 }
 
-/// Asks every agent on the card what is on.
+/// Asks every agent of every open drill what is on.
 pub fn status(arguments: StatusArguments) -> anyhow::Result<ExitCode> {
-    let card = card(arguments.card)?;
-    println!("drill \"{}\" ({})", card.experiment, card.drill);
     let mut code = ExitCode::SUCCESS;
-    for agent in &card.agents {
-        let url = format!("http://{}", agent.address);
-        match info(&agent.name, &url, agent.token.clone()) {
-            Ok(info) => println!("{:<24} {}", agent.name, held(&info)),
-            Err(why) => {
-                println!("{:<24} no answer, something may be on: {why}", agent.name);
-                code = ExitCode::from(MAY_BE_ON);
-            }
+    for open in cards(arguments.card)? {
+        println!("drill \"{}\" ({})", open.card.experiment, open.card.drill);
+        let held = runtime()?.block_on(ask(&open.card));
+        for it in &held {
+            println!("{:<24} {}", it.agent, it.words);
+        }
+        let unknown = held.iter().any(|it| it.words.starts_with("no answer"));
+        let on = held.iter().any(|it| it.may_be_on);
+        if unknown {
+            code = ExitCode::from(MAY_BE_ON);
+        }
+        if open.runs {
+            println!("its console runs; stop it from here with: firedrill abort");
+        } else if on {
+            println!(
+                "its console is GONE without an end; abort it with: firedrill abort (or wait until its leases end)"
+            );
+        } else {
+            forget(&open);
         }
     }
     Ok(code)
-}
-
-fn held(info: &AgentInfo) -> String {
-    let open = info.open.as_ref().map_or_else(
-        || "nothing of ours on, no drill holds it".to_owned(),
-        |open| {
-            format!(
-                "held by \"{}\" of {} on {}, lease {} ms",
-                open.experiment, open.who, open.console, open.lease_left_ms
-            )
-        },
-    );
-    match &info.latch {
-        Some(latch) => format!(
-            "{open}; LATCHED ({}) by {}: {}",
-            latch.number, latch.who, latch.reason
-        ),
-        None => open,
-    }
 }
 
 /// Releases the latches of a plan's agents.
@@ -245,12 +278,26 @@ fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
         .context("cannot start the runtime")
 }
 
-fn card(path: Option<PathBuf>) -> anyhow::Result<AbortCard> {
-    let path = match path {
-        Some(path) => path,
-        None => settings::folders()?.data.join(settings::ABORT_CARD),
-    };
-    Ok(AbortCard::read(&path)?)
+/// The named card; otherwise the open drills of this account, or its newest card.
+fn cards(path: Option<PathBuf>) -> anyhow::Result<Vec<OpenDrill>> {
+    let drills = settings::folders()?.data.join(settings::DRILLS);
+    let open = open_drills(&drills);
+    if let Some(path) = path {
+        let runs = open.iter().any(|it| it.runs && it.path == path);
+        let card = AbortCard::read(&path)?;
+        return Ok(vec![OpenDrill { path, card, runs }]);
+    }
+    if !open.is_empty() {
+        return Ok(open);
+    }
+    let newest = firedrill_conductor::cards(&drills).into_iter().next();
+    let path = newest.unwrap_or_else(|| drills.join("abort-card.json"));
+    let card = AbortCard::read(&path)?;
+    Ok(vec![OpenDrill {
+        path,
+        card,
+        runs: false,
+    }])
 }
 
 /// The person at this terminal, for the audit.

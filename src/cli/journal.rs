@@ -12,7 +12,7 @@ use firedrill_analysis::{Record, review, scene_at};
 use firedrill_catalogue::quantity;
 use firedrill_console::{Console, Frame, Prefs, Theme, TimeZone, View, raster};
 use firedrill_drill::Entry;
-use firedrill_journal::Journal;
+use firedrill_journal::{Journal, handed};
 use firedrill_scene::{Review, Scene};
 
 #[derive(Args)]
@@ -64,28 +64,62 @@ fn rebuilt(path: &Path) -> anyhow::Result<(Journal, Review)> {
     Ok((journal, review))
 }
 
-/// `firedrill verify JOURNAL`: 0 only for a whole and sealed chain.
-pub fn verify(path: &Path) -> anyhow::Result<ExitCode> {
+/// `firedrill verify JOURNAL [--audit FILE]…`: 0 only for a whole and sealed chain, whose hash the given audit logs
+/// have.
+pub fn verify(path: &Path, audits: &[PathBuf]) -> anyhow::Result<ExitCode> {
     let journal = firedrill_journal::read(path)?;
-    match journal.whole() {
-        Ok(()) => {
+    let records = journal.entries.len();
+    let found = journal.whole().and_then(|()| compared(&journal, audits));
+    match found {
+        Ok(words) => {
             println!(
-                "{}: whole and sealed, {} records, chain {}",
+                "{}: whole and sealed, {records} records, chain {}\n{words}",
                 path.display(),
-                journal.entries.len(),
                 journal.hash
             );
             Ok(ExitCode::SUCCESS)
         }
         Err(why) => {
-            println!(
-                "{}: {why} ({} records stand)",
-                path.display(),
-                journal.entries.len()
-            );
+            println!("{}: {why} ({records} records stand)", path.display());
             Ok(ExitCode::FAILURE)
         }
     }
+}
+
+/// Whether the copies of the journal's hash are where agents keep them: whoever writes a journal anew can seal it
+/// anew, but not change those.
+fn compared(journal: &Journal, audits: &[PathBuf]) -> Result<String, String> {
+    let given = handed(journal);
+    if given.is_empty() {
+        let words = "no agent was given its hash: a drill that was aborted is not closed by its console";
+        return if audits.is_empty() {
+            Ok(words.to_owned())
+        } else {
+            Err(format!("unsealed: {words}"))
+        };
+    }
+    if audits.is_empty() {
+        return Ok(format!(
+            "its hash was given to {} agents; compare with --audit FILE (the agent's audit log)",
+            given.len()
+        ));
+    }
+    let mut logs = String::new();
+    for audit in audits {
+        let text = std::fs::read(audit).map_err(|error| format!("{}: {error}", audit.display()))?;
+        logs.push_str(&String::from_utf8_lossy(&text));
+    }
+    let missing = given.iter().filter(|(_, hash)| !logs.contains(hash)).count();
+    if missing == given.len() {
+        return Err(
+            "unsealed: the audit log does not have the hash that this journal says was given".to_owned(),
+        );
+    }
+    Ok(format!(
+        "the audit logs have {} of the {} hashes that agents were given",
+        given.len() - missing,
+        given.len()
+    ))
 }
 
 /// `firedrill replay JOURNAL`: the log and the verdict as the engine judges them again; 1 where the verdict in the

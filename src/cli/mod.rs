@@ -67,6 +67,9 @@ enum Command {
     Verify {
         /// The drill's journal
         journal: PathBuf,
+        /// An agent's audit log, copied from its host: the journal's hash must be in it; may be repeated
+        #[arg(long, value_name = "FILE")]
+        audit: Vec<PathBuf>,
     },
     /// Write the report of a journal
     Report {
@@ -99,7 +102,7 @@ pub fn main() -> ExitCode {
         Some(Command::Release(arguments)) => abort::release(arguments),
         Some(Command::Status(arguments)) => abort::status(arguments),
         Some(Command::Replay { journal }) => journal::replay(&journal),
-        Some(Command::Verify { journal }) => journal::verify(&journal),
+        Some(Command::Verify { journal, audit }) => journal::verify(&journal, &audit),
         Some(Command::Report { journal, report }) => journal::report(&journal, &report),
         Some(Command::Render(arguments)) => journal::render(arguments),
         #[cfg(all(target_os = "linux", feature = "agent"))]

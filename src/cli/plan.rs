@@ -62,8 +62,32 @@ pub fn check(path: &Path, explain: bool) -> anyhow::Result<ExitCode> {
         for sli in &plan.slis {
             println!("\n{}\n{}", sli.name, firedrill_signals::explain(sli));
         }
+        explain_safety(&plan);
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The guardrails with their defaults, who is told, and what is sent on a stop.
+fn explain_safety(plan: &Plan) {
+    println!("\nGuardrails");
+    for (name, words) in plan.guardrails.explain(&plan.slis) {
+        println!("  {name:<14} {words}");
+    }
+    if !plan.alerts.is_empty() {
+        println!("\nTold of every automatic stop");
+    }
+    for alert in &plan.alerts {
+        println!("  {:?} {}", alert.kind, alert.url);
+    }
+    for experiment in plan.experiments.iter().filter(|it| !it.on_stop.is_empty()) {
+        println!(
+            "\nEmergency actions of \"{}\", after the reverts",
+            experiment.name
+        );
+        for action in &experiment.on_stop {
+            println!("  {:<30} {}", action.when(), action.http);
+        }
+    }
 }
 
 /// `firedrill schema`.

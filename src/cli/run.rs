@@ -4,15 +4,18 @@ use std::{
     path::{Path, PathBuf},
     process::ExitCode,
     sync::Arc,
+    time::Duration,
 };
 
 use anyhow::Context as _;
-use clap::Args;
+use clap::{Args, ValueEnum};
 use firedrill_conductor::{
-    DemoJob, DemoNews, DemoRan, DemoRunError, Headless, demo_headless, exit_code, run_headless,
+    AbortLine, DemoJob, DemoNews, DemoRan, DemoRunError, Headless, MAY_BE_ON, abort_open, ask, demo_headless,
+    exit_code, forget, open_drills, run_headless, watch_open,
 };
-use firedrill_drill::{SliState, show_value};
+use firedrill_drill::{Command, SliState, show_value};
 use firedrill_fleet::Credentials;
+use firedrill_plan::Rule;
 use firedrill_scene::{DrillScene, Review, SliScene};
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -21,6 +24,8 @@ use crate::{settings, window};
 
 /// Nothing can be said: exit code 4.
 const INCONCLUSIVE: u8 = 4;
+/// An open drill that was found has this long to be proved clean, or for its leases to end (60 s at most).
+const FOUND_LIMIT: Duration = Duration::from_secs(70);
 
 #[derive(Args)]
 pub struct RunArguments {
@@ -32,6 +37,41 @@ pub struct RunArguments {
     /// Where to write the journal and the reports
     #[arg(long, value_name = "DIR")]
     report: PathBuf,
+    /// The second person who approves the start, where the plan asks for one
+    #[arg(long, value_name = "NAME")]
+    approved_by: Option<String>,
+    /// Go on without a guardrail, for a reason that is journaled; may be repeated
+    #[arg(long = "override", value_name = "RULE=REASON", value_parser = overriding)]
+    overrides: Vec<(Rule, String)>,
+    /// What to do with a drill of this account whose console is gone and that may still be on
+    #[arg(long, value_enum, default_value_t = Found::Abort)]
+    found: Found,
+}
+
+/// What is done with an open drill that is found.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Found {
+    /// Abort it, without a latch
+    Abort,
+    /// Watch it until its leases end
+    Watch,
+}
+
+/// `staffed=everybody is in the room`.
+fn overriding(text: &str) -> Result<(Rule, String), String> {
+    let (rule, reason) = text
+        .split_once('=')
+        .ok_or_else(|| format!("expected RULE=REASON, such as {}=\"why\"", Rule::Staffed))?;
+    let rule: Rule = rule.trim().parse()?;
+    if !rule.can_be_overridden() {
+        return Err(format!(
+            "{rule} cannot be overridden: a second person's word is replaced by nothing else (--approved-by NAME)"
+        ));
+    }
+    if reason.trim().is_empty() {
+        return Err(format!("{rule} is overridden for a reason only"));
+    }
+    Ok((rule, reason.trim().to_owned()))
 }
 
 /// `firedrill run PLAN [--experiment NAME] --report DIR`.
@@ -56,13 +96,27 @@ pub fn run(arguments: RunArguments) -> anyhow::Result<ExitCode> {
     };
     let folders = settings::folders()?;
     make_folder(&arguments.report)?;
+    let drills = folders.data.join(settings::DRILLS);
+    if !end_what_is_open(&drills, arguments.found)? {
+        return Ok(ExitCode::from(MAY_BE_ON));
+    }
+    let overrides = arguments
+        .overrides
+        .into_iter()
+        .map(|(rule, reason)| Command::Override {
+            rule,
+            reason,
+            by: who(),
+        });
+    let approval = arguments.approved_by.map(|by| Command::Approve { by });
     let headless = Headless {
         plan: Arc::new(plan),
         text,
         experiment,
         credentials: Credentials::load(&folders.config.join(settings::CREDENTIALS))?,
         journals: arguments.report.clone(),
-        card: folders.data.join(settings::ABORT_CARD),
+        drills,
+        first: overrides.chain(approval).collect(),
         console: console(),
         who: who(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -75,6 +129,50 @@ pub fn run(arguments: RunArguments) -> anyhow::Result<ExitCode> {
         Ok(review) => Ok(finish(&review, &arguments.report)),
         Err(error) => Ok(not_run(&error)),
     }
+}
+
+/// A drill whose console is gone is ended before another begins. Whether nothing of any is on.
+fn end_what_is_open(drills: &Path, found: Found) -> anyhow::Result<bool> {
+    let open = open_drills(drills).into_iter().filter(|it| !it.runs);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")?;
+    for open in open {
+        let held = runtime.block_on(ask(&open.card));
+        if held.iter().all(|it| !it.may_be_on) {
+            forget(&open);
+            continue;
+        }
+        println!(
+            "found open: \"{}\" ({}), whose console is gone without an end",
+            open.card.experiment, open.card.drill
+        );
+        for it in &held {
+            println!("  {:<22} {}", it.agent, it.words);
+        }
+        let over = match found {
+            Found::Abort => {
+                println!("  aborting it (--found watch would wait until its leases end)");
+                let line = Arc::new(AbortLine::start().context("cannot start the abort line")?);
+                let reason = format!("{} began another drill and found this one open", who());
+                runtime.block_on(abort_open(&line, &open, &reason, FOUND_LIMIT))
+            }
+            Found::Watch => {
+                println!("  watching it until its leases end");
+                runtime.block_on(watch_open(&open, FOUND_LIMIT, |_| {}))
+            }
+        };
+        if !over {
+            eprintln!(
+                "firedrill: something of \"{}\" may still be on; on its hosts run: firedrill-agent abort",
+                open.card.experiment
+            );
+            return Ok(false);
+        }
+        println!("  nothing of it is on any more");
+    }
+    Ok(true)
 }
 
 /// `firedrill demo`: the window's tour, or both builds in the terminal.
@@ -91,7 +189,7 @@ pub fn demo(headless: bool, report: Option<PathBuf>) -> anyhow::Result<ExitCode>
     let job = DemoJob {
         program: std::env::current_exe().context("where this program is cannot be found out")?,
         journals: report.clone(),
-        card: folders.data.join(settings::ABORT_CARD),
+        drills: folders.data.join(settings::DRILLS),
         console: console(),
         who: who(),
         version: env!("CARGO_PKG_VERSION").to_owned(),

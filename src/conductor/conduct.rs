@@ -8,18 +8,20 @@ use std::{
     time::{Duration, Instant},
 };
 
-use firedrill_drill::{AbortedBy, At, Command, Drill, Effect, Entry, Event, Reply, Setup, Stamped};
+use firedrill_drill::{AbortedBy, At, Command, Drill, Effect, Entry, Event, Reply, Setup, Stamped, StopNews};
 use firedrill_fleet::{Credentials, Driver, DriverError, Gate, driver};
 use firedrill_plan::{AgentEntry, Plan};
 use firedrill_scene::SceneBuilder;
-use firedrill_wire::{AgentInfo, LatchView};
+use firedrill_wire::{AgentInfo, CloseRequest, Epoch, LatchView};
 use tokio::sync::{mpsc, watch};
 
 use crate::{
     abort::{AbortCard, AbortHandle, AbortLine, AbortTarget, Board},
     calls::{self, Caller},
     clock::Clock,
+    ledger::{self, Alive},
     log::{Log, LogThread},
+    notices,
 };
 
 /// Time passes for a drill this often.
@@ -39,8 +41,12 @@ pub struct Job {
     pub line: Arc<AbortLine>,
     /// Where its records go.
     pub log: Box<dyn Log>,
-    /// Where the abort card is written at arming.
+    /// Where the abort card is written at arming; its folder is that of all drills.
     pub card: PathBuf,
+    /// The journal's file, for the card.
+    pub journal: Option<PathBuf>,
+    /// What was commanded before the beginning: overrides, an approval.
+    pub first: Vec<Command>,
 }
 
 /// A drill that is over.
@@ -75,6 +81,9 @@ pub async fn conduct(
     let clock = Clock::start();
     let mut conductor = Conductor::new(job, clock, publish)?;
     conductor.begin().await;
+    for command in std::mem::take(&mut conductor.commands) {
+        conductor.feed(Event::Command { command }).await;
+    }
     let mut ticks = tokio::time::interval(TICK);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut board = conductor.handle.version();
@@ -123,6 +132,10 @@ struct Conductor<P> {
     credentials: Credentials,
     targets: Vec<AbortTarget>,
     card: PathBuf,
+    journal: Option<PathBuf>,
+    commands: Vec<Command>,
+    /// From the card's writing to the drill's end.
+    held: Option<Alive>,
     seen: Seen,
     sender: mpsc::Sender<Event>,
     inbox: mpsc::Receiver<Event>,
@@ -179,6 +192,8 @@ impl<P: FnMut(&Drill, &SceneBuilder, At) + Send> Conductor<P> {
             line,
             log,
             card,
+            journal,
+            first: commands,
         } = job;
         let drivers = drivers(&setup.plan, &credentials)?;
         let log = LogThread::start(log)?;
@@ -203,6 +218,9 @@ impl<P: FnMut(&Drill, &SceneBuilder, At) + Send> Conductor<P> {
             credentials,
             targets: Vec::new(),
             card,
+            journal,
+            commands,
+            held: None,
             seen: Seen::default(),
             sender,
             inbox,
@@ -287,6 +305,10 @@ impl<P: FnMut(&Drill, &SceneBuilder, At) + Send> Conductor<P> {
                         failed.get_or_insert(Event::JournalFailed { why });
                     }
                 }
+                Effect::Call {
+                    agent,
+                    call: firedrill_drill::Call::Close(epoch, _),
+                } => self.close(at, agent, epoch).await,
                 Effect::Call { agent, call } => self.call(agent, call),
                 Effect::Abort { latch, reason } => self.abort(latch, &reason),
                 Effect::CheckSource => self.check_source(),
@@ -305,6 +327,16 @@ impl<P: FnMut(&Drill, &SceneBuilder, At) + Send> Conductor<P> {
                         failed.get_or_insert(Event::JournalFailed { why });
                     }
                 }
+                Effect::CheckAlerts { url } => {
+                    let sender = self.sender.clone();
+                    self.spawn(async move {
+                        let result = notices::open_alerts(&url).await;
+                        sender.send(Event::AlertsChecked { result }).await.ok();
+                    });
+                }
+                Effect::ReadHistory => self.read_history(at),
+                Effect::Alert { alert, stop } => self.alert(alert, stop),
+                Effect::Act { action, notice } => self.act(action, notice),
                 Effect::End { .. } => self.over = true,
             }
         }
@@ -320,6 +352,60 @@ impl<P: FnMut(&Drill, &SceneBuilder, At) + Send> Conductor<P> {
         } else {
             self.log.append(record)
         }
+    }
+
+    /// An agent keeps the journal's hash in its audit log; the journal says that it was given.
+    async fn close(&mut self, at: At, agent: usize, epoch: Epoch) {
+        let journal = self.log.hash().await;
+        if let Some(hash) = journal.clone() {
+            let entry = Entry::Handed { agent, hash };
+            if let Err(why) = self.record(Stamped { at, entry }, false).await {
+                tracing::warn!("the journal: {why}");
+            }
+        }
+        let request = CloseRequest { journal };
+        self.call(agent, firedrill_drill::Call::Close(epoch, request));
+    }
+
+    fn read_history(&self, at: At) {
+        let Some(drills) = self.card.parent().map(std::path::Path::to_owned) else {
+            return;
+        };
+        let plan = Arc::clone(&self.drill.setup().plan);
+        let sender = self.sender.clone();
+        self.spawn(async move {
+            let reading = tokio::task::spawn_blocking(move || {
+                let budget = plan.guardrails.error_budget.as_ref();
+                let sli = budget.and_then(|it| plan.slis.get(it.sli));
+                ledger::spent(&drills, &plan.system, sli.map(|it| it.name.as_str()), at.wall_ms)
+            });
+            let result = reading.await.unwrap_or_else(|error| Err(error.to_string()));
+            sender.send(Event::HistoryRead { result }).await.ok();
+        });
+    }
+
+    fn alert(&self, alert: usize, stop: StopNews) {
+        let setup = self.drill.setup().clone();
+        let Some(target) = setup.plan.alerts.get(alert).cloned() else {
+            return;
+        };
+        let sender = self.sender.clone();
+        self.spawn(async move {
+            let result = notices::alert(target, setup, stop).await;
+            sender.send(Event::Alerted { alert, result }).await.ok();
+        });
+    }
+
+    fn act(&self, action: usize, notice: usize) {
+        let on_stop = self.drill.experiment().and_then(|it| it.on_stop.get(action));
+        let Some(call) = on_stop.map(|it| it.http.clone()) else {
+            return;
+        };
+        let sender = self.sender.clone();
+        self.spawn(async move {
+            let result = notices::act(call).await;
+            sender.send(Event::Acted { notice, result }).await.ok();
+        });
     }
 
     fn call(&mut self, agent: usize, call: firedrill_drill::Call) {
@@ -379,15 +465,27 @@ impl<P: FnMut(&Drill, &SceneBuilder, At) + Send> Conductor<P> {
         self.line.hold(self.targets.clone());
     }
 
-    async fn write_card(&self) -> Result<(), String> {
+    async fn write_card(&mut self) -> Result<(), String> {
         let setup = self.drill.setup();
         let name = self.drill.experiment().map_or("", |it| it.name.as_str());
         let wall_ms = self.clock.now().wall_ms;
-        let card = AbortCard::new(setup.drill.clone(), name, wall_ms, &self.targets);
+        let mut card = AbortCard::new(setup.drill.clone(), name, wall_ms, &self.targets);
+        card.journal.clone_from(&self.journal);
         let path = self.card.clone();
-        let written = tokio::task::spawn_blocking(move || card.write(&path)).await;
-        let why = match written {
-            Ok(Ok(())) => return Ok(()),
+        let written = tokio::task::spawn_blocking(move || {
+            if let Some(drills) = path.parent() {
+                std::fs::create_dir_all(drills)?;
+                ledger::prune(drills, wall_ms);
+            }
+            let alive = Alive::hold(&path)?;
+            card.write(&path)?;
+            Ok::<_, std::io::Error>(alive)
+        });
+        let why = match written.await {
+            Ok(Ok(alive)) => {
+                self.held = Some(alive);
+                return Ok(());
+            }
             Ok(Err(error)) => error.to_string(),
             Err(error) => error.to_string(),
         };
@@ -494,6 +592,14 @@ impl<P: FnMut(&Drill, &SceneBuilder, At) + Send> Conductor<P> {
         self.gate.close();
         let at = self.clock.now();
         let hash = self.log.close(at).await;
+        if self.held.is_some()
+            && let Err(error) = ledger::note_end(&self.card, &self.drill, at.wall_ms)
+        {
+            tracing::warn!(
+                "the drill's end is not noted beside {}: {error}",
+                self.card.display()
+            );
+        }
         Finished {
             at,
             drill: self.drill,

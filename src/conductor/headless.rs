@@ -6,7 +6,7 @@ use std::{
 };
 
 use firedrill_analysis::{Record, review};
-use firedrill_drill::{Arming, Drill, ReplayError, Setup};
+use firedrill_drill::{Arming, Command, Drill, ReplayError, Setup};
 use firedrill_fleet::Credentials;
 use firedrill_journal::JournalError;
 use firedrill_plan::Plan;
@@ -17,6 +17,7 @@ use crate::{
     abort::{AbortHandle, AbortLine, random_id},
     clock::wall_ms,
     conduct::{BeginError, Finished, Job, conduct},
+    ledger::card_path,
     log::JournalFile,
 };
 
@@ -33,8 +34,10 @@ pub struct Headless {
     pub credentials: Credentials,
     /// The folder for the journal, which gets the drill's name.
     pub journals: PathBuf,
-    /// Where the abort card is written at arming.
-    pub card: PathBuf,
+    /// The folder of drills: abort cards, written at arming, and how each drill ended.
+    pub drills: PathBuf,
+    /// What was commanded before the beginning: overrides, an approval.
+    pub first: Vec<Command>,
     /// This console, for the agents.
     pub console: String,
     /// Who drives.
@@ -72,10 +75,12 @@ pub fn run_headless(
     runtime.block_on(async {
         let line = Arc::new(AbortLine::start()?);
         let signals = tokio::spawn(abort_on_signals(line.handle()));
-        let result = run(job, &line, &mut progress).await;
+        let setup = setup(job, Arming::AtOnce);
+        let card = card_path(&job.drills, setup.drill.as_str());
+        let result = run(job, setup, &line, &mut progress).await;
         signals.abort();
         if line.handle().board().is_aborting() {
-            leave_aborter(&job.program, &job.card);
+            leave_aborter(&job.program, &card);
         }
         result
     })
@@ -84,18 +89,20 @@ pub fn run_headless(
 /// Runs on the caller's runtime and abort line.
 pub(crate) async fn run(
     job: &Headless,
+    setup: Setup,
     line: &Arc<AbortLine>,
     progress: &mut (impl FnMut(&DrillScene) + Send),
 ) -> Result<Review, HeadlessError> {
-    let setup = setup(job, Arming::AtOnce);
     let journal = journal_path(&job.journals, &setup);
     let log = JournalFile::create(&journal)?;
     let work = Job {
+        card: card_path(&job.drills, setup.drill.as_str()),
+        journal: Some(std::path::absolute(&journal).unwrap_or_else(|_| journal.clone())),
+        first: job.first.clone(),
         setup,
         credentials: job.credentials.clone(),
         line: Arc::clone(line),
         log: Box::new(log),
-        card: job.card.clone(),
     };
     // Nobody commands: signals go by the abort line.
     let (_commands, receiver) = mpsc::channel(1);

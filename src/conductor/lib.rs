@@ -14,8 +14,11 @@ mod conduct;
 mod demo;
 pub mod engine;
 mod headless;
+mod ledger;
 mod log;
+mod notices;
 mod outcome;
+mod recovery;
 mod tour;
 
 pub use abort::{
@@ -25,6 +28,8 @@ pub use clock::Clock;
 pub use conduct::{BeginError, Finished, Job, conduct};
 pub use demo::{Demo, DemoError};
 pub use headless::{Headless, HeadlessError, run_headless};
+pub use ledger::{OpenDrill, card_path, cards, note_aborted, open_drills};
 pub use log::{JournalFile, Log};
 pub use outcome::{MAY_BE_ON, demo_exit_code, exit_code};
+pub use recovery::{Holds, abort_open, abort_targets, ask, forget, watch_open};
 pub use tour::{DemoJob, DemoNews, DemoRan, DemoRunError, demo_headless};

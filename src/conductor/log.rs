@@ -16,6 +16,11 @@ pub trait Log: Send + 'static {
     /// Appends a record; `durable`: it is on disk when this returns.
     fn append(&mut self, record: &Stamped, durable: bool) -> io::Result<()>;
 
+    /// The chain's hash so far, in hex; `None` where nothing is chained.
+    fn hash(&self) -> Option<String> {
+        None
+    }
+
     /// Writes the closing record; returns the chain's hash in hex.
     fn close(&mut self, at: At) -> io::Result<String>;
 }
@@ -40,6 +45,10 @@ impl Log for JournalFile {
         writer.append(record, durable).map_err(io::Error::other)
     }
 
+    fn hash(&self) -> Option<String> {
+        self.0.as_ref().map(|writer| writer.hash().to_owned())
+    }
+
     fn close(&mut self, at: At) -> io::Result<String> {
         let writer = self.0.take().ok_or_else(closed)?;
         writer.seal(at).map_err(io::Error::other)
@@ -48,6 +57,7 @@ impl Log for JournalFile {
 
 enum Work {
     Append(Box<Stamped>, Option<oneshot::Sender<Result<(), String>>>),
+    Hash(oneshot::Sender<Option<String>>),
     Close(At, oneshot::Sender<Result<String, String>>),
 }
 
@@ -80,6 +90,7 @@ impl LogThread {
                                 (Ok(()), None) => {}
                             }
                         }
+                        Work::Hash(done) => drop(done.send(log.hash())),
                         Work::Close(at, done) => {
                             drop(done.send(log.close(at).map_err(|error| error.to_string())));
                         }
@@ -120,6 +131,16 @@ impl LogThread {
                 DURABLE_LIMIT.as_secs()
             )),
         }
+    }
+
+    /// The chain's hash after everything that was handed over so far; `None` where the disk is too slow or broken.
+    pub(crate) async fn hash(&self) -> Option<String> {
+        let (done, told) = oneshot::channel();
+        let asking = async {
+            self.work.send(Work::Hash(done)).await.ok()?;
+            told.await.ok().flatten()
+        };
+        tokio::time::timeout(DURABLE_LIMIT, asking).await.ok().flatten()
     }
 
     /// The first failure of records that nobody waited for.

@@ -4,12 +4,13 @@ use std::{path::PathBuf, sync::Arc};
 
 use firedrill_analysis::compare;
 use firedrill_demo::Build;
+use firedrill_drill::Arming;
 use firedrill_scene::{ComparisonRow, DrillScene, Review};
 
 use crate::{
     abort::AbortLine,
     demo::{Demo, DemoError},
-    headless::{Headless, HeadlessError, abort_on_signals, run, runtime},
+    headless::{Headless, HeadlessError, abort_on_signals, run, runtime, setup},
     outcome::demo_exit_code,
 };
 
@@ -20,8 +21,8 @@ pub struct DemoJob {
     pub program: PathBuf,
     /// The folder for the journals.
     pub journals: PathBuf,
-    /// Where the abort card is written.
-    pub card: PathBuf,
+    /// The folder of drills: abort cards, and how each drill ended.
+    pub drills: PathBuf,
     /// This console, for the agent.
     pub console: String,
     /// Who drives.
@@ -118,13 +119,15 @@ async fn half(
         experiment: demo.experiment,
         credentials: demo.credentials.clone(),
         journals: job.journals.clone(),
-        card: job.card.clone(),
+        drills: job.drills.clone(),
+        first: Vec::new(),
         console: job.console.clone(),
         who: job.who.clone(),
         version: job.version.clone(),
         program: job.program.clone(),
     };
-    let review = run(&headless, line, &mut |scene: &DrillScene| {
+    let setup = setup(&headless, Arming::AtOnce);
+    let review = run(&headless, setup, line, &mut |scene: &DrillScene| {
         news(DemoNews::Drill(scene));
     })
     .await;

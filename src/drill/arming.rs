@@ -47,13 +47,24 @@ impl Drill {
             return;
         }
         match self.arming.clone() {
-            ArmingStage::Waiting if self.setup.arming == Arming::AtOnce => self.test_before_opening(),
+            ArmingStage::Waiting if self.setup.arming == Arming::AtOnce => self.arm_at_once(),
             ArmingStage::Waiting | ArmingStage::Done => {}
             ArmingStage::Testing => self.advance_testing(),
             ArmingStage::Opening(_) => {}
         }
         if let ArmingStage::Opening(_) = self.arming {
             self.advance_opening();
+        }
+    }
+
+    /// Without a person nobody waits: a guardrail in the way ends the drill.
+    fn arm_at_once(&mut self) {
+        let violations = self.violations();
+        if violations.is_empty() {
+            self.test_before_opening();
+        }
+        for (rule, words) in violations {
+            self.stop_blind(&format!("guardrail {rule}"), words);
         }
     }
 
@@ -356,6 +367,7 @@ impl Drill {
             }
             checks.push(check);
         }
+        checks.extend(self.guardrail_checks());
         checks
     }
 

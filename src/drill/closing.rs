@@ -1,9 +1,10 @@
 //! Every way a drill ends: the last step, a finish, a stop, an abort; and the closing of the agents.
 
-use firedrill_wire::Closed;
+use firedrill_wire::{CloseRequest, Closed};
 
 use crate::{
-    At, Call, Drill, Effect, Failure, Outcome, Phase, Reason, UNCONFIRMED_MS, machine::Ending, words::count,
+    At, Call, Drill, Effect, Failure, Outcome, Phase, Reason, UNCONFIRMED_MS, machine::Ending,
+    notices::StopKind, words::count,
 };
 
 /// A close that was not answered is sent this often in all.
@@ -61,11 +62,27 @@ impl Drill {
         if abort && !again {
             self.tell_abort_line(false, &format!("{rule}: {words}"));
         }
-        let reason = self.judge("stop", rule, words);
+        let reason = self.judge("stop", rule, words.clone());
         self.reasons.inconclusive.push(reason);
         if !again {
+            if abort {
+                self.notify(StopKind::Breach, rule, &words);
+            }
             self.end(Outcome::Inconclusive, abort, false);
         }
+    }
+
+    /// A guardrail no longer holds. An automatic stop: nothing latches.
+    pub(crate) fn stop_guardrail(&mut self, rule: firedrill_plan::Rule, words: String) {
+        if self.ending.is_some() {
+            return;
+        }
+        let rule = format!("guardrail {rule}");
+        self.tell_abort_line(false, &format!("{rule}: {words}"));
+        let reason = self.judge("stop", &rule, words.clone());
+        self.reasons.aborted.push(reason);
+        self.notify(StopKind::Guardrail, &rule, &words);
+        self.end(Outcome::Aborted, true, false);
     }
 
     /// A stop condition.
@@ -74,8 +91,9 @@ impl Drill {
             return;
         }
         self.tell_abort_line(false, &format!("stop condition: {words}"));
-        let reason = self.judge("stop", "stop condition", words);
+        let reason = self.judge("stop", "stop condition", words.clone());
         self.reasons.broken.insert(0, Reason { at, ..reason });
+        self.notify(StopKind::Breach, "stop condition", &words);
         self.end(Outcome::Broken, true, true);
     }
 
@@ -86,8 +104,9 @@ impl Drill {
             // Pressed again: told again, which changes nothing.
             return;
         }
-        let reason = self.judge("stop", "abort", words);
+        let reason = self.judge("stop", "abort", words.clone());
         self.reasons.aborted.push(reason);
+        self.notify(StopKind::Person, "abort", &words);
         let decided = self
             .ending
             .as_ref()
@@ -178,9 +197,17 @@ impl Drill {
     /// SLIs are back, or their time is over.
     pub(crate) fn recovered(&mut self) {
         if self.aborting() {
-            self.conclude();
+            self.recovery_over = true;
+            self.conclude_when_told();
         } else {
             self.begin_close("closing the agents");
+        }
+    }
+
+    /// The journal has the answers of alerts and actions before it is closed.
+    pub(crate) fn conclude_when_told(&mut self) {
+        if self.notices_are_done() {
+            self.conclude();
         }
     }
 
@@ -224,7 +251,7 @@ impl Drill {
         if ending.recover && all_off {
             self.begin_recover("every injection is read back as off");
         } else {
-            self.conclude();
+            self.conclude_when_told();
         }
     }
 
@@ -242,10 +269,10 @@ impl Drill {
                 waiting = true;
                 link.close_tries += 1;
                 link.close_sent_us = Some(now_us);
-                self.call(agent, Call::Close(epoch));
+                self.call(agent, Call::Close(epoch, CloseRequest::default()));
             }
         }
-        if !waiting {
+        if !waiting && self.notices_are_done() {
             self.say_what_is_not_closed();
             self.conclude();
         }

@@ -1,12 +1,13 @@
 //! What a drill hears and what it asks for.
 
+use firedrill_plan::Rule;
 use firedrill_wire::{
-    AgentInfo, Closed, DrillId, Epoch, HolderSecret, InjectionId, InjectionView, OpenRequest, Opened,
-    RenewRequest, Renewed, StartRequest,
+    AgentInfo, CloseRequest, Closed, DrillId, Epoch, HolderSecret, InjectionId, InjectionView, OpenRequest,
+    Opened, RenewRequest, Renewed, StartRequest,
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{AbortStatus, At, Reading, Sample, Verdict};
+use crate::{AbortStatus, At, Reading, Sample, Spent, StopNews, Verdict};
 
 /// Something that happened. Every one is journaled, in the order the drill saw it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -35,6 +36,30 @@ pub enum Event {
         agent: usize,
         /// What it said.
         reply: Reply,
+    },
+    /// Open alerts at the Alertmanager, a line each, or why they are not known.
+    AlertsChecked {
+        /// Our own are left out.
+        result: Result<Vec<String>, String>,
+    },
+    /// What earlier drills spent of the budgets.
+    HistoryRead {
+        /// `Err`: why it is not known.
+        result: Result<Spent, String>,
+    },
+    /// An alert was posted, or not.
+    Alerted {
+        /// Index in the plan.
+        alert: usize,
+        /// The answer in words.
+        result: Result<String, String>,
+    },
+    /// An emergency action was answered, or not.
+    Acted {
+        /// Which of the drill's notices.
+        notice: usize,
+        /// The answer in words.
+        result: Result<String, String>,
     },
     /// The journal could not be written. Itself a reason to stop.
     JournalFailed {
@@ -94,6 +119,27 @@ pub enum Command {
         by: AbortedBy,
         /// Why, in words.
         reason: String,
+    },
+    /// Goes on without a guardrail.
+    Override {
+        /// Which.
+        rule: Rule,
+        /// Why.
+        reason: String,
+        /// Who.
+        by: String,
+    },
+    /// A second person approves the start.
+    Approve {
+        /// Who.
+        by: String,
+    },
+    /// Sends an emergency action by hand.
+    Act {
+        /// Index in the experiment's `on_stop`.
+        action: usize,
+        /// Who.
+        by: String,
     },
     /// A note on the timeline. Changes nothing; it is in the journal because every event is.
     Note {
@@ -241,6 +287,27 @@ pub enum Effect {
     },
     /// Write the abort card: arming.
     WriteAbortCard,
+    /// Ask an Alertmanager for open alerts; answered by `AlertsChecked`.
+    CheckAlerts {
+        /// Its base URL.
+        url: String,
+    },
+    /// Add up what the drills of the last 24 hours spent; answered by `HistoryRead`.
+    ReadHistory,
+    /// Post an alert; answered by `Alerted`. Nothing waits for it.
+    Alert {
+        /// Index in the plan.
+        alert: usize,
+        /// What happened.
+        stop: StopNews,
+    },
+    /// Send an emergency action; answered by `Acted`.
+    Act {
+        /// Index in the experiment's `on_stop`.
+        action: usize,
+        /// Which of the drill's notices.
+        notice: usize,
+    },
     /// Nothing follows: close the journal.
     End {
         /// What was found.
@@ -261,8 +328,8 @@ pub enum Call {
     Start(InjectionId, Box<StartRequest>),
     /// Revert one, and read back.
     Revert(InjectionId),
-    /// Close the drill's epoch.
-    Close(Epoch),
+    /// Close the drill's epoch. Whoever carries it out gives the journal's hash with it.
+    Close(Epoch, CloseRequest),
 }
 
 /// What the journal keeps besides the events.
@@ -301,6 +368,13 @@ pub enum Entry {
         id: InjectionId,
         /// What, without the holder's secret.
         start: serde_json::Value,
+    },
+    /// The journal's hash as it was given to an agent with its closing: the agent's audit log keeps it too.
+    Handed {
+        /// Index in the plan.
+        agent: usize,
+        /// Hex.
+        hash: String,
     },
     /// A judgement: a phase begun, a bad sample, a stop, with the reason in words.
     Judged {

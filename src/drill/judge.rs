@@ -376,6 +376,10 @@ impl Drill {
 
     /// Back in the band, and for long enough to believe it.
     pub(crate) fn advance_recover(&mut self) {
+        if self.recovery_over {
+            self.conclude_when_told();
+            return;
+        }
         let (Some(since_us), Some(recover_ms)) =
             (self.recover_since_us, self.experiment().map(|it| it.recover_ms))
         else {

@@ -7,7 +7,8 @@ use firedrill_wire::{Stamp, Tick};
 
 use crate::{
     AbortedBy, AgentStatus, Arming, At, BadSample, Call, Check, Chosen, Command, Effect, Entry, Event,
-    Injection, Judgement, Outcome, Phase, Reason, Reply, Setup, SliStatus, Verdict, targets,
+    Injection, Judgement, Notice, Outcome, Phase, Reason, Reply, Setup, SliStatus, Verdict,
+    guardrails::Guard, targets,
 };
 
 /// One run of one experiment.
@@ -37,6 +38,10 @@ pub struct Drill {
     pub(crate) harm_us: u64,
     pub(crate) recover_since_us: Option<u64>,
     pub(crate) back_us: Option<u64>,
+    pub(crate) guard: Guard,
+    pub(crate) notices: Vec<Notice>,
+    /// The recovery is judged; only notices are waited for.
+    pub(crate) recovery_over: bool,
     pub(crate) ending: Option<Ending>,
     pub(crate) reasons: Reasons,
     pub(crate) verdict: Option<Verdict>,
@@ -201,6 +206,9 @@ impl Drill {
             harm_us: 0,
             recover_since_us: None,
             back_us: None,
+            guard: Guard::default(),
+            notices: Vec::new(),
+            recovery_over: false,
             ending: None,
             reasons: Reasons::default(),
             verdict: None,
@@ -225,6 +233,7 @@ impl Drill {
             wall_ms: at.wall_ms,
         };
         self.count_harm(self.at.mono_us - before_us);
+        self.count_errors(self.at.mono_us - before_us);
         let tick = matches!(event, Event::Tick);
         match event {
             Event::Tick => {}
@@ -238,8 +247,14 @@ impl Drill {
             Event::Agent { agent, reply } => {
                 if self.agents.get(agent).is_some_and(|it| it.needed) {
                     self.reply(agent, reply);
+                } else if let Reply::Info { result } = reply {
+                    self.neighbour_said(agent, result);
                 }
             }
+            Event::AlertsChecked { result } => self.alerts_checked(result),
+            Event::HistoryRead { result } => self.history_read(result),
+            Event::Alerted { alert, result } => self.alerted(alert, result),
+            Event::Acted { notice, result } => self.acted(notice, result),
             Event::JournalFailed { why } => self.stop_blind("journal", why),
         }
         self.judge_freshness();
@@ -252,7 +267,9 @@ impl Drill {
         if tick {
             self.watch_contact();
             self.watch_leases();
+            self.refresh_alerts();
         }
+        self.watch_guardrails();
         if self.phase == Phase::Preflight {
             self.advance_preflight(tick);
         }
@@ -266,6 +283,7 @@ impl Drill {
             self.watch_injections();
             self.advance_lanes();
         }
+        self.advance_actions();
         if self.phase == Phase::Closing {
             self.advance_closing();
         }
@@ -282,6 +300,9 @@ impl Drill {
             Command::Arm => self.arm(),
             Command::Finish => self.finish(),
             Command::Abort { by, reason } => self.abort(by, reason),
+            Command::Override { rule, reason, by } => self.override_rule(rule, &reason, &by),
+            Command::Approve { by } => self.approve(&by),
+            Command::Act { action, by } => self.act(action, &by),
             Command::Note { .. } => {}
         }
     }

@@ -28,6 +28,7 @@ impl Drill {
             self.ask_info(agent);
         }
         self.out.push(Effect::CheckSource);
+        self.begin_guardrails();
         self.checks = self.preflight_checks();
     }
 
@@ -178,14 +179,22 @@ impl Drill {
         if !late && self.checks.iter().any(|it| it.ok.is_none()) {
             return;
         }
-        if self.checks.iter().all(|it| it.ok == Some(true)) {
-            let words = format!("preflight passed, {}", count(self.checks.len(), "check"));
+        let violations = self.violations();
+        let rows = self.checks.len() - self.guardrails().len();
+        let passed = self.checks.iter().take(rows).all(|it| it.ok == Some(true));
+        if passed && (violations.is_empty() || self.guardrails_may_wait()) {
+            let mut words = format!("preflight passed, {}", count(self.checks.len(), "check"));
+            if !violations.is_empty() {
+                let rules: Vec<String> = violations.iter().map(|(rule, _)| rule.to_string()).collect();
+                words = format!("{words}; in the way of the start: {}", rules.join(", "));
+            }
             self.begin_baseline(words);
             return;
         }
         let problems: Vec<String> = self
             .checks
             .iter()
+            .take(rows)
             .filter(|it| it.ok != Some(true))
             .map(|it| {
                 let late = if it.ok.is_none() {
@@ -199,6 +208,9 @@ impl Drill {
         for words in problems {
             self.stop_blind("preflight", words);
         }
+        for (rule, words) in violations {
+            self.stop_blind(&format!("guardrail {rule}"), words);
+        }
     }
 
     /// Whether an answer is still to come.
@@ -206,7 +218,9 @@ impl Drill {
         let waits = |link: &crate::machine::Link| {
             link.info_asked_us.is_some() || link.info_again_us.is_some() || link.test_sent_us.is_some()
         };
-        self.source.is_none() || self.links.iter().any(waits)
+        self.source.is_none()
+            || self.links.iter().any(waits)
+            || self.guardrails().iter().any(|it| it.ok.is_none())
     }
 
     pub(crate) fn preflight_progress(&self) -> (f32, String) {
@@ -254,6 +268,7 @@ impl Drill {
             ok,
             words,
         });
+        checks.extend(self.guardrail_checks());
         checks
     }
 
@@ -342,8 +357,11 @@ impl Drill {
             return None;
         }
         Some(format!(
-            "held by {} on {} for \"{}\"; wait until that drill is over, or end it there",
-            open.who, open.console, open.experiment
+            "held by {} on {} for \"{}\", since {} ago; wait until that drill is over, or end it there (an abort from here works all the same)",
+            open.who,
+            open.console,
+            open.experiment,
+            show_ms(info.stamp.tick.ms_since(open.since))
         ))
     }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use firedrill_plan::Plan;
+use firedrill_plan::{Plan, Rule};
 use firedrill_wire::{DrillId, Evidence, FaultName, InjectionId, InjectionState, Instance, Scope};
 use serde::{Deserialize, Serialize};
 
@@ -393,4 +393,96 @@ pub struct ArmingFacts {
     pub abort_tested: Option<At>,
     /// The start may be confirmed now.
     pub ready: bool,
+}
+
+/// A guardrail as it stands.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GuardrailStatus {
+    /// Which.
+    pub rule: Rule,
+    /// Whether it holds, or is overridden; `None`: not known yet.
+    pub ok: Option<bool>,
+    /// What was found.
+    pub words: String,
+    /// What would satisfy it, where it does not hold.
+    pub remedy: Option<String>,
+    /// A person goes on without it.
+    pub overridden: Option<Overridden>,
+    /// Of a budget: what is left.
+    pub left: Option<BudgetLeft>,
+}
+
+/// A person goes on without a guardrail.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Overridden {
+    /// Which.
+    pub rule: Rule,
+    /// Why.
+    pub reason: String,
+    /// Who.
+    pub by: String,
+    /// When.
+    pub at: At,
+}
+
+/// What is left of a budget, in milliseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BudgetLeft {
+    /// Zero stops the drill.
+    pub left_ms: u64,
+    /// Of so much.
+    pub of_ms: u64,
+}
+
+impl BudgetLeft {
+    /// Within 0 and 1.
+    pub fn share(self) -> f64 {
+        self.left_ms as f64 / self.of_ms.max(1) as f64
+    }
+}
+
+/// What the drills of the last 24 hours on the same system spent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Spent {
+    /// Bad time, in milliseconds.
+    pub harm_ms: u64,
+    /// Of the error budget, in milliseconds during which every event is bad.
+    pub error_ms: f64,
+}
+
+/// What is told of a stop.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StopNews {
+    /// Which drill.
+    pub drill: DrillId,
+    /// Of which experiment.
+    pub experiment: String,
+    /// The rule that stopped it.
+    pub rule: String,
+    /// In one sentence, with the values.
+    pub words: String,
+    /// When it was decided.
+    pub at: At,
+}
+
+/// An alert or an emergency action of this drill.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notice {
+    /// What.
+    pub kind: NoticeKind,
+    /// By hand, by whom; `None`: by a stop.
+    pub by: Option<String>,
+    /// When it was sent.
+    pub asked: Option<At>,
+    /// When it was answered, and how.
+    pub done: Option<(At, Result<String, String>)>,
+}
+
+/// What a notice is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoticeKind {
+    /// Index in the plan's alerts.
+    Alert(usize),
+    /// Index in the experiment's `on_stop`.
+    Action(usize),
 }

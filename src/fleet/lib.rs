@@ -81,6 +81,6 @@ pub fn time_out(call: &Call) -> Duration {
         Call::Info | Call::Open(_) | Call::Renew(_) => Duration::from_secs(2),
         Call::Start(..) => Duration::from_secs(5),
         Call::Revert(_) => Duration::from_secs(10),
-        Call::Close(_) => Duration::from_secs(15),
+        Call::Close(..) => Duration::from_secs(15),
     }
 }

@@ -4,7 +4,7 @@ use std::{sync::OnceLock, time::Duration};
 
 use firedrill_drill::{Call, Failure, Reply};
 use firedrill_wire::{
-    AgentId, AgentInfo, CloseRequest, InjectionView, Problem, ProblemKind, ReleaseRequest, Released, Stamp,
+    AgentId, AgentInfo, InjectionView, Problem, ProblemKind, ReleaseRequest, Released, Stamp,
 };
 use reqwest::{Client, Method, RequestBuilder, Url, redirect::Policy};
 use serde::{Serialize, de::DeserializeOwned};
@@ -184,9 +184,9 @@ impl NativeDriver {
                     result: result.and_then(|view| self.view(view)),
                 }
             }
-            Call::Close(epoch) => {
+            Call::Close(epoch, given) => {
                 let path = format!("/v1/drills/{epoch}");
-                let request = self.request(Method::DELETE, &path).json(&CloseRequest::default());
+                let request = self.request(Method::DELETE, &path).json(&given);
                 let result = self.send(request, limit).await;
                 Reply::Closed {
                     result: result

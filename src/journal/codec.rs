@@ -1,6 +1,6 @@
 //! Records to lines and back. Pure.
 
-use std::fmt::Write as _;
+use std::{collections::VecDeque, fmt::Write as _};
 
 use firedrill_drill::{At, Entry, Stamped};
 use serde::{Deserialize, Serialize};
@@ -218,10 +218,21 @@ impl Journal {
             ));
         }
         if !self.sealed {
-            return Err("there is no closing record: the drill was cut short, or it still runs".to_owned());
+            return Err(
+                "unsealed: there is no closing record: the drill was cut short, or it still runs".to_owned(),
+            );
         }
         Ok(())
     }
+}
+
+/// What agents were given with their closing: index in the plan, and the hash, which their audit logs keep.
+pub fn handed(journal: &Journal) -> Vec<(usize, &str)> {
+    let given = journal.entries.iter().filter_map(|it| match &it.entry {
+        Entry::Handed { agent, hash } => Some((*agent, hash.as_str())),
+        _ => None,
+    });
+    given.collect()
 }
 
 /// Reads a whole journal, however it looks.
@@ -239,13 +250,22 @@ pub fn decode(bytes: &[u8]) -> Journal {
 pub(crate) struct Decoder {
     journal: Journal,
     lines: usize,
+    /// The newest hashes of the chain: a hash that was given to an agent is one of them.
+    recent: VecDeque<String>,
 }
+
+/// So many records may stand between a hash and the record that it was given away.
+const RECENT: usize = 64;
 
 impl Decoder {
     pub(crate) fn new() -> Self {
         let mut journal = Journal::default();
         Encoder::new().hash().clone_into(&mut journal.hash);
-        Self { journal, lines: 0 }
+        Self {
+            journal,
+            lines: 0,
+            recent: VecDeque::new(),
+        }
     }
 
     /// One line with its newline, or the rest of the file. Whether more is wanted.
@@ -311,8 +331,17 @@ impl Decoder {
             self.close(read.payload, due)?;
         } else {
             let entry = entry(read.kind, read.payload)?;
+            if let Entry::Handed { hash, .. } = &entry
+                && !self.recent.contains(hash)
+            {
+                return Err("the hash that was given to an agent is not of this journal".to_owned());
+            }
             self.journal.entries.push(Stamped { at, entry });
         }
+        if self.recent.len() == RECENT {
+            self.recent.pop_front();
+        }
+        self.recent.push_back(hash.clone());
         self.journal.hash = hash;
         Ok(())
     }

@@ -14,5 +14,5 @@
 mod codec;
 mod file;
 
-pub use codec::{Broken, EncodeError, Encoder, Journal, MAX_LINE_BYTES, Torn, decode};
+pub use codec::{Broken, EncodeError, Encoder, Journal, MAX_LINE_BYTES, Torn, decode, handed};
 pub use file::{JournalError, MAX_FILE_BYTES, Writer, read};

@@ -15,6 +15,10 @@ pub(crate) enum Kind {
     Number,
     /// A whole number.
     Count,
+    /// `true` or `false`.
+    Flag,
+    /// `"25%"` or a number from 0 to 1.
+    Share,
     /// `{ min = …, max = … }` with keys of [`RANGE`] or the given table.
     Table(&'static [Key]),
     /// `[[name]]`.
@@ -54,13 +58,11 @@ const fn may(name: &'static str, kind: Kind, doc: &'static str) -> Key {
 
 /// Keys that formats.md of the design names and a later release brings: refused, never ignored.
 pub(crate) const NOT_YET: &[(&str, &str)] = &[
-    ("", "guardrails"),
-    ("", "alert"),
     ("sli", "consistency"),
     ("sli.band", "learn"),
     ("sli.band", "k"),
     ("experiment", "rules"),
-    ("experiment", "on_stop"),
+    ("experiment.on_stop", "command"),
     ("experiment.step", "http"),
     ("experiment.step", "load"),
     ("experiment.step.target", "cgroup"),
@@ -85,7 +87,106 @@ pub(crate) const PLAN: &[Key] = &[
     must("sli", Kind::Tables(SLI), "a measured indicator of what users get"),
     must("agent", Kind::Tables(AGENT), "what injects"),
     must("experiment", Kind::Tables(EXPERIMENT), "a hypothesis with steps"),
+    may(
+        "guardrails",
+        Kind::Table(GUARDRAILS),
+        "what must be so for a drill to start and to go on; without: one target, no partition, no kill that hits all instances of a service",
+    ),
+    may(
+        "alert",
+        Kind::Tables(ALERT),
+        "who is told of every automatic stop",
+    ),
     may("people", Kind::Table(PEOPLE), "who takes part"),
+];
+
+pub(crate) const GUARDRAILS: &[Key] = &[
+    may(
+        "max_targets",
+        Kind::Count,
+        "largest number of agents that one drill hits; default 1, unless max_share is given",
+    ),
+    may(
+        "max_share",
+        Kind::Share,
+        "largest share of the agents that a target's labels match",
+    ),
+    may("max_duration", Kind::Duration, "longest injection"),
+    may(
+        "forbid",
+        Kind::Texts,
+        "faults that are never injected, such as \"process.kill\" or \"network.*\"; default: partitions, and kills that hit all instances of a service",
+    ),
+    may(
+        "staffed",
+        Kind::Text,
+        "only then: \"Mon-Fri 10:00-16:00 Europe/Berlin\"",
+    ),
+    may(
+        "peak",
+        Kind::Text,
+        "never then: \"11:30-13:30 Europe/Berlin\"; without a zone, that of staffed",
+    ),
+    may(
+        "alertmanager",
+        Kind::Text,
+        "base URL of an Alertmanager; its open alerts refuse a start, and so does its silence",
+    ),
+    may("approval", Kind::Flag, "a second person approves the start"),
+    may(
+        "harm_budget",
+        Kind::Table(HARM_BUDGET),
+        "how long users may be hurt: an SLI out of tolerance or without data while a fault is on",
+    ),
+    may(
+        "error_budget",
+        Kind::Table(ERROR_BUDGET),
+        "what drills may spend of an SLI's error budget",
+    ),
+];
+
+pub(crate) const HARM_BUDGET: &[Key] = &[
+    may("per_drill", Kind::Duration, "by one drill"),
+    may("per_day", Kind::Duration, "by all drills of 24 hours"),
+];
+
+pub(crate) const ERROR_BUDGET: &[Key] = &[
+    must("sli", Kind::Text, "the SLI's name"),
+    must("objective", Kind::Number, "within 0 and 1: 0.999"),
+    must(
+        "window",
+        Kind::Duration,
+        "over which the objective holds: \"30d\"",
+    ),
+    must(
+        "spend_at_most",
+        Kind::Share,
+        "the share of the budget that all drills of 24 hours may spend",
+    ),
+];
+
+pub(crate) const ALERT: &[Key] = &[
+    must("kind", Kind::Text, "webhook or alertmanager"),
+    must("url", Kind::Text, "where; of an Alertmanager its base URL"),
+];
+
+pub(crate) const ON_STOP: &[Key] = &[
+    may(
+        "when",
+        Kind::Texts,
+        "breach (any automatic stop), abort (by a person, a signal, a guardrail); default [\"breach\"]",
+    ),
+    must(
+        "http",
+        Kind::Table(HTTP_CALL),
+        "the request that is sent after the reverts",
+    ),
+];
+
+pub(crate) const HTTP_CALL: &[Key] = &[
+    may("method", Kind::Text, "default POST"),
+    must("url", Kind::Text, "where; credentials never stand in a plan"),
+    may("body", Kind::Text, "what is sent"),
 ];
 
 pub(crate) const METRICS: &[Key] = &[
@@ -213,6 +314,11 @@ pub(crate) const EXPERIMENT: &[Key] = &[
         "step",
         Kind::Tables(STEP),
         "lanes run side by side, steps of a lane one after another",
+    ),
+    may(
+        "on_stop",
+        Kind::Tables(ON_STOP),
+        "emergency actions: after the reverts of a stop, never at a normal end",
     ),
 ];
 

@@ -6,16 +6,21 @@
 
 mod diagnostic;
 pub mod edit;
+mod guardrails;
+mod hours;
 mod keys;
 pub mod model;
 mod read;
 mod read_experiment;
+mod read_guardrails;
 mod read_sli;
 mod schema;
 mod selector;
 mod table;
 
 pub use diagnostic::{Diagnostic, Severity};
+pub use guardrails::*;
+pub use hours::Hours;
 pub use model::*;
 pub use read::{Checked, MAX_BYTES, check, parse};
 pub use read_sli::SAMPLES_A_WINDOW;

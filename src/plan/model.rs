@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::{AlertTarget, Guardrails, OnStop};
+
 /// One TOML file: a system, its SLIs with bands, its agents, experiments, people.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
@@ -21,6 +23,10 @@ pub struct Plan {
     pub agents: Vec<AgentEntry>,
     /// At least one.
     pub experiments: Vec<Experiment>,
+    /// What must be so for a drill to start and to go on.
+    pub guardrails: Guardrails,
+    /// Who is told of every automatic stop.
+    pub alerts: Vec<AlertTarget>,
     /// Who takes part.
     pub people: People,
 }
@@ -244,6 +250,8 @@ pub struct Experiment {
     pub recover_ms: u64,
     /// In the order of the file.
     pub steps: Vec<Step>,
+    /// Emergency actions, in the order of the file.
+    pub on_stop: Vec<OnStop>,
 }
 
 /// One step. Steps of one lane run one after another, lanes side by side.

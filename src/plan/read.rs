@@ -8,8 +8,9 @@ use toml::de::{DeTable, DeValue};
 use crate::{
     AgentEntry, Diagnostic, Driver, Metrics, People, Plan, ProbeRequest, Severity, Source,
     diagnostic::did_you_mean,
-    keys::{AGENT, EXPERIMENT, METRICS, PEOPLE, PLAN, SLI},
+    keys::{AGENT, ALERT, EXPERIMENT, METRICS, PEOPLE, PLAN, SLI},
     read_experiment::experiment,
+    read_guardrails::{alert, guardrails},
     read_sli::{judge_slis, sli},
     table::{Field, Reader, Table},
 };
@@ -20,6 +21,7 @@ pub const MAX_BYTES: usize = 1 << 20;
 const MAX_SLIS: usize = 256;
 const MAX_AGENTS: usize = 5_000;
 const MAX_EXPERIMENTS: usize = 100;
+const MAX_ALERTS: usize = 10;
 
 /// A plan's text as checked: the plan where it can be used, and all that is wrong or doubtful.
 #[derive(Clone, Debug)]
@@ -101,6 +103,11 @@ fn plan(r: &mut Reader<'_>, root: &DeTable<'_>) -> Option<Plan> {
         let opened = r.table(table, span, path, "experiment", EXPERIMENT);
         experiment(r, &opened, &agents)
     });
+    let guardrails = guardrails(r, &top, &slis);
+    let alerts = each(r, &top, "alert", MAX_ALERTS, |r, table, span, path| {
+        let opened = r.table(table, span, path, "alert", ALERT);
+        alert(r, &opened)
+    });
     unique(r, &top, "sli", slis.iter().map(|sli| sli.name.as_str()));
     unique(r, &top, "agent", agents.iter().map(|agent| agent.name.as_str()));
     unique(
@@ -117,6 +124,8 @@ fn plan(r: &mut Reader<'_>, root: &DeTable<'_>) -> Option<Plan> {
         slis,
         agents,
         experiments,
+        guardrails,
+        alerts,
         people,
     })
 }

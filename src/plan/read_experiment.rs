@@ -9,12 +9,14 @@ use toml::de::DeValue;
 use crate::{
     Action, AgentEntry, Experiment, Inject, Mode, Repeat, Step, Target,
     diagnostic::did_you_mean,
-    keys::{NOT_YET, REPEAT, STEP, TARGET_KEYS},
+    keys::{NOT_YET, ON_STOP, REPEAT, STEP, TARGET_KEYS},
     read::each,
+    read_guardrails::on_stop,
     table::{Field, Reader, Table, join},
 };
 
 const MAX_STEPS: usize = 200;
+const MAX_ACTIONS: usize = 20;
 const HOUR_MS: u64 = 3_600_000;
 /// A one-shot has no length; this is what its place on the timeline takes.
 const ONE_SHOT_MS: u64 = 1_000;
@@ -34,6 +36,10 @@ pub(crate) fn experiment(r: &mut Reader<'_>, table: &Table<'_>, agents: &[AgentE
         let opened = r.table(inner, span, path, "experiment.step", STEP);
         step(r, &opened, agents)
     });
+    let on_stop = each(r, table, "on_stop", MAX_ACTIONS, |r, inner, span, path| {
+        let opened = r.table(inner, span, path, "experiment.on_stop", ON_STOP);
+        on_stop(r, &opened)
+    });
     Some(Experiment {
         name: name?,
         hypothesis: hypothesis?,
@@ -42,6 +48,7 @@ pub(crate) fn experiment(r: &mut Reader<'_>, table: &Table<'_>, agents: &[AgentE
         baseline_ms: baseline_ms?,
         recover_ms: recover_ms?,
         steps,
+        on_stop,
     })
 }
 

@@ -31,10 +31,16 @@ fn of(key: &Key) -> Value {
         Kind::Text if key.name == "inject" => {
             json!({ "type": "string", "enum": firedrill_catalogue::FAULTS.iter().map(|fault| fault.name).collect::<Vec<_>>() })
         }
-        Kind::Text => json!({ "type": "string" }),
         Kind::Texts => json!({ "type": "array", "items": { "type": "string" } }),
         Kind::Duration => json!({ "type": "string", "pattern": r"^[0-9.]+\s*(us|µs|ms|s|m|h|d)$" }),
         Kind::Rate => json!({ "type": "string", "pattern": r"^[0-9.]+\s*/\s*[smh]$" }),
+        Kind::Text if key.name == "kind" => json!({ "type": "string", "enum": ["webhook", "alertmanager"] }),
+        Kind::Text => json!({ "type": "string" }),
+        Kind::Flag => json!({ "type": "boolean" }),
+        Kind::Share => json!({ "oneOf": [
+            { "type": "string", "pattern": r"^[0-9.]+\s*%?$" },
+            { "type": "number", "minimum": 0, "maximum": 1 },
+        ] }),
         Kind::Number => json!({ "type": "number" }),
         Kind::Count => json!({ "type": "integer", "minimum": 1 }),
         Kind::Table(keys) => object(keys),

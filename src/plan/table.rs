@@ -200,6 +200,30 @@ impl Reader<'_> {
         finite
     }
 
+    /// `true` or `false`.
+    pub fn flag(&mut self, field: Option<Field<'_>>) -> Option<bool> {
+        let field = field?;
+        match field.value {
+            DeValue::Boolean(value) => Some(*value),
+            other => self.mismatch(&field, "true or false", other),
+        }
+    }
+
+    /// `"25%"` or `0.25`: above 0, at most 1.
+    pub fn share(&mut self, field: Option<Field<'_>>) -> Option<f64> {
+        let place = field.clone()?;
+        let share = match place.value {
+            DeValue::String(_) => self.parsed(field, quantity::share)?,
+            _ => self.number(field)?,
+        };
+        if share > 0.0 && share <= 1.0 {
+            return Some(share);
+        }
+        let message = "expected a share above 0 and at most 1, such as \"25%\" or 0.25";
+        self.error(place.span, &place.path, message);
+        None
+    }
+
     pub fn count(&mut self, field: Option<Field<'_>>, min: u32, max: u32) -> Option<u32> {
         let place = field.clone()?;
         let number = self.number(field)?;

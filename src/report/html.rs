@@ -76,7 +76,14 @@ fn values(review: &Review) -> Value {
         .iter()
         .map(|(phase, us)| json!({ "name": phase_name(*phase), "time": words::clock(scene, *us) }))
         .collect();
+    let aborts: Vec<_> = scene
+        .safety
+        .aborts
+        .iter()
+        .map(|it| words::abort_row(scene, it))
+        .collect();
     json!({
+        "aborts": aborts, "abort_heads": words::ABORT_HEADS, "safety": words::safety(scene),
         "title": review.title, "system": review.system, "drill": review.drill, "experiment": scene.experiment,
         "hypothesis": scene.hypothesis, "date": words::wall(scene.origin_wall_ms, "%Y-%m-%d %H:%M:%S UTC"),
         "outcome": review.verdict.outcome.word(), "reasons": reasons, "unconfirmed": unconfirmed,

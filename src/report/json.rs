@@ -26,7 +26,7 @@ pub fn json(review: &Review) -> String {
         "hypothesis": scene.hypothesis, "started": words::wall(scene.origin_wall_ms, "%Y-%m-%dT%H:%M:%SZ"),
         "outcome": review.verdict.outcome.word(), "reasons": review.verdict.reasons,
         "unconfirmed": review.verdict.unconfirmed, "slis": review.numbers, "injections": injections,
-        "bad_samples": review.bad_samples, "time_to_break_ms": review.time_to_break_ms,
+        "safety": scene.safety, "bad_samples": review.bad_samples, "time_to_break_ms": review.time_to_break_ms,
         "time_to_stop_ms": review.time_to_stop_ms, "time_to_recover_ms": review.time_to_recover_ms,
         "journal": { "hash": review.hash, "sealed": review.sealed.is_ok(), "problem": review.sealed.clone().err() },
         "stability_probe": {

@@ -76,6 +76,24 @@ pub fn markdown(review: &Review) -> String {
             plain(&words::ended(injection))
         ));
     }
+    if !scene.safety.aborts.is_empty() {
+        line(format!(
+            "\n## Abort\n\n| {} |\n|{}",
+            words::ABORT_HEADS.join(" | "),
+            " --- |".repeat(words::ABORT_HEADS.len())
+        ));
+    }
+    for it in &scene.safety.aborts {
+        let cells = words::abort_row(scene, it).map(|cell| plain(&cell));
+        line(format!("| {} |", cells.join(" | ")));
+    }
+    let safety = words::safety(scene);
+    if !safety.is_empty() {
+        line("\n## Safety\n\n| what | found |\n| --- | --- |".to_owned());
+    }
+    for (name, found) in safety {
+        line(format!("| {} | {} |", plain(&name), plain(&found)));
+    }
     let seal = match &review.sealed {
         Ok(()) => format!("sealed, chain `{}`", review.hash),
         Err(why) => format!("**not whole**: {}", plain(why)),

@@ -2,7 +2,7 @@
 
 use firedrill_drill::{At, show_value};
 use firedrill_plan::{Range, Stop};
-use firedrill_scene::{DrillScene, InjectionScene, Numbers, Review, SliScene};
+use firedrill_scene::{AbortRecord, DrillScene, InjectionScene, Numbers, Review, SliScene};
 use firedrill_wire::InjectionState;
 use jiff::{Timestamp, tz::TimeZone};
 
@@ -99,6 +99,73 @@ pub fn ended(injection: &InjectionScene) -> String {
             )
         }
     }
+}
+
+/// How an abort went on one agent: agent, abort test, requested, received, reverted, proved clean.
+pub fn abort_row(scene: &DrillScene, it: &AbortRecord) -> [String; 6] {
+    let ms = |us: Option<u64>| us.map_or_else(|| "–".to_owned(), |us| format!("{:.1} ms", us as f64 / 1e3));
+    let requested = match it.requested_us {
+        Some(us) => format!("{} ({}×)", clock(scene, us), it.sent),
+        None => "–".to_owned(),
+    };
+    let test = match &it.test_us {
+        None => "–".to_owned(),
+        Some(Ok(us)) => ms(Some(*us)),
+        Some(Err(why)) => why.clone(),
+    };
+    let proved = match (it.requested_us, it.proved_us, &it.problem) {
+        (Some(_), None, Some(problem)) => format!("not proved: {problem}"),
+        (_, proved, _) => ms(proved),
+    };
+    [
+        it.agent.clone(),
+        test,
+        requested,
+        ms(it.received_us),
+        ms(it.reverted_us),
+        proved,
+    ]
+}
+
+/// The heads of [`abort_row`].
+pub const ABORT_HEADS: [&str; 6] = [
+    "agent",
+    "abort test",
+    "abort requested",
+    "received after",
+    "reverted after",
+    "proved clean after",
+];
+
+/// Guardrails, the second person, alerts and emergency actions: name and words.
+pub fn safety(scene: &DrillScene) -> Vec<(String, String)> {
+    let safety = &scene.safety;
+    let mut rows: Vec<(String, String)> = Vec::new();
+    for it in &safety.guardrails {
+        let word = match (it.ok, &it.overridden) {
+            (Some(true), _) => "",
+            (Some(false), _) => "VIOLATED: ",
+            (None, _) => "not known: ",
+        };
+        rows.push((format!("guardrail {}", it.rule), format!("{word}{}", it.words)));
+    }
+    for it in &safety.actions {
+        let sent = if it.sent.is_empty() {
+            "not sent".to_owned()
+        } else {
+            it.sent.join("; ")
+        };
+        rows.push((format!("action {}", it.when), format!("{}: {sent}", it.what)));
+    }
+    for it in &safety.alerts {
+        let answer = match &it.answer {
+            None => "not told".to_owned(),
+            Some(Ok(words)) => words.clone(),
+            Some(Err(why)) => format!("NOT told: {why}"),
+        };
+        rows.push(("alert".to_owned(), format!("{}: {answer}", it.to)));
+    }
+    rows
 }
 
 /// The measured times of a drill, name and words.

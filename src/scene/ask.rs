@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use firedrill_plan::Rule;
+
 /// A wish of the person at the console.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ask {
@@ -33,6 +35,24 @@ pub enum Ask {
     },
     /// Confirm the start.
     Arm,
+    /// Go on without a guardrail of the drill that runs, for a reason.
+    Override {
+        /// Which.
+        rule: Rule,
+        /// Why; must not be empty.
+        reason: String,
+    },
+    /// A second person approves the start of the drill that runs.
+    Approve {
+        /// Their name: another than the operator's.
+        by: String,
+    },
+    /// Send an emergency action of the drill that runs, by hand.
+    RunAction(usize),
+    /// Abort an open drill of this account: a crashed console's, or another's.
+    AbortOpen(String),
+    /// Watch an open drill until nothing of it is on.
+    WatchOpen(String),
     /// Leave the arming dialog without starting: ends the drill, nothing was injected.
     Back,
     /// End early and politely.

@@ -7,7 +7,7 @@ use firedrill_plan::{Action, Experiment, Plan};
 use firedrill_series::Series;
 
 use crate::{
-    ArmingScene, CheckRow, DrillScene, InjectionScene, Ours, PlannedScene, SliScene,
+    ArmingScene, CheckRow, DrillScene, InjectionScene, Ours, PlannedScene, SafetyScene, SliScene,
     builder_log::Log,
     builder_words::{inject, scope, span, stops_itself, strength},
     drill::ours_of,
@@ -124,6 +124,7 @@ impl SceneBuilder {
                 .iter()
                 .map(|check| row(&check.what, check.ok, &check.words))
                 .collect(),
+            safety: SafetyScene::of(drill),
             arming: self.arming(drill),
             verdict: drill.verdict().cloned(),
         }
@@ -170,6 +171,10 @@ impl SceneBuilder {
             Some(true),
             &format!("{hit} of {all} {hosts} that match"),
         ));
+        for action in &experiment.on_stop {
+            let words = format!("{} {}, after the reverts", action.http, action.when());
+            rows.push(row("Emergency action", Some(true), &words));
+        }
         if let Some(people) = people(drill.plan()) {
             rows.push(row("People", Some(true), &people));
         }

@@ -73,6 +73,8 @@ impl Log {
             Command::Note { author, text } => {
                 self.push(at, LogKind::Person, format!("note · {author}"), text);
             }
+            // What became of them is judged, and said below.
+            Command::Override { .. } | Command::Approve { .. } | Command::Act { .. } => {}
         }
     }
 
@@ -89,6 +91,8 @@ impl Log {
                 "not recovered" | "not started" => (LogKind::End, what),
                 "recovered" => (LogKind::Phase, what),
                 "finish" => (LogKind::End, what),
+                "override" | "not overridden" | "approval" | "not approved" => (LogKind::Person, what),
+                "alert" | "alert failed" | "action" | "action failed" | "not sent" => (LogKind::End, what),
                 // What became of injections is said below, with the agent's evidence.
                 "injection" => continue,
                 _ => (LogKind::Agent, what),

@@ -7,7 +7,7 @@ use firedrill_plan::{Range, Say, Stop};
 use firedrill_series::Series;
 use firedrill_wire::InjectionState;
 
-use crate::Ours;
+use crate::{Ours, SafetyScene};
 
 /// One run of one experiment. Times are monotonic microseconds since the drill was made.
 #[derive(Clone, Debug)]
@@ -44,6 +44,8 @@ pub struct DrillScene {
     pub agents: usize,
     /// Preflight's checks, a row each.
     pub checks: Vec<CheckRow>,
+    /// Guardrails, the second person, emergency actions, the record of an abort.
+    pub safety: SafetyScene,
     /// The confirmation, while it is asked for.
     pub arming: Option<ArmingScene>,
     /// When it is over.

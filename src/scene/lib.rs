@@ -12,12 +12,14 @@ mod builder_words;
 mod drill;
 mod fleet;
 mod review;
+mod safety;
 
 pub use ask::*;
 pub use builder::{SceneBuilder, ours};
 pub use drill::*;
 pub use fleet::*;
 pub use review::*;
+pub use safety::*;
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -36,6 +38,8 @@ pub struct Scene {
     pub ours: Ours,
     /// What the ABORT button is doing.
     pub abort: AbortScene,
+    /// Drills of this account that were armed and never ended: a crashed console's, or another console's.
+    pub open: Arc<Vec<OpenDrillScene>>,
     /// The tour of the demo.
     pub tour: Option<Arc<TourScene>>,
     /// Finished drills, newest first.

@@ -1,9 +1,7 @@
 //! Calls of a drill as messages, and answers as the drill hears them.
 
 use firedrill_drill::{Call, Failure, Reply};
-use firedrill_wire::{
-    CloseRequest, DrillId, Epoch, Fence, HolderSecret, Instance, Scope, StartRequest, Tick,
-};
+use firedrill_wire::{DrillId, Epoch, Fence, HolderSecret, Instance, Scope, StartRequest, Tick};
 
 use crate::messages::{Answer, Body};
 
@@ -32,7 +30,7 @@ pub(crate) fn into_body(call: Call) -> Body {
         Call::Renew(request) => Body::Renew(request),
         Call::Start(id, request) => Body::Start(id, request),
         Call::Revert(id) => Body::Revert(id),
-        Call::Close(epoch) => Body::Close(epoch, CloseRequest::default()),
+        Call::Close(epoch, request) => Body::Close(epoch, request),
     }
 }
 
@@ -42,7 +40,7 @@ pub(crate) fn time_out_ms(call: &Call) -> u64 {
         Call::Info | Call::Open(_) | Call::Renew(_) => 2_000,
         Call::Start(..) => 5_000,
         Call::Revert(_) => 10_000,
-        Call::Close(_) => 15_000,
+        Call::Close(..) => 15_000,
     }
 }
 
@@ -63,7 +61,7 @@ fn failed(call: &Call, failure: Failure) -> Reply {
             id: id.clone(),
             result: Err(failure),
         },
-        Call::Close(_) => Reply::Closed { result: Err(failure) },
+        Call::Close(..) => Reply::Closed { result: Err(failure) },
     }
 }
 
@@ -82,7 +80,7 @@ pub(crate) fn answered(call: &Call, answer: Answer) -> Reply {
             id: id.clone(),
             result: Ok(view),
         },
-        (Call::Close(_), Answer::Reply(Said::Closed(closed))) => Reply::Closed { result: Ok(closed) },
+        (Call::Close(..), Answer::Reply(Said::Closed(closed))) => Reply::Closed { result: Ok(closed) },
         _ => unanswered(call, "the connection is gone"),
     }
 }

@@ -219,6 +219,11 @@ impl World {
                 }
                 Effect::Abort { latch, reason } => self.order(latch, reason),
                 Effect::WriteAbortCard => self.card = self.console.as_ref().map(|console| console.id.clone()),
+                // Its plans name no Alertmanager, no budget, no alert and no action.
+                Effect::CheckAlerts { .. }
+                | Effect::ReadHistory
+                | Effect::Alert { .. }
+                | Effect::Act { .. } => {}
                 Effect::End { verdict } => {
                     self.counts.verdicts[verdict.outcome as usize] += 1;
                     if let Some(console) = self.console.as_mut() {

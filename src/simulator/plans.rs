@@ -122,6 +122,7 @@ pub(crate) fn choose(random: &mut Random, agents: usize) -> Known {
 
 fn text(agents: usize, steps: &str, lease_s: u64) -> String {
     let mut text = HEAD.to_owned();
+    text.push_str("\n[guardrails]\nmax_targets = 3\n");
     for agent in 0..agents {
         // Writing to a string does not fail.
         write!(

@@ -139,6 +139,7 @@ fn drill(hz: u64) -> DrillScene {
         }
     });
     DrillScene {
+        safety: firedrill_scene::SafetyScene::default(),
         id: "bench".to_owned(),
         experiment: "Payment is slow".to_owned(),
         hypothesis: "Orders stay within tolerance.".to_owned(),

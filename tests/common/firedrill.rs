@@ -107,7 +107,13 @@ impl Firedrill {
 
     /// The newest abort card.
     pub fn abort_card(&self) -> PathBuf {
-        self.home().join("data/firedrill/abort-card.json")
+        let drills = self.home().join("data/firedrill/drills");
+        let files = fs::read_dir(&drills).into_iter().flatten().flatten();
+        let cards = files
+            .map(|entry| entry.path())
+            .filter(|path| path.extension().is_some_and(|it| it == "json"));
+        // Their names begin with their time. Without any: a name that is not there.
+        cards.max().unwrap_or_else(|| drills.join("none.json"))
     }
 
     /// Every journal of this account, wherever it was written.

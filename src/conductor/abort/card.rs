@@ -27,6 +27,9 @@ pub struct AbortCard {
     pub experiment: String,
     /// When it was written, milliseconds since 1970 UTC.
     pub wall_ms: i64,
+    /// The drill's journal, where it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub journal: Option<PathBuf>,
     /// Every agent of the drill.
     pub agents: Vec<CardAgent>,
 }
@@ -82,6 +85,7 @@ impl AbortCard {
             drill,
             experiment: experiment.to_owned(),
             wall_ms,
+            journal: None,
             agents: agents.collect(),
         }
     }

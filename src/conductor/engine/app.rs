@@ -4,7 +4,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use firedrill_fleet::{Credentials, Gate};
 use firedrill_plan::Plan;
-use firedrill_scene::{Ask, Level, Ours, Review};
+use firedrill_scene::{Ask, Level, OpenDrillScene, Ours, Review};
 use firedrill_wire::AgentInfo;
 use tokio::sync::mpsc;
 
@@ -36,6 +36,10 @@ pub(crate) enum Work {
     Reviewed(Box<Result<Review, String>>),
     /// Half of the demo was started.
     DemoStarted(Box<Result<Demo, DemoError>>),
+    /// Drills that were never ended.
+    OpenFound(Vec<OpenDrillScene>),
+    /// To be looked for again.
+    LookForOpen,
     /// Something to say.
     Say(Level, String),
     /// The window is closed.
@@ -63,6 +67,8 @@ pub(crate) struct App {
     /// For calls to the plan's agents while no drill runs.
     pub(crate) gate: Gate,
     pub(crate) running: Option<Running>,
+    /// The card of the drill that runs, or ran last.
+    pub(crate) card: Option<PathBuf>,
     pub(crate) tour: Option<Tour>,
 }
 
@@ -81,6 +87,7 @@ impl App {
             plan: OpenPlan::default(),
             gate: Gate::new(),
             running: None,
+            card: None,
             tour: None,
         }
     }
@@ -88,6 +95,7 @@ impl App {
     pub(crate) async fn run(mut self, mut queue: mpsc::Receiver<Work>) {
         self.read_recent();
         self.read_journals();
+        self.look_for_open();
         let mut board = self.line.handle().version();
         let mut guide = tokio::time::interval(Duration::from_millis(200));
         guide.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -133,6 +141,11 @@ impl App {
                 Err(why) => self.publisher.say(Level::Error, why),
             },
             Work::DemoStarted(result) => self.demo_started(*result),
+            Work::OpenFound(found) => self.open_found(found),
+            Work::LookForOpen => {
+                self.rest();
+                self.look_for_open();
+            }
             Work::Say(level, words) => self.publisher.say(level, words),
             Work::End => {}
         }
@@ -165,6 +178,18 @@ impl App {
                 author: self.options.who.clone(),
                 text: text.chars().take(2_000).collect(),
             }),
+            Ask::Override { rule, reason } => self.command(firedrill_drill::Command::Override {
+                rule,
+                reason,
+                by: self.options.who.clone(),
+            }),
+            Ask::Approve { by } => self.command(firedrill_drill::Command::Approve { by }),
+            Ask::RunAction(action) => self.command(firedrill_drill::Command::Act {
+                action,
+                by: self.options.who.clone(),
+            }),
+            Ask::AbortOpen(drill) => self.abort_open(&drill),
+            Ask::WatchOpen(drill) => self.watch_open(&drill),
             Ask::Release { agent, latch, reason } => self.release(&agent, latch, reason),
             Ask::RefreshFleet => self.refresh(),
             Ask::TestAbort => self.test_abort(),
@@ -209,8 +234,10 @@ impl App {
             }
         };
         let in_time = tokio::time::timeout(Duration::from_secs(3), quiet).await.is_ok();
-        if handle.board().is_aborting() || (may_be_on && !in_time) {
-            leave_aborter(&self.options.program, &self.options.card());
+        if (handle.board().is_aborting() || (may_be_on && !in_time))
+            && let Some(card) = &self.card
+        {
+            leave_aborter(&self.options.program, card);
         }
         if let Some(demo) = self.tour.take().and_then(|tour| tour.demo) {
             crate::tour::end(demo).await;

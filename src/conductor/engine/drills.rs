@@ -16,6 +16,7 @@ use crate::{
     abort::AbortHandle,
     conduct::{Job, conduct},
     headless::{Headless, journal_path, reviewed, setup},
+    ledger::card_path,
     log::JournalFile,
 };
 
@@ -82,7 +83,8 @@ impl App {
             experiment,
             credentials,
             journals: options.journals(),
-            card: options.card(),
+            drills: options.drills(),
+            first: Vec::new(),
             console: options.console.clone(),
             who: options.who.clone(),
             version: options.version.clone(),
@@ -101,12 +103,15 @@ impl App {
             }
         };
         let (commands, receiver) = mpsc::channel(COMMANDS);
+        let card = card_path(&headless.drills, setup.drill.as_str());
         let job = Job {
+            card: card.clone(),
+            journal: Some(journal.clone()),
+            first: headless.first,
             setup,
             credentials: headless.credentials,
             line: Arc::clone(&self.line),
             log: Box::new(log),
-            card: headless.card,
         };
         let publisher = Arc::clone(&self.publisher);
         let handle = self.line.handle();
@@ -122,6 +127,7 @@ impl App {
             // The loop may have ended.
             work.send(Work::Finished(Box::new(result))).await.ok();
         });
+        self.card = Some(card);
         self.running = Some(Running { commands, task });
     }
 

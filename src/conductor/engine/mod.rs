@@ -3,6 +3,7 @@
 mod app;
 mod drills;
 mod fleet;
+mod open;
 mod plan_file;
 mod plans;
 mod publish;
@@ -61,7 +62,7 @@ pub trait Desktop: Send + Sync + 'static {
 pub struct Options {
     /// The platform's folder for settings; the credentials are in it.
     pub config_dir: PathBuf,
-    /// The platform's folder for data: journals, reports, the abort card.
+    /// The platform's folder for data: journals, reports, the folder of drills.
     pub data_dir: PathBuf,
     /// This program: the demo's agent, and what is left behind to go on aborting.
     pub program: PathBuf,
@@ -82,8 +83,8 @@ impl Options {
         self.config_dir.join("credentials.json")
     }
 
-    pub(crate) fn card(&self) -> PathBuf {
-        self.data_dir.join("abort-card.json")
+    pub(crate) fn drills(&self) -> PathBuf {
+        self.data_dir.join("drills")
     }
 
     pub(crate) fn journals(&self) -> PathBuf {

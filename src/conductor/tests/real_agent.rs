@@ -145,6 +145,8 @@ recover = "10s"
             line: Arc::clone(&line),
             log,
             card: self.card(),
+            journal: None,
+            first: Vec::new(),
         };
         let (_commands, receiver) = mpsc::channel::<Command>(1);
         self.runtime.block_on(async {

@@ -1,6 +1,8 @@
 //! The plan through its public face: what is read, what is refused and where, what an edit keeps.
 
-use firedrill_plan::{Action, Indicator, Mode, Severity, Source, Stop, check, edit, parse, schema};
+use firedrill_plan::{
+    Action, AlertKind, Indicator, Mode, Severity, Source, Stop, check, edit, parse, schema,
+};
 
 const ORDERS: &str = include_str!("orders.toml");
 
@@ -88,8 +90,6 @@ fn every_mistake_is_said_at_once() {
 #[test]
 fn what_belongs_to_a_later_release_is_refused_and_never_ignored() {
     for (from, to) in [
-        ("[metrics]", "[guardrails]\nmax_targets = 1\n[metrics]"),
-        ("[metrics]", "[[alert]]\nkind = \"webhook\"\n[metrics]"),
         ("lease = \"10s\"", "lease = \"10s\"\nrules = [\"orders.sla\"]"),
         ("driver = \"native\"", "driver = \"toxiproxy\""),
         (
@@ -100,6 +100,93 @@ fn what_belongs_to_a_later_release_is_refused_and_never_ignored() {
     ] {
         let found = messages(&with(from, to)).join("\n");
         assert!(found.contains("not yet supported"), "{to}: {found}");
+    }
+}
+
+const GUARDED: &str = r#"
+[guardrails]
+max_targets = 3
+max_share = "50%"
+max_duration = "5m"
+staffed = "Mon-Fri 10:00-16:00 Europe/Berlin"
+peak = "11:30-13:30"
+forbid = ["network.partition", "tcp.*"]
+alertmanager = "http://127.0.0.1:9093/"
+approval = true
+harm_budget = { per_drill = "90s", per_day = "300s" }
+error_budget = { sli = "Order success", objective = 0.999, window = "30d", spend_at_most = 0.02 }
+[[alert]]
+kind = "webhook"
+url = "http://127.0.0.1:9000/hook"
+[[experiment.on_stop]]
+when = ["breach", "abort"]
+http = { url = "http://127.0.0.1:8080/admin/scale", body = "{\"replicas\":3}" }
+"#;
+
+#[test]
+fn guardrails_alerts_and_actions_are_read_whole() {
+    let checked = check(&format!("{ORDERS}{GUARDED}"));
+    let plan = checked.plan.unwrap();
+    let rails = &plan.guardrails;
+    assert_eq!((rails.max_targets, rails.max_share), (Some(3), Some(0.5)));
+    assert_eq!(rails.max_duration_ms, Some(300_000));
+    assert_eq!(
+        rails.peak.as_ref().unwrap().zone(),
+        "Europe/Berlin",
+        "that of staffed"
+    );
+    assert_eq!(rails.alertmanager.as_deref(), Some("http://127.0.0.1:9093"));
+    assert!(rails.approval);
+    assert_eq!(rails.harm_budget.unwrap().per_day_ms, Some(300_000));
+    let budget = rails.error_budget.as_ref().unwrap();
+    // 0.1 % of 30 days is 43.2 min; 2 % of that 51.84 s.
+    assert!(
+        budget.sli == 0 && (budget.allowed_ms() - 51_840.0).abs() < 1e-3,
+        "{budget:?}"
+    );
+    assert_eq!(plan.alerts[0].kind, AlertKind::Webhook);
+    let action = &plan.experiments[0].on_stop[0];
+    assert!(action.on_breach && action.on_abort);
+    assert_eq!(action.http.to_string(), "POST http://127.0.0.1:8080/admin/scale");
+    // A fault that this version does not have yet is not silently forbidden.
+    let warnings: Vec<String> = checked.diagnostics.iter().map(ToString::to_string).collect();
+    assert!(
+        warnings.iter().all(|it| it.contains("network.partition")),
+        "{warnings:?}"
+    );
+}
+
+#[test]
+fn every_mistake_in_guardrails_is_said_at_once() {
+    let text = format!("{ORDERS}{GUARDED}")
+        .replace("max_targets = 3", "max_target = 3")
+        .replace("\"50%\"", "1.5")
+        .replace("Europe/Berlin", "Europe/Berln")
+        .replace("\"tcp.*\"", "\"tcp.cutt\"")
+        .replace("approval = true", "approval = \"yes\"")
+        .replace("per_drill = \"90s\"", "per_drill = \"900s\"")
+        .replace("sli = \"Order success\"", "sli = \"Order succes\"")
+        .replace("objective = 0.999", "objective = 99.9")
+        .replace("kind = \"webhook\"", "kind = \"webhok\"")
+        .replace("when = [\"breach\", \"abort\"]", "when = [\"breech\"]")
+        .replace("http = { url", "command = \"x\"\nhttp = { methode = \"PUT\", url");
+    let found = messages(&text).join("\n");
+    for expected in [
+        "unknown key \"max_target\"; did you mean \"max_targets\"?",
+        "expected a share above 0 and at most 1",
+        "\"Europe/Berln\" is not a time zone",
+        "\"11:30-13:30\" names no time zone",
+        "unknown fault \"tcp.cutt\"; did you mean \"tcp.cut\"?",
+        "expected true or false",
+        "per_drill is more than per_day",
+        "the plan has no SLI \"Order succes\"; did you mean \"Order success\"?",
+        "expected an objective within 0 and 1",
+        "unknown kind \"webhok\"; did you mean \"webhook\"?",
+        "unknown \"breech\"; did you mean \"breach\"?",
+        "\"command\" is not yet supported",
+        "unknown key \"methode\"; did you mean \"method\"?",
+    ] {
+        assert!(found.contains(expected), "{expected} is missing in\n{found}");
     }
 }
 

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use firedrill_drill::{At, Outcome, Phase, Reason, SliState, Verdict};
 use firedrill_plan::{Range, Say, Stop};
 use firedrill_report::{html, json, junit, markdown, write};
-use firedrill_scene::{DrillScene, InjectionScene, LogKind, LogLine, Numbers, Review, SliNumbers, SliScene};
+use firedrill_scene::{
+    DrillScene, InjectionScene, LogKind, LogLine, Numbers, Review, SafetyScene, SliNumbers, SliScene,
+};
 use firedrill_series::Series;
 use firedrill_wire::InjectionState;
 
@@ -83,6 +85,7 @@ fn review(outcome: Outcome) -> Review {
         by_hand: None,
     };
     let scene = DrillScene {
+        safety: SafetyScene::default(),
         id: "d-1".into(),
         experiment: "Payment is slow".into(),
         hypothesis: "Orders stay within tolerance.".into(),

@@ -207,7 +207,7 @@ impl World {
                 Reply::Started { id, result }
             }
             Call::Revert(_) => return None,
-            Call::Close(_) => Reply::Closed {
+            Call::Close(..) => Reply::Closed {
                 result: Ok(Closed {
                     stamp,
                     injections: self.injection.clone().into_iter().collect(),

@@ -8,6 +8,7 @@
 
 mod ends;
 mod flow;
+mod guardrails;
 mod judging;
 mod random;
 mod replaying;

@@ -185,7 +185,7 @@ fn check_effects(world: &World) -> Result<(), TestCaseError> {
                 }
                 Call::Open(_) => prop_assert!(!stopped && !finished && !closing),
                 Call::Renew(_) => prop_assert!(!stopped, "a renewal after an abort"),
-                Call::Close(_) => closing = true,
+                Call::Close(..) => closing = true,
                 Call::Info | Call::Revert(_) => {}
             },
             _ => {}

@@ -165,6 +165,8 @@ pub fn plan(source: Source, every_ms: u64, slis: Vec<Sli>) -> Plan {
         slis,
         agents: Vec::new(),
         experiments: Vec::new(),
+        guardrails: firedrill_plan::Guardrails::default(),
+        alerts: Vec::new(),
         people: People::default(),
     }
 }

@@ -92,7 +92,10 @@ impl World {
                 result: if dead {
                     Err(gone())
                 } else {
-                    Ok(Box::new(agent.info(now_us)))
+                    let mut info = agent.info(now_us);
+                    let needed = self.drill.agents()[index].needed;
+                    info.open = self.neighbour_drill.clone().filter(|_| !needed);
+                    Ok(Box::new(info))
                 },
             },
             Call::Open(_) if dead => Reply::Opened { result: Err(gone()) },
@@ -138,7 +141,7 @@ impl World {
                 };
                 Reply::Reverted { id, result }
             }
-            Call::Close(_) => {
+            Call::Close(..) => {
                 agent.open = false;
                 let result = if dead {
                     Err(gone())

@@ -6,9 +6,9 @@ mod answers;
 
 use firedrill_drill::{
     AbortedBy, Arming, At, Call, Command, Drill, Effect, Entry, Event, Phase, Reading, Reply, Sample, Setup,
-    Stamped, Verdict,
+    Spent, Stamped, Verdict,
 };
-use firedrill_wire::{DrillId, InjectionId};
+use firedrill_wire::{DrillId, InjectionId, OpenDrillView};
 
 pub use agents::Agent;
 
@@ -42,6 +42,8 @@ labels = { service = "payments" }
 name = "b"
 url = "http://127.0.0.1:2"
 labels = { service = "payments" }
+[guardrails]
+max_targets = 2
 [[experiment]]
 name = "slow"
 hypothesis = "it holds"
@@ -74,6 +76,14 @@ pub struct World {
     /// What the source has at a time; `None`: no new sample.
     pub read: ReadFn,
     pub source: Result<Vec<String>, String>,
+    /// Open alerts.
+    pub alerts: Result<Vec<String>, String>,
+    /// What earlier drills spent.
+    pub spent: Result<Spent, String>,
+    /// What alerts and actions are answered with; `None`: nothing.
+    pub noticed: Option<Result<String, String>>,
+    /// Agents that the drill does not need say that they are in this one.
+    pub neighbour_drill: Option<OpenDrillView>,
     /// Everything the drill asked for, with the time.
     pub effects: Vec<(u64, Effect)>,
     /// What a journal would hold.
@@ -130,6 +140,10 @@ impl World {
             agents,
             read: Box::new(|sli, _| Some(healthy(sli))),
             source: Ok(Vec::new()),
+            alerts: Ok(Vec::new()),
+            spent: Ok(Spent::default()),
+            noticed: Some(Ok("200 OK".to_owned())),
+            neighbour_drill: None,
             effects: Vec::new(),
             journal: Vec::new(),
             sampling: false,
@@ -304,6 +318,24 @@ impl World {
                 Effect::TestAbort { agent, .. } => self.test_abort(agent),
                 Effect::Abort { latch, .. } => self.carry_out_abort(latch),
                 Effect::Call { agent, call } => self.carry_out_call(agent, call),
+                Effect::CheckAlerts { .. } => {
+                    let result = self.alerts.clone();
+                    self.at_time(self.now_us + 5_000, Event::AlertsChecked { result });
+                }
+                Effect::ReadHistory => {
+                    let result = self.spent.clone();
+                    self.at_time(self.now_us + 5_000, Event::HistoryRead { result });
+                }
+                Effect::Alert { alert, .. } => {
+                    if let Some(result) = self.noticed.clone() {
+                        self.at_time(self.now_us + 5_000, Event::Alerted { alert, result });
+                    }
+                }
+                Effect::Act { notice, .. } => {
+                    if let Some(result) = self.noticed.clone() {
+                        self.at_time(self.now_us + 5_000, Event::Acted { notice, result });
+                    }
+                }
                 Effect::WriteAbortCard | Effect::End { .. } => {}
             }
         }
