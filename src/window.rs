@@ -4,7 +4,10 @@ use std::{
     io,
     path::{Path, PathBuf},
     process::ExitCode,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Instant,
 };
 
@@ -72,6 +75,8 @@ struct Window {
     /// The newest scene and when it was first drawn: views count on from there.
     seen: (Arc<Scene>, Instant),
     closing: Closing,
+    /// The process was told to end.
+    leave: Arc<AtomicBool>,
 }
 
 /// Whether the window may close though the editor holds what is not on disk.
@@ -92,13 +97,18 @@ impl Window {
         firedrill_console::install(context);
         let prefs = settings::load(&folders.config);
         let wake = context.clone();
+        let leave = Arc::new(AtomicBool::new(false));
+        let desktop = Dialogs {
+            context: context.clone(),
+            leave: Arc::clone(&leave),
+        };
         let config = folders.config.clone();
         let engine = start(Options {
             config_dir: folders.config,
             data_dir: folders.data,
             program,
             waker: Arc::new(move || wake.request_repaint()),
-            desktop: Arc::new(Dialogs),
+            desktop: Arc::new(desktop),
             console: cli::console(),
             who: cli::who(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -123,6 +133,7 @@ impl Window {
             config,
             kept: prefs,
             closing: Closing::No,
+            leave,
         })
     }
 
@@ -157,6 +168,15 @@ impl Window {
 }
 
 impl eframe::App for Window {
+    /// Also while the window is hidden.
+    fn logic(&mut self, context: &egui::Context, _frame: &mut eframe::Frame) {
+        if self.leave.load(Ordering::Acquire) {
+            // Who ends the process from outside is not asked about a plan that is not saved.
+            self.closing = Closing::Confirmed;
+            context.send_viewport_cmd(egui::ViewportCommand::Close);
+        }
+    }
+
     fn ui(&mut self, ui: &mut egui::Ui, _frame: &mut eframe::Frame) {
         let Some(engine) = &self.engine else { return };
         let scene = engine.scene();
@@ -191,7 +211,10 @@ impl eframe::App for Window {
 }
 
 /// The system's own dialogs; never on the window's thread.
-struct Dialogs;
+struct Dialogs {
+    context: egui::Context,
+    leave: Arc<AtomicBool>,
+}
 
 impl Desktop for Dialogs {
     fn choose(&self, what: Choose, suggested: Option<String>) -> BoxFuture<'static, Option<PathBuf>> {
@@ -230,5 +253,10 @@ impl Desktop for Dialogs {
 
     fn show(&self, path: &Path) -> io::Result<()> {
         open::that_detached(path)
+    }
+
+    fn leave(&self) {
+        self.leave.store(true, Ordering::Release);
+        self.context.request_repaint();
     }
 }

@@ -1,11 +1,14 @@
-//! The real window starts, draws, takes the hot key of ABORT, and closes, on a display without a screen and
-//! without a driver; without any display the demo says so and goes on in the terminal.
+//! The real window starts, draws, takes the hot key of ABORT, aborts by a signal, and closes, on a display without
+//! a screen and without a driver; without any display the demo says so and goes on in the terminal.
 
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::ensure;
-use firedrill_testing::{Display, Firedrill, PATIENCE, Peer, programs, run, test};
+use anyhow::{Context as _, ensure};
+use firedrill_demo::Build;
+use firedrill_testing::{
+    Console, Display, Firedrill, PATIENCE, Peer, Rig, Times, programs, run, test, wait_until,
+};
 use nix::sys::signal::Signal;
 
 const XVFB: &[Peer] = &[Peer::Xvfb];
@@ -15,6 +18,8 @@ fn main() -> ExitCode {
         2,
         vec![
             test("the_window_starts_and_closes", XVFB, the_window_starts_and_closes),
+            test("sigterm_on_the_window_is_an_abort", XVFB, sigterm_is_an_abort),
+            test("ctrl_c_on_an_idle_window_only_closes_it", XVFB, idle_only_closes),
             test(
                 "the_demo_goes_on_without_a_display",
                 &[],
@@ -51,6 +56,64 @@ fn the_window_starts_and_closes() -> anyhow::Result<()> {
     display.close(&window)?;
     let finished = console.finish(PATIENCE)?.expect_code(0)?;
     ensure!(!finished.err.contains("panicked"), "{}", finished.err);
+    Ok(())
+}
+
+/// Long after an abort, long before the fault's end or its lease.
+const SOON: Duration = Duration::from_secs(3);
+
+/// A window whose drill has a fault on, felt by a client of the route.
+fn drill_in_a_window(rig: &Rig, display: &Display) -> anyhow::Result<Console> {
+    let command = display.command(&rig.firedrill, &["open", rig.plan_arg()?]);
+    let mut console = rig.firedrill.start_command("window", command)?;
+    let window = display.wait_for_window("Firedrill")?;
+    display.wait_until_drawn(&window)?;
+    // Without a window manager nobody gives the window the focus.
+    display.run("xdotool", &["windowfocus", "--sync", &window])?;
+    // The plan is read beside the window: keys that come too early do nothing, so they are pressed again.
+    let keys = |words: &[&str]| display.run("xdotool", &[&["key", "--delay", "80"], words].concat());
+    let felt = wait_until(Duration::from_secs(90), "the fault is felt by a client", || {
+        ensure!(console.process.is_running(), "the window has closed");
+        keys(&["ctrl+Return", "ctrl+shift+Return"])?;
+        std::thread::sleep(Duration::from_millis(300));
+        Ok((rig.pay()?.1 > Duration::from_millis(250)).then_some(()))
+    });
+    felt.with_context(|| console.process.stderr())?;
+    Ok(console)
+}
+
+fn sigterm_is_an_abort() -> anyhow::Result<()> {
+    let times = Times {
+        fault_s: 60,
+        lease_s: 30,
+        ..Times::default()
+    };
+    let rig = Rig::start(programs!(), Build::Hardened, times)?;
+    let display = Display::start(rig.firedrill.home())?;
+    let mut console = drill_in_a_window(&rig, &display)?;
+    console.process.signal(Signal::SIGTERM)?;
+    rig.wait_until_normal(SOON)?;
+    // Everything is proved clean, so the process ends without another signal.
+    console.finish(PATIENCE)?.expect_code(0)?;
+    rig.wait_until_closed()?;
+    let latch = rig.agent.latch()?.context("an abort latches")?;
+    ensure!(latch["reason"] == "SIGTERM", "{latch}");
+    let journal = std::fs::read_to_string(rig.firedrill.journal()?)?;
+    ensure!(journal.contains("SIGTERM"), "the journal does not say who");
+    rig.wait_until_orders_work()?;
+    Ok(())
+}
+
+fn idle_only_closes() -> anyhow::Result<()> {
+    let rig = Rig::start(programs!(), Build::Hardened, Times::default())?;
+    let display = Display::start(rig.firedrill.home())?;
+    let command = display.command(&rig.firedrill, &["open", rig.plan_arg()?]);
+    let mut console = rig.firedrill.start_command("window", command)?;
+    let window = display.wait_for_window("Firedrill")?;
+    display.wait_until_drawn(&window)?;
+    console.process.signal(Signal::SIGINT)?;
+    console.finish(PATIENCE)?.expect_code(0)?;
+    ensure!(rig.agent.latch()?.is_none(), "an idle window latches nobody");
     Ok(())
 }
 

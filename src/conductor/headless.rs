@@ -19,6 +19,7 @@ use crate::{
     conduct::{BeginError, Finished, Job, conduct},
     ledger::card_path,
     log::JournalFile,
+    signals::EndSignals,
 };
 
 /// What to run.
@@ -180,39 +181,16 @@ pub(crate) fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
 }
 
 /// Aborts by the abort line when somebody wants this process to end.
-#[cfg(unix)]
 pub(crate) async fn abort_on_signals(handle: AbortHandle) {
-    use tokio::signal::unix::{SignalKind, signal};
-    let kinds = [
-        (SignalKind::interrupt(), "Ctrl-C"),
-        (SignalKind::terminate(), "SIGTERM"),
-        (SignalKind::hangup(), "SIGHUP"),
-    ];
-    let waits = kinds.into_iter().filter_map(|(kind, name)| {
-        let mut signal = signal(kind).ok()?;
-        Some(Box::pin(async move {
-            signal.recv().await;
-            name
-        }))
-    });
-    let waits: Vec<_> = waits.collect();
-    if waits.is_empty() {
-        tracing::error!("signals cannot be caught: abort from another terminal with: firedrill abort");
+    let Some(mut signals) = EndSignals::caught() else {
         return;
-    }
-    let (name, _, others) = futures_util::future::select_all(waits).await;
+    };
+    let name = signals.next().await;
     handle.press_by_signal(name);
     // A second Ctrl-C does not cut an abort short.
-    futures_util::future::join_all(others).await;
-}
-
-/// Aborts by the abort line when somebody wants this process to end.
-#[cfg(not(unix))]
-pub(crate) async fn abort_on_signals(handle: AbortHandle) {
-    if tokio::signal::ctrl_c().await.is_ok() {
-        handle.press_by_signal("Ctrl-C");
+    loop {
+        signals.next().await;
     }
-    std::future::pending().await
 }
 
 /// Leaves a process behind that goes on aborting until every agent on the card has proved it clean.

@@ -19,6 +19,7 @@ mod log;
 mod notices;
 mod outcome;
 mod recovery;
+mod signals;
 mod tour;
 
 pub use abort::{

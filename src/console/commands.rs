@@ -30,6 +30,8 @@ pub enum Command {
     Redo,
     /// Find a command by its name.
     Palette,
+    /// Begin a drill of the chosen experiment: everything up to the confirmation.
+    Begin,
     /// Start the demo.
     Demo,
     /// Exercise the abort path.
@@ -75,7 +77,7 @@ const CTRL_SHIFT: Modifiers = Modifiers {
 };
 
 /// Every command, those with more modifiers first: Ctrl+Z would else take Ctrl+Shift+Z too.
-pub const ALL: [Command; 21] = [
+pub const ALL: [Command; 22] = [
     Command::Abort,
     Command::Redo,
     Command::Undo,
@@ -90,6 +92,7 @@ pub const ALL: [Command; 21] = [
     Command::Show(View::Review),
     Command::Show(View::Fleet),
     Command::Palette,
+    Command::Begin,
     Command::Demo,
     Command::TestAbort,
     Command::ZoomIn,
@@ -150,6 +153,12 @@ impl Command {
             Self::Undo => row("Undo", "Takes the last edit back", CTRL, Key::Z),
             Self::Redo => row("Redo", "Makes it again", CTRL_SHIFT, Key::Z),
             Self::Palette => row("Find a command …", "Finds a command by its name", CTRL, Key::K),
+            Self::Begin => row(
+                "Start …",
+                "Checks everything, waits for the steady state, then asks you before the first fault",
+                CTRL,
+                Key::Enter,
+            ),
             Self::Demo => bare(
                 "Start the demo",
                 "Starts the order system on this computer and runs a drill on it",
@@ -189,9 +198,13 @@ impl Command {
                 .filter(|phase| *phase != Phase::Verdict)
                 .map(|_| ())
                 .ok_or("No drill runs"),
-            Self::Save => in_design(view).and(scene.plan.as_ref().map(|_| ()).ok_or("No plan is open")),
+            Self::Begin | Self::Demo if phase.is_some_and(|phase| phase != Phase::Verdict) => {
+                Err("A drill is running")
+            }
+            Self::Save | Self::Begin => {
+                in_design(view).and(scene.plan.as_ref().map(|_| ()).ok_or("No plan is open"))
+            }
             Self::Undo | Self::Redo => in_design(view),
-            Self::Demo if phase.is_some_and(|phase| phase != Phase::Verdict) => Err("A drill is running"),
             Self::TestAbort if scene.fleet.is_empty() => Err("No plan with agents is open"),
             Self::ZoomIn | Self::ZoomOut | Self::Earlier | Self::Later | Self::Follow => match phase {
                 Some(_) if view == View::Live => Ok(()),

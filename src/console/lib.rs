@@ -272,6 +272,12 @@ impl Console {
                 wishes.push(Ask::StartDemo);
                 self.view = View::Live;
             }
+            Command::Begin => {
+                if let Some(wish) = self.design.begin(scene) {
+                    wishes.push(wish);
+                    self.view = View::Live;
+                }
+            }
             Command::TestAbort => wishes.push(Ask::TestAbort),
             Command::ZoomIn | Command::ZoomOut | Command::Earlier | Command::Later | Command::Follow => {
                 self.live.moved(command, scene, since_ms);

@@ -142,7 +142,8 @@ pub fn span_ms(ms: u64) -> String {
 /// A measured time: `7 ms`, `0.4 ms`, `4.1 s`.
 pub fn took_us(us: u64) -> String {
     match us {
-        0..1_000 => format!("{:.1} ms", us as f64 / 1e3),
+        0 => "0 ms".to_owned(),
+        1..1_000 => format!("{:.1} ms", us as f64 / 1e3),
         1_000..1_000_000 => format!("{} ms", us / 1_000),
         _ => format!("{:.1} s", us as f64 / 1e6),
     }

@@ -3,7 +3,7 @@
 //! A path is keys and indices: `["experiment", "0", "step", "1", "with", "delay"]`. Every function takes the
 //! text and gives the new text: the text is the one truth, an edit is a value.
 
-use toml_edit::{Array, ArrayOfTables, DocumentMut, InlineTable, Item, Table, TableLike};
+use toml_edit::{Array, ArrayOfTables, Decor, DocumentMut, InlineTable, Item, Table, TableLike};
 
 pub use toml_edit::Value;
 
@@ -24,15 +24,20 @@ pub fn set(text: &str, path: &[&str], value: impl Into<Value>) -> Result<String,
     let (last, parents) = path.split_last().ok_or_else(|| no_place(path))?;
     let mut value = value.into();
     match walk(Place::Table(document.as_table_mut()), parents, true).ok_or_else(|| no_place(path))? {
-        Place::Table(table) => match table.get_mut(last) {
-            Some(old) => {
+        Place::Table(table) => {
+            if let Some(old) = table.get_mut(last) {
                 if let Some(old) = old.as_value() {
                     *value.decor_mut() = old.decor().clone();
                 }
                 *old = Item::Value(value);
+            } else {
+                let indent = indent_of(table);
+                table.insert(last, Item::Value(value));
+                if let (Some(mut key), Some(indent)) = (table.key_mut(last), indent) {
+                    key.leaf_decor_mut().set_prefix(indent);
+                }
             }
-            None => drop(table.insert(last, Item::Value(value))),
-        },
+        }
         Place::Array(array) => {
             let at: usize = last.parse().map_err(|_| no_place(path))?;
             if at < array.len() {
@@ -44,6 +49,19 @@ pub fn set(text: &str, path: &[&str], value: impl Into<Value>) -> Result<String,
         Place::Tables(_) => return Err(no_place(path)),
     }
     Ok(document.to_string())
+}
+
+/// How far the keys of a table are indented, where they are.
+fn indent_of(table: &dyn TableLike) -> Option<String> {
+    let (name, _) = table.iter().filter(|(_, item)| item.is_value()).last()?;
+    indent(table.key(name)?.leaf_decor())
+}
+
+/// What stands before something on its line, where that is space.
+fn indent(decor: &Decor) -> Option<String> {
+    let prefix = decor.prefix()?.as_str()?;
+    let line = prefix.rsplit_once('\n').map_or(prefix, |(_, last)| last);
+    (!line.is_empty() && line.trim().is_empty()).then(|| line.to_owned())
 }
 
 /// Takes the value or table at `path` out; nothing happens if it is not there.
@@ -85,20 +103,90 @@ pub fn push_table(text: &str, path: &[&str], body: &str) -> Result<String, EditE
         .get_mut(last)
         .and_then(Item::as_array_of_tables_mut)
         .ok_or_else(|| no_place(path))?;
+    if let Some(before) = array.iter().last() {
+        indent_as(&mut table, before);
+    }
     array.push(table);
     Ok(document.to_string())
 }
 
-/// Places order the tables of a document; a table from another text has none here, and follows its parent.
-fn forget_places(table: &mut Table) {
-    table.set_position(None);
+/// Header and keys as far from the margin as those of the table before.
+fn indent_as(table: &mut Table, before: &Table) {
+    if let Some(indent) = indent(before.decor()) {
+        table.decor_mut().set_prefix(format!("\n{indent}"));
+    }
+    if let Some(indent) = indent_of(before) {
+        for (mut key, _) in table.iter_mut() {
+            key.leaf_decor_mut().set_prefix(indent.clone());
+        }
+    }
+}
+
+/// Moves the entry `from` of the array at `path` to the place `to`, with its comments; those between move up or
+/// down by one.
+pub fn move_entry(text: &str, path: &[&str], from: usize, to: usize) -> Result<String, EditError> {
+    let mut document = read(text)?;
+    match walk(Place::Table(document.as_table_mut()), path, false) {
+        Some(Place::Tables(tables)) if from < tables.len() && to < tables.len() => {
+            move_table(tables, from, to);
+        }
+        Some(Place::Array(array)) if from < array.len() && to < array.len() => {
+            let value = array.remove(from);
+            array.insert_formatted(to, value);
+        }
+        _ => return Err(no_place(path)),
+    }
+    Ok(document.to_string())
+}
+
+/// What is written where is decided by the places of all tables: the places stay, the tables change theirs.
+fn move_table(tables: &mut ArrayOfTables, from: usize, to: usize) {
+    let mut places = Vec::new();
+    for table in tables.iter_mut() {
+        each_table(table, &mut |table| places.extend(table.position()));
+    }
+    places.sort_unstable();
+    let mut all: Vec<Table> = tables.iter().cloned().collect();
+    let moved = all.remove(from);
+    all.insert(to, moved);
+    let mut places = places.into_iter();
+    for table in &mut all {
+        let mut own = Vec::new();
+        each_table(table, &mut |table| own.extend(table.position()));
+        own.sort_unstable();
+        let new: Vec<isize> = places.by_ref().take(own.len()).collect();
+        each_table(table, &mut |table| {
+            let rank = table.position().and_then(|place| own.binary_search(&place).ok());
+            if let Some(rank) = rank {
+                table.set_position(new.get(rank).copied());
+            }
+        });
+    }
+    tables.clear();
+    for table in all {
+        tables.push(table);
+    }
+}
+
+/// A table and every table in it.
+fn each_table(table: &mut Table, visit: &mut dyn FnMut(&mut Table)) {
+    visit(table);
     for (_, item) in table.iter_mut() {
         match item {
-            Item::Table(inner) => forget_places(inner),
-            Item::ArrayOfTables(tables) => tables.iter_mut().for_each(forget_places),
+            Item::Table(inner) => each_table(inner, visit),
+            Item::ArrayOfTables(tables) => {
+                for inner in tables.iter_mut() {
+                    each_table(inner, visit);
+                }
+            }
             Item::None | Item::Value(_) => {}
         }
     }
+}
+
+/// Places order the tables of a document; a table from another text has none here, and follows its parent.
+fn forget_places(table: &mut Table) {
+    each_table(table, &mut |table| table.set_position(None));
 }
 
 /// An inline table `{ key = value, … }`.

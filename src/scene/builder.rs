@@ -119,6 +119,7 @@ impl SceneBuilder {
                 .iter()
                 .filter(|agent| agent.opened.is_some() && !agent.closed)
                 .count(),
+            people: people(plan),
             checks: drill
                 .checks()
                 .iter()

@@ -42,6 +42,8 @@ pub struct DrillScene {
     pub lease_left_ms: Option<u64>,
     /// How many agents hold this drill.
     pub agents: usize,
+    /// Who takes part: `Ada leads, Grace drives, 2 observers`.
+    pub people: Option<String>,
     /// Preflight's checks, a row each.
     pub checks: Vec<CheckRow>,
     /// Guardrails, the second person, emergency actions, the record of an abort.

@@ -103,6 +103,12 @@ pub struct AbortScene {
     pub proved: usize,
     /// Every answer has ended.
     pub finished: bool,
+    /// Why it was pressed.
+    pub reason: String,
+    /// Who pressed.
+    pub who: String,
+    /// It latches: an agent without a latch has not heard of it.
+    pub latches: bool,
 }
 
 /// An abort on one agent.
@@ -114,10 +120,25 @@ pub struct AbortRow {
     pub stage: AbortStage,
     /// Microseconds from the press to this stage, or so far.
     pub took_us: u64,
+    /// When each stage was reached, microseconds from the press.
+    pub reached: AbortTimes,
     /// What was seen, or what to do by hand.
     pub words: String,
     /// Latched with this number.
     pub latch: Option<u64>,
+}
+
+/// When an abort came how far on one agent, microseconds from the press; `None`: not yet.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AbortTimes {
+    /// It was sent for the first time.
+    pub requested_us: Option<u64>,
+    /// Its epochs were dead.
+    pub received_us: Option<u64>,
+    /// Every injection was read back as gone.
+    pub reverted_us: Option<u64>,
+    /// And seen gone by a second mechanism.
+    pub proved_us: Option<u64>,
 }
 
 /// How far an abort is on one agent.

@@ -41,27 +41,6 @@ impl Summary {
         last_gap: NONE,
     };
 
-    /// Of one sample; NaN is a gap.
-    pub(crate) fn of(index: u32, time_us: u64, value: f64) -> Self {
-        if value.is_nan() {
-            Self {
-                first_gap: index,
-                last_gap: index,
-                ..Self::EMPTY
-            }
-        } else {
-            Self {
-                min: value,
-                max: value,
-                min_us: time_us,
-                max_us: time_us,
-                min_at: index,
-                max_at: index,
-                ..Self::EMPTY
-            }
-        }
-    }
-
     /// Of this run and the `later` one together.
     pub(crate) fn and(mut self, later: Self) -> Self {
         if later.min < self.min {

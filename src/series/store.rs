@@ -145,16 +145,16 @@ impl Series {
         let mut sum = Summary::EMPTY;
         let mut at = begin;
         while at < end {
-            *visits += 1;
             let (block, next) = self.largest_block(at, end);
+            *visits += if next - at < LEAF { next - at } else { 1 };
             sum = sum.and(block);
             at = next;
         }
         sum
     }
 
-    /// The largest complete block that begins at `at` and ends not after `end`, and where it ends. A sample when
-    /// there is none.
+    /// The largest complete block that begins at `at` and ends not after `end`, and where it ends. Where there is
+    /// none, the samples until the next one may begin.
     fn largest_block(&self, at: usize, end: usize) -> (Summary, usize) {
         let sealed = &self.sealed;
         if at.is_multiple_of(SEGMENT) && at / SEGMENT < sealed.segments.len() && at + SEGMENT <= end {
@@ -173,8 +173,9 @@ impl Series {
                 return (block, at + taken * LEAF);
             }
         }
-        let &(time_us, value) = segment.samples.get(offset).unwrap_or(&(0, f64::NAN));
-        (Summary::of(at as u32, time_us, value), at + 1)
+        let until = (offset + 1).next_multiple_of(LEAF).min(offset + (end - at));
+        let samples = segment.samples.get(offset..until).unwrap_or_default();
+        (summary(at, samples), at + (until - offset))
     }
 
     fn segment(&self, number: usize) -> Option<&Segment> {
@@ -255,14 +256,40 @@ impl Segment {
     }
 }
 
-/// Of samples the first of which is `first` in the whole series.
+/// Of samples the first of which is `first` in the whole series. What a summary says is gathered in registers:
+/// folding summaries would write one a sample.
 fn summary(first: usize, samples: &[(u64, f64)]) -> Summary {
-    samples
-        .iter()
-        .enumerate()
-        .fold(Summary::EMPTY, |sum, (offset, &(time_us, value))| {
-            sum.and(Summary::of((first + offset) as u32, time_us, value))
-        })
+    let (mut min, mut max) = (f64::INFINITY, f64::NEG_INFINITY);
+    let (mut min_at, mut max_at) = (None, None);
+    let (mut first_gap, mut last_gap) = (NONE, NONE);
+    for (offset, &(_, value)) in samples.iter().enumerate() {
+        if value.is_nan() {
+            last_gap = (first + offset) as u32;
+            first_gap = first_gap.min(last_gap);
+            continue;
+        }
+        if value < min {
+            (min, min_at) = (value, Some(offset));
+        }
+        if value > max {
+            (max, max_at) = (value, Some(offset));
+        }
+    }
+    let place = |at: Option<usize>| {
+        let sample = at.and_then(|at| Some((at, samples.get(at)?)));
+        sample.map_or((0, NONE), |(at, &(time_us, _))| (time_us, (first + at) as u32))
+    };
+    let ((min_us, min_at), (max_us, max_at)) = (place(min_at), place(max_at));
+    Summary {
+        min,
+        max,
+        min_us,
+        max_us,
+        min_at,
+        max_at,
+        first_gap,
+        last_gap,
+    }
 }
 
 /// The size of the largest blocks that are not larger than `samples`; 1 when no block is so small.

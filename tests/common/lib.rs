@@ -5,6 +5,7 @@
 //! gone when its handle is dropped, also by a panic, and with it what its programs started and left behind; only
 //! processes started here, or by what was started here, are ever signalled.
 
+mod accessible;
 mod agent;
 mod display;
 mod firedrill;
@@ -17,6 +18,7 @@ mod upstream;
 
 use std::time::{Duration, Instant};
 
+pub use accessible::Accessibility;
 pub use agent::{Agent, AgentBuilder, Drill};
 pub use display::Display;
 pub use firedrill::{Console, Finished, Firedrill};

@@ -1,6 +1,6 @@
 //! Tests with optional peers: ignored with a reason where one is missing, failed where it is required.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
@@ -14,6 +14,8 @@ pub enum Peer {
     Curl,
     /// A display without a screen, and what presses keys on it and looks at it.
     Xvfb,
+    /// A bus for screen readers: `dbus` and `at-spi2-core`.
+    AtSpi,
     /// The right to mount a file system.
     Root,
 }
@@ -25,6 +27,7 @@ impl Peer {
             Self::Prometheus => "prometheus",
             Self::Curl => "curl",
             Self::Xvfb => "xvfb",
+            Self::AtSpi => "atspi",
             Self::Root => "root",
         }
     }
@@ -34,6 +37,7 @@ impl Peer {
             Self::Prometheus => &["prometheus"],
             Self::Curl => &["curl"],
             Self::Xvfb => &["Xvfb", "xdotool", "xwininfo", "import"],
+            Self::AtSpi => &["dbus-daemon"],
             Self::Root => &["mount", "umount"],
         }
     }
@@ -43,6 +47,10 @@ impl Peer {
         let gone = self.programs().iter().find(|program| on_path(program).is_none());
         if let Some(program) = gone {
             return Some(format!("`{program}` is not installed"));
+        }
+        let service = Path::new("/usr/share/dbus-1/services/org.a11y.Bus.service");
+        if self == Self::AtSpi && !service.is_file() {
+            return Some("`at-spi2-core` is not installed".to_owned());
         }
         (self == Self::Root && !nix::unistd::geteuid().is_root()).then(|| "not run by root".to_owned())
     }

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use firedrill_drill::{AbortFold, AbortStatus};
-use firedrill_scene::{AbortRow, AbortScene, AbortStage};
+use firedrill_scene::{AbortRow, AbortScene, AbortStage, AbortTimes};
 use firedrill_wire::{LatchView, Stamp};
 use parking_lot::Mutex;
 use tokio::sync::watch;
@@ -93,6 +93,9 @@ impl Board {
             proved,
             finished: !self.is_aborting(),
             rows,
+            reason: press.reason.clone(),
+            who: press.who.clone(),
+            latches: press.latch,
         }
     }
 }
@@ -131,6 +134,13 @@ fn row(line: &AgentLine, so_far: u64) -> AbortRow {
         agent: line.name.clone(),
         stage,
         took_us,
+        reached: AbortTimes {
+            // It is sent in the moment of the press.
+            requested_us: line.abort.as_ref().map(|_| 0),
+            received_us: status.received_us,
+            reverted_us: status.reverted_us,
+            proved_us: status.proved_us,
+        },
         words,
         latch: status.latch,
     }

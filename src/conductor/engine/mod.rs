@@ -3,6 +3,7 @@
 mod app;
 mod drills;
 mod fleet;
+mod leave;
 mod open;
 mod plan_file;
 mod plans;
@@ -28,6 +29,7 @@ use crate::{
     abort::{AbortHandle, AbortLine},
     clock::wall_ms,
     headless::runtime,
+    signals::EndSignals,
 };
 
 /// Asks that wait for the engine.
@@ -55,6 +57,9 @@ pub trait Desktop: Send + Sync + 'static {
 
     /// Shows a file or folder with the system's program.
     fn show(&self, path: &Path) -> io::Result<()>;
+
+    /// Closes the window, whatever it would ask first.
+    fn leave(&self);
 }
 
 /// What an engine is started with.
@@ -101,7 +106,8 @@ pub struct EngineHandle {
     ended: std_mpsc::Receiver<()>,
 }
 
-/// Starts an engine: its threads, and nothing else yet.
+/// Starts an engine: its threads, and nothing else yet. From now on SIGINT, SIGTERM and SIGHUP abort what runs
+/// and then close the window, and a second one closes it at once.
 pub fn start(options: Options) -> io::Result<EngineHandle> {
     let runtime = runtime()?;
     let line = Arc::new(AbortLine::start()?);
@@ -110,6 +116,19 @@ pub fn start(options: Options) -> io::Result<EngineHandle> {
     let publisher = Arc::new(Publisher::new(Arc::clone(&options.waker)));
     let (work, queue) = mpsc::channel(ASKS);
     let (tell, ended) = std_mpsc::sync_channel(1);
+    {
+        // Caught before anything can be on.
+        let _on = runtime.enter();
+        if let Some(signals) = EndSignals::caught() {
+            let desktop = Arc::clone(&options.desktop);
+            tokio::spawn(leave::on_signals(
+                signals,
+                abort.clone(),
+                Arc::clone(&publisher),
+                desktop,
+            ));
+        }
+    }
     let app = App::new(options, Arc::clone(&publisher), line, work.clone());
     std::thread::Builder::new()
         .name("engine".to_owned())

@@ -262,6 +262,8 @@ impl Desktop for NoDesktop {
     fn show(&self, _: &Path) -> io::Result<()> {
         Ok(())
     }
+
+    fn leave(&self) {}
 }
 
 fn engine_in(world: &World, wakes: &Arc<AtomicUsize>) -> EngineHandle {

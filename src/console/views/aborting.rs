@@ -58,18 +58,16 @@ fn contents(ui: &mut Ui, abort: &AbortScene, pressed: &str) -> Option<Act> {
     };
     widgets::headline(ui, title);
     let latched = abort.rows.iter().any(|row| row.latch.is_some());
-    let after = if latched {
-        "latched: nothing starts until somebody releases the latch"
-    } else {
-        "nothing starts while this works"
-    };
-    widgets::text(ui, format!("pressed {pressed} · {after}"));
+    widgets::text(ui, pressed_words(abort, pressed, latched));
     ui.add_space(space::S);
     let room = (ui.available_height() - 150.0).max(80.0);
     ScrollArea::vertical().id_salt("aborting").max_height(room).show(ui, |ui| {
         ui.spacing_mut().item_spacing.y = 0.0;
+        if all > 0 {
+            heads(ui);
+        }
         for agent in &abort.rows {
-            row(ui, agent);
+            row(ui, agent, abort.latches);
         }
         if all == 0 {
             widgets::text(ui, "Open the plan whose agents are to be stopped, or run `firedrill-agent abort` on the host.");
@@ -78,6 +76,23 @@ fn contents(ui: &mut Ui, abort: &AbortScene, pressed: &str) -> Option<Act> {
     by_hand(ui, abort);
     ui.add_space(space::M);
     foot(ui, abort, latched)
+}
+
+/// `pressed 14:02:53.412 by Ada · latched: nothing starts until …`.
+fn pressed_words(abort: &AbortScene, pressed: &str, latched: bool) -> String {
+    let by = match (abort.who.as_str(), abort.reason.as_str()) {
+        ("", _) => String::new(),
+        // A signal's name is both.
+        (who, reason) if who == reason => format!(" by {who}"),
+        (who, "ABORT was pressed") => format!(" by {who}"),
+        (who, reason) => format!(" by {who}: {reason}"),
+    };
+    let after = if latched {
+        "latched: nothing starts until somebody releases the latch"
+    } else {
+        "nothing starts while this works"
+    };
+    format!("pressed {pressed}{by} · {after}")
 }
 
 fn agents(number: usize) -> String {
@@ -124,40 +139,90 @@ fn stage(row: &AbortRow) -> (State, &'static str) {
     }
 }
 
-fn row(ui: &mut Ui, row: &AbortRow) {
+/// What an abort goes through on every agent.
+const STAGES: [&str; 4] = ["requested", "received", "reverted", "proved clean"];
+
+/// Where columns begin: the agent, the stages, the words.
+fn columns(width: f32) -> [f32; 6] {
+    [0.0, 0.22, 0.325, 0.42, 0.515, 0.635].map(|share: f32| (width * share).round())
+}
+
+fn heads(ui: &mut Ui) {
+    let t = Tokens::of(ui);
+    let (rect, _) = ui.allocate_exact_size(vec2(ui.available_width(), 22.0), Sense::hover());
+    for (word, x) in STAGES.into_iter().zip(columns(rect.width()).into_iter().skip(1)) {
+        let at = pos2(rect.left() + x, rect.center().y);
+        ui.painter()
+            .text(at, Align2::LEFT_CENTER, word, regular(size::SMALL), t.dim);
+    }
+}
+
+fn row(ui: &mut Ui, row: &AbortRow, latches: bool) {
     let t = Tokens::of(ui);
     let width = ui.available_width();
-    let columns = [0.0, width * 0.2, width * 0.41, width * 0.53].map(|x: f32| x.round());
-    let galley = ui
-        .painter()
-        .layout(row.words.clone(), regular(13.0), t.text, width - columns[3]);
-    let height = (galley.size().y + 22.0).max(46.0);
-    let (rect, response) = ui.allocate_exact_size(vec2(width, height), Sense::hover());
+    let columns = columns(width);
     let (state, word) = stage(row);
+    let (seen, ink) = if row.stage == AbortStage::Unconfirmed {
+        (format!("{word}: {}", row.words), t.out)
+    } else {
+        (row.words.clone(), t.text)
+    };
+    let galley = ui.painter().layout(seen, regular(13.0), ink, width - columns[5]);
+    let height = (galley.size().y + 20.0).max(52.0);
+    let (rect, response) = ui.allocate_exact_size(vec2(width, height), Sense::hover());
     let took = words::took_us(row.took_us);
-    let name = format!("{}: {word} after {took}. {}", row.agent, row.words);
+    let latch = latch_words(row, latches);
+    let name = format!("{}: {word} after {took}, {latch}. {}", row.agent, row.words);
     response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Label, true, &name));
     let painter = ui.painter();
-    let at = |column: f32| pos2(rect.left() + column, rect.center().y);
-    let agent = painter.layout(row.agent.clone(), medium(15.0), t.strong, columns[1] - 8.0);
-    painter.galley(at(0.0) - vec2(0.0, agent.size().y / 2.0), agent, t.strong);
-    widgets::shape(painter, at(columns[1] + 7.0), 6.0, state, t);
-    painter.text(
-        at(columns[1] + 22.0),
+    let at = |column: f32, down: f32| pos2(rect.left() + column, rect.center().y + down);
+    widgets::shape(painter, at(7.0, 0.0), 6.0, state, t);
+    let clip = rect
+        .with_max_x(rect.left() + columns[1] - 6.0)
+        .intersect(ui.clip_rect());
+    let clipped = painter.with_clip_rect(clip);
+    clipped.text(
+        at(22.0, -9.0),
         Align2::LEFT_CENTER,
-        word,
+        &row.agent,
         medium(15.0),
-        state.colour(t),
+        t.strong,
     );
-    painter.text(
-        at(columns[2]),
+    let missing = latches && row.latch.is_none();
+    let ink = if missing { t.out } else { t.dim };
+    clipped.text(
+        at(22.0, 10.0),
         Align2::LEFT_CENTER,
-        took,
-        regular(size::BODY),
-        t.text,
+        latch,
+        regular(size::SMALL),
+        ink,
     );
-    painter.galley(at(columns[3]) - vec2(0.0, galley.size().y / 2.0), galley, t.text);
+    let reached = row.reached;
+    let times = [
+        reached.requested_us,
+        reached.received_us,
+        reached.reverted_us,
+        reached.proved_us,
+    ];
+    for (i, (time, x)) in times.into_iter().zip(columns.into_iter().skip(1)).enumerate() {
+        let (text, ink) = match time {
+            Some(us) if i == 3 => (words::took_us(us), state.colour(t)),
+            Some(us) => (words::took_us(us), t.text),
+            None => ("–".to_owned(), t.dim),
+        };
+        painter.text(at(x, 0.0), Align2::LEFT_CENTER, text, medium(size::BODY), ink);
+    }
+    painter.galley(at(columns[5], -galley.size().y / 2.0), galley, t.text);
     painter.hline(rect.x_range(), rect.bottom(), Stroke::new(1.0, t.line));
+}
+
+/// The latch of an agent, as far as it was heard.
+fn latch_words(row: &AbortRow, latches: bool) -> String {
+    match row.latch {
+        Some(number) => format!("latch {number}"),
+        None if latches => "not latched".to_owned(),
+        None => "no latch".to_owned(),
+    }
 }
 
 /// What a person can do where an agent does not answer.
@@ -208,12 +273,10 @@ fn report(abort: &AbortScene, pressed_ms: i64, cx: &Cx<'_>) -> String {
         "Firedrill: ABORT pressed {pressed}{drill}. {proved} of {all} agents proved clean."
     )];
     for row in &abort.rows {
-        let latch = row
-            .latch
-            .map_or_else(String::new, |number| format!(", latch {number}"));
+        let latch = latch_words(row, abort.latches);
         let took = words::took_us(row.took_us);
         lines.push(format!(
-            "- {}: {} after {took}{latch}. {}",
+            "- {}: {} after {took}, {latch}. {}",
             row.agent,
             stage(row).1,
             row.words

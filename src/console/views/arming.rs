@@ -1,6 +1,6 @@
 //! The confirmed start: what is hit, for how long, what was checked, what stops it by itself.
 
-use egui::{ScrollArea, Ui};
+use egui::{Key, KeyboardShortcut, Modifiers, ScrollArea, Ui};
 use firedrill_scene::{ArmingScene, Ask, Scene};
 
 use super::live::check_row;
@@ -10,6 +10,9 @@ use crate::{
     theme::space,
     widgets,
 };
+
+/// Three keys that nobody holds down by accident; Enter alone must not start a fault.
+const START: KeyboardShortcut = KeyboardShortcut::new(Modifiers::COMMAND.plus(Modifiers::SHIFT), Key::Enter);
 
 /// Whether it is asked for now.
 pub fn wanted(scene: &Scene) -> bool {
@@ -24,8 +27,10 @@ fn arming(scene: &Scene) -> Option<&ArmingScene> {
 pub fn ui(ui: &mut Ui, places: &Places, cx: &mut Cx<'_>) {
     let Some(arming) = arming(cx.scene) else { return };
     let (answer, escape) = dialog(ui, places, "Confirm the start", 880.0, |ui| contents(ui, arming));
+    let keys = ui.input_mut(|input| input.consume_shortcut(&START)) && arming.ready;
     match answer {
         Some(true) => cx.ask(Ask::Arm),
+        None if keys => cx.ask(Ask::Arm),
         Some(false) => cx.ask(Ask::Back),
         None if escape => cx.ask(Ask::Back),
         None => {}
@@ -63,7 +68,10 @@ fn contents(ui: &mut Ui, arming: &ArmingScene) -> Option<bool> {
                 widgets::dim(ui, "It can start when every check has passed.");
             }
         },
-        |ui| start = widgets::danger(ui, arming.ready, "Start the fault").clicked(),
+        |ui| {
+            start = widgets::danger(ui, arming.ready, "Start the fault").clicked();
+            widgets::dim(ui, ui.ctx().format_shortcut(&START));
+        },
     );
     (back || start).then_some(start)
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use egui::{Align2, Rect, ScrollArea, Sense, Stroke, Ui, pos2, vec2};
 use firedrill_scene::{Ask, Numbers, Review, SliNumbers};
 
-use super::live::{Filter, Look, Window, cards, log_lines, outcome, tour, tour_height};
+use super::live::{Before, Filter, Look, Window, cards, log_lines, outcome, people, tour, tour_height};
 use crate::{
     cx::Cx,
     theme::{Tokens, medium, mono, regular, size, space},
@@ -93,6 +93,7 @@ impl ReviewView {
         let look = Look {
             now_us: end,
             clock: false,
+            before: Before::of(&review.scene),
         };
         cards(ui, rect, &review.scene, &mut window, look, cx);
         self.window = Some((review.drill.clone(), window));
@@ -241,6 +242,7 @@ fn aside(ui: &mut Ui, rect: Rect, review: &Review, cx: &mut Cx<'_>) {
     let log = log.with_min_y(log.top() + space::M);
     widgets::card_at(ui, log, |ui| {
         widgets::title(ui, "Log");
+        people(ui, &review.scene);
         ui.add_space(space::XS);
         let place = ui.available_rect_before_wrap();
         widgets::region(ui, place, |ui| log_lines(ui, &review.scene, Filter::All, cx));

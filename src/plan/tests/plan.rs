@@ -358,6 +358,78 @@ fn a_new_step_goes_behind_the_others() {
 }
 
 #[test]
+fn what_is_new_stands_as_far_from_the_margin_as_its_neighbours() {
+    let text = "[[experiment]]\nname = \"e\"\n\n  [[experiment.step]]\n  wait = \"1s\"\n";
+    let edited = edit::set(text, &["experiment", "0", "step", "0", "lane"], "b").unwrap();
+    assert!(edited.ends_with("  wait = \"1s\"\n  lane = \"b\"\n"), "{edited}");
+    let edited = edit::set(text, &["experiment", "0", "say"], "s").unwrap();
+    assert!(
+        edited.starts_with("[[experiment]]\nname = \"e\"\nsay = \"s\"\n\n  [["),
+        "{edited}"
+    );
+    let pushed = edit::push_table(
+        text,
+        &["experiment", "0", "step"],
+        "wait = \"2s\"\nlane = \"b\"\n",
+    )
+    .unwrap();
+    assert!(
+        pushed.ends_with("\n  [[experiment.step]]\n  wait = \"2s\"\n  lane = \"b\"\n"),
+        "{pushed}"
+    );
+}
+
+#[test]
+fn a_step_moves_with_its_comments_and_its_tables() {
+    let text = r#"# of the plan
+[[experiment]]
+name = "e"
+
+  # the first
+  [[experiment.step]]
+  inject = "a" # why a
+  [experiment.step.with]
+  delay = "1s" # of a
+
+  # the second
+  [[experiment.step]]
+  wait = "2s"
+
+  [[experiment.step]]
+  inject = "c"
+
+[people] # at the end
+"#;
+    let steps = ["experiment", "0", "step"];
+    let order = |text: &str| {
+        let values = edit::values(text).unwrap();
+        let steps = values["experiment"][0]["step"].as_array().unwrap().clone();
+        let name = |step: &serde_json::Value| step["inject"].as_str().unwrap_or("wait").to_owned();
+        steps.iter().map(name).collect::<Vec<_>>().join(" ")
+    };
+    let moved = edit::move_entry(text, &steps, 0, 2).unwrap();
+    assert_eq!(order(&moved), "wait c a");
+    let tail = "  # the first\n  [[experiment.step]]\n  inject = \"a\" # why a\n  [experiment.step.with]\n  delay = \"1s\" # of a\n\n[people] # at the end\n";
+    assert!(moved.ends_with(tail), "{moved}");
+    assert!(
+        moved.contains("  # the second\n  [[experiment.step]]\n  wait = \"2s\"\n"),
+        "{moved}"
+    );
+    assert_eq!(edit::move_entry(&moved, &steps, 2, 0).unwrap(), text);
+    assert_eq!(order(&edit::move_entry(text, &steps, 2, 1).unwrap()), "a c wait");
+    assert!(edit::move_entry(text, &steps, 0, 3).is_err());
+
+    // One that was made just now has no place of its own yet.
+    let pushed = edit::push_table(text, &steps, "inject = \"d\"").unwrap();
+    assert_eq!(
+        order(&edit::move_entry(&pushed, &steps, 3, 0).unwrap()),
+        "d a wait c"
+    );
+    let inline = "experiment = [{ step = [{ inject = \"a\" }, { wait = \"2s\" }] }]";
+    assert_eq!(order(&edit::move_entry(inline, &steps, 1, 0).unwrap()), "wait a");
+}
+
+#[test]
 fn a_plan_can_be_built_from_nothing() {
     let text = edit::set("", &["title"], "New").unwrap();
     let text = edit::push_table(&text, &["agent"], "name = \"a\"\nurl = \"http://127.0.0.1:7431\"").unwrap();

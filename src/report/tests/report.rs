@@ -86,6 +86,7 @@ fn review(outcome: Outcome) -> Review {
     };
     let scene = DrillScene {
         safety: SafetyScene::default(),
+        people: None,
         id: "d-1".into(),
         experiment: "Payment is slow".into(),
         hypothesis: "Orders stay within tolerance.".into(),

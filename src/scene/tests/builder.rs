@@ -305,6 +305,7 @@ fn a_drill_from_the_confirmation_to_the_verdict() {
     assert!(arming.ready);
     let people = arming.rows.iter().find(|row| row.what == "People").unwrap();
     assert_eq!(people.words, "Ada leads, 2 observers");
+    assert_eq!(scene.people.as_deref(), Some("Ada leads, 2 observers"));
     let radius = arming.rows.iter().find(|row| row.what == "Blast radius").unwrap();
     assert_eq!(radius.words, "1 of 2 hosts that match");
     assert!(matches!(world.ours(), Ours::Nothing { proved_ms: Some(_) }));

@@ -1,8 +1,11 @@
 //! A console in a harness, fed with scenes, whose wishes are kept; pictures by the shipped CPU rasterizer.
 
-use egui::vec2;
-use egui_kittest::{Harness, TestRenderer};
+use egui::{Key, Modifiers, accesskit::Role, vec2};
+use egui_kittest::{Harness, TestRenderer, kittest::Queryable as _};
 use firedrill_console::{Ask, Console, Frame, Prefs, Scene, Theme, TimeZone, View, install, raster::Raster};
+
+/// A large window.
+pub const SIZE: [f32; 2] = [1600.0, 1000.0];
 
 /// What a test's frame works on.
 pub struct State {
@@ -66,4 +69,24 @@ pub fn console(scene: Scene, view: View, theme: Theme, size: [f32; 2]) -> Harnes
         );
     harness.run();
     harness
+}
+
+pub fn click(harness: &mut Harness<'_, State>, label: &str) {
+    harness.get_by_role_and_label(Role::Button, label).click();
+    harness.run();
+}
+
+pub fn type_into(harness: &mut Harness<'_, State>, label: &str, text: &str) {
+    let field = harness.get_by_role_and_label(Role::TextInput, label);
+    field.focus();
+    harness.run();
+    harness.key_press_modifiers(Modifiers::COMMAND, Key::A);
+    harness
+        .get_by_role_and_label(Role::TextInput, label)
+        .type_text(text);
+    harness.run();
+}
+
+pub fn says(harness: &Harness<'_, State>, words: &str) -> bool {
+    harness.query_all_by_label_contains(words).next().is_some()
 }

@@ -1,5 +1,6 @@
 //! The console through its public face: clicks and keys in, wishes and pictures out. One program, linked once.
 
+mod design;
 mod fixture;
 mod interactions;
 mod kit;

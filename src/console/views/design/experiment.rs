@@ -1,17 +1,18 @@
 //! An experiment: hypothesis, times, and its steps on a line.
 
-use egui::{Align2, CornerRadius, Rect, Sense, Shape, Stroke, StrokeKind, Ui, pos2, vec2};
-use firedrill_catalogue::{FAULTS, FaultSpec, ParamKind, ScopeKey, quantity};
+use egui::{Align2, Stroke, StrokeKind, Ui, vec2};
+use firedrill_catalogue::{FAULTS, FaultSpec, ParamKind, ScopeKey};
 use serde_json::Value;
 
 use super::{
     form::{Form, Kind},
+    lanes::{self, Drag},
     parts::{fresh, two},
     step,
 };
 use crate::{
     cx::Cx,
-    theme::{Tokens, medium, regular, size, space},
+    theme::{medium, regular, size, space},
     widgets::{self, choice},
 };
 
@@ -22,6 +23,8 @@ pub struct Chosen {
     pub experiment: usize,
     /// Index of its step.
     pub step: usize,
+    /// The step that is being dragged.
+    pub drag: Option<Drag>,
     /// Typed into the catalogue's search.
     pub search: String,
 }
@@ -178,7 +181,7 @@ pub fn experiment(ui: &mut Ui, form: &mut Form<'_>, chosen: &mut Chosen, cx: &Cx
     }
     let e = chosen.experiment.to_string();
     widgets::card(ui, |ui| head(ui, form, &e));
-    widgets::card(ui, |ui| steps(ui, form, chosen, &e));
+    widgets::card(ui, |ui| lanes::steps(ui, form, chosen, &e));
     let steps = form.draft.len(&["experiment", &e, "step"]);
     chosen.step = chosen.step.min(steps.saturating_sub(1));
     if steps > 0 {
@@ -194,6 +197,13 @@ fn head(ui: &mut Ui, form: &mut Form<'_>, e: &str) {
         &["experiment", e, "hypothesis"],
         "Orders stay within tolerance when payment answers 400 ms later.",
         Kind::Needed,
+    );
+    form.field(
+        ui,
+        "In words for the room; {n} of {all} are the hosts that are hit",
+        &["experiment", e, "say"],
+        "Payment is slow on {n} of {all} hosts.",
+        Kind::Text,
     );
     two(ui, form, |form, left, right| {
         form.field(
@@ -227,209 +237,4 @@ fn head(ui: &mut Ui, form: &mut Form<'_>, e: &str) {
             Kind::Text,
         );
     });
-}
-
-/// One step as the line shows it.
-struct Bar {
-    step: usize,
-    lane: String,
-    label: String,
-    from_ms: u64,
-    until_ms: u64,
-    ramp_ms: u64,
-    wait: bool,
-}
-
-fn bars(form: &Form<'_>, e: &str) -> Vec<Bar> {
-    let mut lanes: Vec<(String, u64)> = Vec::new();
-    let mut bars = Vec::new();
-    let ms = |path: &[&str]| {
-        quantity::duration_ms(&form.draft.shown(path))
-            .unwrap_or(0)
-            .min(86_400_000)
-    };
-    for step in 0..form.draft.len(&["experiment", e, "step"]) {
-        let s = step.to_string();
-        let base = |key| ["experiment", e, "step", s.as_str(), key];
-        let lane = form.draft.shown(&base("lane"));
-        let lane = if lane.is_empty() { "main".to_owned() } else { lane };
-        let at = lanes
-            .iter()
-            .position(|(name, _)| *name == lane)
-            .unwrap_or(lanes.len());
-        if at == lanes.len() {
-            lanes.push((lane.clone(), 0));
-        }
-        let wait = form.draft.value(&base("wait")).is_some();
-        let length = ms(&base(if wait { "wait" } else { "for" }));
-        let times = form
-            .draft
-            .value(&["experiment", e, "step", &s, "repeat", "times"])
-            .and_then(Value::as_u64)
-            .unwrap_or(1);
-        let every = ms(&["experiment", e, "step", &s, "repeat", "every"]).max(length);
-        let from = lanes[at].1;
-        let whole = every * (times.clamp(1, 1_000) - 1) + length;
-        lanes[at].1 = from + whole;
-        let label = if wait {
-            "wait".to_owned()
-        } else {
-            form.draft.shown(&base("inject"))
-        };
-        bars.push(Bar {
-            step,
-            lane,
-            label,
-            from_ms: from,
-            until_ms: from + whole,
-            ramp_ms: ms(&base("ramp")),
-            wait,
-        });
-    }
-    bars
-}
-
-/// The steps on a line of time; a click chooses one.
-fn steps(ui: &mut Ui, form: &mut Form<'_>, chosen: &mut Chosen, e: &str) {
-    let t = Tokens::of(ui);
-    let mut wait = false;
-    widgets::ends(
-        ui,
-        24.0,
-        |ui| drop(widgets::title(ui, "Steps")),
-        |ui| wait = widgets::link(ui, "Add a wait").clicked(),
-    );
-    if wait {
-        form.push(&["experiment", e, "step"], "wait = \"30s\"\n");
-    }
-    let bars = bars(form, e);
-    if bars.is_empty() {
-        widgets::text(ui, "No step yet: choose a fault at the left.");
-        return;
-    }
-    let mut lanes: Vec<&str> = Vec::new();
-    for bar in &bars {
-        if !lanes.contains(&bar.lane.as_str()) {
-            lanes.push(&bar.lane);
-        }
-    }
-    let total = bars.iter().map(|bar| bar.until_ms).max().unwrap_or(0).max(1_000);
-    let width = ui.available_width();
-    let (area, _) = ui.allocate_exact_size(vec2(width, 22.0 + lanes.len() as f32 * 36.0), Sense::hover());
-    let left = area.left() + 60.0;
-    let x = |ms: u64| left + (area.right() - left) * (ms as f32 / total as f32);
-    time_marks(ui, area, left, total, t);
-    for (row, lane) in lanes.iter().enumerate() {
-        let y = area.top() + 22.0 + row as f32 * 36.0;
-        ui.painter().text(
-            pos2(area.left(), y + 15.0),
-            Align2::LEFT_CENTER,
-            *lane,
-            regular(13.0),
-            t.text,
-        );
-        for bar in bars.iter().filter(|bar| bar.lane == *lane) {
-            let rect = Rect::from_min_max(
-                pos2(x(bar.from_ms), y),
-                pos2(x(bar.until_ms).max(x(bar.from_ms) + 10.0) - 2.0, y + 30.0),
-            );
-            if step_bar(
-                ui,
-                rect,
-                bar,
-                x(bar.from_ms + bar.ramp_ms),
-                bar.step == chosen.step,
-                t,
-            ) {
-                chosen.step = bar.step;
-            }
-        }
-    }
-}
-
-fn time_marks(ui: &Ui, area: Rect, left: f32, total_ms: u64, t: &Tokens) {
-    const STEPS_S: [u64; 12] = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1_800, 3_600];
-    let room = f64::from(area.right() - left);
-    let step = STEPS_S
-        .into_iter()
-        .find(|s| room * (s * 1_000) as f64 / total_ms as f64 >= 76.0)
-        .unwrap_or(7_200)
-        * 1_000;
-    for i in 0..=(total_ms / step) {
-        let x = left + (area.right() - left) * ((i * step) as f32 / total_ms as f32);
-        ui.painter()
-            .vline(x, area.top() + 18.0..=area.bottom(), Stroke::new(1.0, t.line));
-        let anchor = if i == 0 {
-            Align2::LEFT_TOP
-        } else {
-            Align2::CENTER_TOP
-        };
-        if x < area.right() - 16.0 {
-            ui.painter().text(
-                pos2(x, area.top()),
-                anchor,
-                if i == 0 {
-                    "0 s".to_owned()
-                } else {
-                    quantity::show_ms(i * step)
-                },
-                regular(size::SMALL),
-                t.dim,
-            );
-        }
-    }
-}
-
-fn step_bar(ui: &mut Ui, rect: Rect, bar: &Bar, ramp: f32, chosen: bool, t: &Tokens) -> bool {
-    let name = format!("Step {}: {}", bar.step + 1, bar.label);
-    let response = ui.interact(rect, ui.scope_id().with(("step bar", bar.step)), Sense::click());
-    response.widget_info(|| egui::WidgetInfo::selected(egui::Role::Button, true, chosen, &name));
-    let painter = ui.painter();
-    let (fill, ink) = if bar.wait {
-        (t.raised, t.text)
-    } else {
-        (t.fault, t.on_fault)
-    };
-    let ramp = ramp.min(rect.right());
-    if ramp > rect.left() + 1.0 && !bar.wait {
-        let wedge = vec![
-            rect.left_bottom(),
-            pos2(ramp, rect.top()),
-            rect.right_top(),
-            rect.right_bottom(),
-        ];
-        painter.add(Shape::convex_polygon(wedge, fill, Stroke::NONE));
-    } else {
-        painter.rect_filled(rect, CornerRadius::same(4), fill);
-    }
-    let start = if bar.wait {
-        rect.left()
-    } else {
-        ramp.max(rect.left())
-    };
-    let clip = rect.with_min_x(start).intersect(ui.clip_rect());
-    painter.with_clip_rect(clip).text(
-        pos2(start + 8.0, rect.center().y),
-        Align2::LEFT_CENTER,
-        &bar.label,
-        medium(13.0),
-        ink,
-    );
-    if chosen || response.has_focus() {
-        let colour = if response.has_focus() { t.series } else { t.strong };
-        painter.rect_stroke(
-            rect.expand(1.0),
-            CornerRadius::same(5),
-            Stroke::new(2.0, colour),
-            StrokeKind::Outside,
-        );
-    }
-    response
-        .on_hover_text(format!(
-            "{}, from {} to {}",
-            bar.label,
-            quantity::show_ms(bar.from_ms),
-            quantity::show_ms(bar.until_ms)
-        ))
-        .clicked()
 }

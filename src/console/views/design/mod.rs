@@ -4,6 +4,8 @@ mod draft;
 mod editor;
 mod experiment;
 mod form;
+mod lanes;
+mod moving;
 mod parts;
 mod step;
 
@@ -147,7 +149,7 @@ impl Design {
     fn bar(&mut self, ui: &mut Ui, cx: &mut Cx<'_>) {
         let t = cx.tokens;
         let mistakes = self.draft.mistakes();
-        let startable = self.startable(cx);
+        let startable = self.startable(cx.scene);
         let (mut start, mut check, mut save) = (false, false, false);
         let parts = |part: &mut Part, ui: &mut Ui| {
             for (each, label) in PARTS {
@@ -164,10 +166,8 @@ impl Design {
             36.0,
             |ui| parts(part, ui),
             |ui| {
-                start = widgets::button_if(ui, startable, "Start …")
-                    .on_hover_text(
-                        "Checks everything, waits for the steady state, then asks you before the first fault",
-                    )
+                start = widgets::button_if(ui, startable, Command::Begin.info().label)
+                    .on_hover_text(Command::Begin.tip(ui))
                     .clicked();
                 check = widgets::button(ui, "Check")
                     .on_hover_text("Shows the first mistake")
@@ -206,24 +206,26 @@ impl Design {
         if check {
             self.jump = self.draft.diagnostics().first().map(|found| found.span.start);
         }
-        if start && let Some(name) = self.experiment() {
-            cx.ask(Ask::Begin {
-                text: self.draft.text().to_owned(),
-                experiment: name,
-            });
+        if start && let Some(wish) = self.begin(cx.scene) {
+            cx.ask(wish);
             cx.goto = Some(View::Live);
         }
     }
 
-    fn startable(&self, cx: &Cx<'_>) -> Result<(), &'static str> {
+    /// The wish to begin a drill of the chosen experiment, where that can be.
+    pub fn begin(&self, scene: &Scene) -> Option<Ask> {
+        self.startable(scene).ok()?;
+        Some(Ask::Begin {
+            text: self.draft.text().to_owned(),
+            experiment: self.experiment()?,
+        })
+    }
+
+    fn startable(&self, scene: &Scene) -> Result<(), &'static str> {
         if self.draft.plan().is_none() {
             return Err("Mend the plan's mistakes first");
         }
-        if cx.running() {
-            Err("A drill is running")
-        } else {
-            Ok(())
-        }
+        Command::Begin.enabled(scene, View::Design)
     }
 
     /// The chosen experiment's name.

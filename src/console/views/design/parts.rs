@@ -104,6 +104,13 @@ pub fn plan(ui: &mut Ui, form: &mut Form<'_>) {
                 Kind::Text,
             );
         });
+        form.field(
+            ui,
+            "Observers, between commas",
+            &["people", "observers"],
+            "watch, and write notes",
+            Kind::List,
+        );
     });
 }
 
@@ -254,27 +261,90 @@ fn lines(ui: &mut Ui, form: &mut Form<'_>, i: &str) {
         ui,
         format!("Lines, {base}. Empty is open; tolerate and stop may be left out."),
     );
-    for (key, label) in [("band", "Steady"), ("tolerate", "Tolerated"), ("stop", "Stop")] {
-        if key == "stop" && form.draft.shown(&["sli", i, "stop"]) == "never" {
-            widgets::dim(ui, "Its values never stop the drill; samples without data do.");
-            continue;
+    for (key, label) in [("band", "Steady"), ("tolerate", "Tolerated")] {
+        line(ui, form, i, key, label);
+    }
+    stop(ui, form, i);
+    two(ui, form, |form, left, right| {
+        form.field(
+            left,
+            "Traffic below this is no data",
+            &["sli", i, "min_rate"],
+            "5/s",
+            Kind::Text,
+        );
+        form.field(
+            right,
+            "Said while it is in tolerance",
+            &["sli", i, "say", "ok"],
+            "Orders are fine",
+            Kind::Text,
+        );
+    });
+    form.field(
+        ui,
+        "Said while it is out",
+        &["sli", i, "say", "out"],
+        "Orders fail",
+        Kind::Text,
+    );
+}
+
+fn line(ui: &mut Ui, form: &mut Form<'_>, i: &str, key: &str, label: &str) {
+    two(ui, form, |form, left, right| {
+        let from = format!("{label} from");
+        form.field(left, &from, &["sli", i, key, "min"], "", Kind::Number);
+        let to = format!("{label} to");
+        form.field(right, &to, &["sli", i, key, "max"], "", Kind::Number);
+    });
+}
+
+/// Where safety ends the drill: as tolerated, at a line of its own, or never by its values.
+fn stop(ui: &mut Ui, form: &mut Form<'_>, i: &str) {
+    use firedrill_plan::edit::inline;
+    let path = ["sli", i, "stop"];
+    let now = match form.draft.value(&path) {
+        None => 0,
+        Some(Value::String(_)) => 2,
+        Some(_) => 1,
+    };
+    widgets::dim(ui, "Stops the drill");
+    ui.horizontal_wrapped(|ui| {
+        ui.spacing_mut().item_spacing.x = 4.0;
+        let mut clicked = |number, label, tip| {
+            choice(ui, now == number, label).on_hover_text(tip).clicked() && now != number
+        };
+        if clicked(
+            0,
+            "Out of tolerance",
+            "two bad samples in a row outside of what is tolerated",
+        ) {
+            form.remove(&path);
         }
-        two(ui, form, |form, left, right| {
-            form.field(
-                left,
-                &format!("{label} from"),
-                &["sli", i, key, "min"],
-                "",
-                Kind::Number,
-            );
-            form.field(
-                right,
-                &format!("{label} to"),
-                &["sli", i, key, "max"],
-                "",
-                Kind::Number,
-            );
-        });
+        if clicked(
+            1,
+            "At a line of its own",
+            "so many samples in a row outside of this line",
+        ) {
+            form.set(&path, inline([("after", 2.into())]));
+        }
+        if clicked(
+            2,
+            "Never",
+            "its values never stop the drill; samples without data do",
+        ) {
+            form.set(&path, "never");
+        }
+    });
+    if now == 1 {
+        line(ui, form, i, "stop", "Stop");
+        form.field(
+            ui,
+            "After so many bad samples in a row",
+            &["sli", i, "stop", "after"],
+            "2",
+            Kind::Whole,
+        );
     }
 }
 

@@ -2,6 +2,7 @@
 
 use egui::{Ui, vec2};
 use firedrill_catalogue::{FaultSpec, ParamKind, ParamSpec, ScopeKey, find, quantity};
+use firedrill_plan::edit;
 use serde_json::Value;
 
 use super::form::{Form, Kind};
@@ -67,7 +68,10 @@ fn what(ui: &mut Ui, form: &mut Form<'_>, base: &[&str], wait: bool, cx: &Cx<'_>
     if remove {
         form.remove(base);
     } else if wait {
-        form.field(ui, "For", &[base, &["wait"]].concat(), "30s", Kind::Needed);
+        super::parts::two(ui, form, |form, left, right| {
+            form.field(left, "For", &[base, &["wait"]].concat(), "30s", Kind::Needed);
+            lane(right, form, base);
+        });
     } else {
         match find(&name) {
             Some(fault) => parameters(ui, form, base, fault),
@@ -111,6 +115,50 @@ fn parameters(ui: &mut Ui, form: &mut Form<'_>, base: &[&str], fault: &FaultSpec
                 let path: Vec<&str> = path.iter().map(String::as_str).collect();
                 form.field(ui, label, &path, hint, *kind);
             }
+        });
+    }
+    repeat(ui, form, base);
+    lane(ui, form, base);
+}
+
+/// Steps of one lane run one after another, lanes side by side.
+fn lane(ui: &mut Ui, form: &mut Form<'_>, base: &[&str]) {
+    form.field(
+        ui,
+        "Lane: side by side with others",
+        &[base, &["lane"]].concat(),
+        super::moving::MAIN,
+        Kind::Text,
+    );
+}
+
+/// Once, or how often and how far apart.
+fn repeat(ui: &mut Ui, form: &mut Form<'_>, base: &[&str]) {
+    let path = [base, &["repeat"]].concat();
+    let repeats = form.draft.value(&path).is_some();
+    ui.horizontal_wrapped(|ui| {
+        ui.spacing_mut().item_spacing.x = 4.0;
+        if choice(ui, !repeats, "Runs once").clicked() && repeats {
+            form.remove(&path);
+        }
+        if choice(ui, repeats, "Repeats").clicked() && !repeats {
+            let length = form.draft.shown(&[base, &["for"]].concat());
+            let every_ms = quantity::duration_ms(&length).map_or(60_000, |ms| (ms * 2).max(1_000));
+            form.set(
+                &path,
+                edit::inline([
+                    ("times", 2.into()),
+                    ("every", super::moving::written(every_ms).into()),
+                ]),
+            );
+        }
+    });
+    if repeats {
+        super::parts::two(ui, form, |form, left, right| {
+            let times = [&path[..], &["times"]].concat();
+            form.field(left, "Runs in all", &times, "2", Kind::Whole);
+            let every = [&path[..], &["every"]].concat();
+            form.field(right, "Start to start", &every, "2m", Kind::Needed);
         });
     }
 }

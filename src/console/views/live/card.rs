@@ -6,7 +6,8 @@ use firedrill_plan::Stop;
 use firedrill_scene::{DrillScene, SliScene};
 
 use super::{
-    plot::{GUTTER, Source, plot},
+    before::Before,
+    plot::{GUTTER, Source, faint, plot},
     window::{Window, time_step_us},
 };
 use crate::{
@@ -27,6 +28,8 @@ pub struct Look {
     pub now_us: u64,
     /// Ages and fuses are shown.
     pub clock: bool,
+    /// What is drawn faintly under the injection.
+    pub before: Option<Before>,
 }
 
 /// Draws every card into `rect`. Gives how many samples a pixel hides at most.
@@ -151,6 +154,7 @@ fn card(
     let source = Source {
         sli,
         injections: &drill.injections,
+        before: look.before,
         now_us: look.now_us,
         scale,
     };
@@ -286,6 +290,13 @@ fn axis(
     let origin_us = drill.origin_wall_ms * 1_000;
     let first = (origin_us + from as i64).div_euclid(step) + 1;
     let y = bottom - AXIS * 0.5;
+    if look.before.is_some() {
+        let sample = right + space::S..=right + space::S + 14.0;
+        ui.painter().hline(sample.clone(), y, Stroke::new(1.6, faint(t)));
+        let at = pos2(sample.end() + space::XS, y);
+        ui.painter()
+            .text(at, Align2::LEFT_CENTER, "before", regular(size::SMALL), t.dim);
+    }
     for i in first..first + 40 {
         let mono = (i * step - origin_us) as f64;
         if mono > until {

@@ -1,15 +1,18 @@
 //! Live: a card for each SLI with its plot, the log, the fault that is on, the timeline.
 
 mod banner;
+mod before;
 mod card;
 mod plot;
 mod side;
 mod timeline;
+mod trace;
 mod window;
 
 pub use banner::{check_row, outcome, tour, tour_height};
+pub use before::Before;
 pub use card::{Look, cards};
-pub use side::{Filter, log_lines};
+pub use side::{Filter, log_lines, people};
 pub use window::Window;
 
 use egui::{Rect, Ui, pos2, vec2};
@@ -97,6 +100,7 @@ impl Live {
         let look = Look {
             now_us,
             clock: drill.verdict.is_none(),
+            before: Before::of(drill),
         };
         let hidden = cards(ui, rest, drill, &mut self.window, look, cx);
         timeline::ui(ui, foot, drill, now_us, &self.window, hidden, cx);

@@ -4,14 +4,18 @@ use std::ops::RangeInclusive;
 
 use egui::{Align2, Color32, Rect, Response, Sense, Shape, Stroke, Ui, pos2, vec2};
 use egui_plot::{
-    HLine, Line, LineStyle, MarkerShape, Plot, PlotBounds, PlotGeometry, PlotItem, PlotItemBase, PlotPoint,
-    PlotPoints, PlotTransform, Points, VLine,
+    HLine, LineStyle, MarkerShape, Plot, PlotBounds, PlotGeometry, PlotItem, PlotItemBase, PlotTransform,
+    Points, VLine,
 };
 use firedrill_plan::Stop;
 use firedrill_scene::{InjectionScene, SliScene};
 use firedrill_series::Decimated;
 
-use super::window::{Window, ticks};
+use super::{
+    before::{Before, Ghost},
+    trace::Trace,
+    window::{Window, ticks},
+};
 use crate::{
     theme::{Tokens, regular, size, space},
     widgets,
@@ -29,10 +33,18 @@ pub struct Source<'a> {
     pub sli: &'a SliScene,
     /// Every injection of the drill.
     pub injections: &'a [InjectionScene],
+    /// The steady state to compare with.
+    pub before: Option<Before>,
     /// Now, or the end.
     pub now_us: u64,
     /// How values are shown.
     pub scale: Scale,
+}
+
+/// The series as it is, and as it was.
+struct Drawn {
+    now: Decimated,
+    before: Option<Ghost>,
 }
 
 /// Draws the plot into `rect` and lets the pointer move `window`. Gives how many samples a pixel hides.
@@ -47,10 +59,14 @@ pub fn plot(
     let area = rect.with_max_x(rect.right() - GUTTER);
     let (from, until) = window.edges(source.now_us);
     let edges = from.max(0.0) as u64..=until.max(0.0) as u64;
-    let drawn = source
-        .sli
-        .series
-        .decimated(*edges.start(), *edges.end(), area.width().max(1.0) as usize);
+    let pixels = area.width().max(1.0) as usize;
+    let series = &source.sli.series;
+    let drawn = Drawn {
+        now: series.decimated(*edges.start(), *edges.end(), pixels),
+        before: source
+            .before
+            .and_then(|before| before.ghost(series, (from, until), pixels)),
+    };
     let (low, high) = height(source, &edges, area.height());
     let bounds = PlotBounds::from_min_max([from / 1e6, low], [until / 1e6, high]);
     let response = show(ui, area, source, bounds, &drawn, window.cursor_us, t);
@@ -68,7 +84,7 @@ pub fn plot(
             t,
         );
     }
-    drawn.samples_per_pixel
+    drawn.now.samples_per_pixel
 }
 
 fn show(
@@ -76,7 +92,7 @@ fn show(
     area: Rect,
     source: &Source<'_>,
     bounds: PlotBounds,
-    drawn: &Decimated,
+    drawn: &Drawn,
     cursor_us: Option<f64>,
     t: &Tokens,
 ) -> Response {
@@ -101,24 +117,10 @@ fn show(
                 plot.set_plot_bounds(bounds);
                 plot.add(Ground::of(source, t));
                 limits(plot, source, t);
-                for (i, run) in drawn.runs.iter().enumerate() {
-                    let points = run
-                        .iter()
-                        .map(|(us, value)| PlotPoint::new(*us as f64 / 1e6, value * factor));
-                    let points: Vec<PlotPoint> = points.collect();
-                    if let [only] = points[..] {
-                        let dot = Points::new(format!("sample {i}"), vec![[only.x, only.y]]);
-                        plot.points(dot.radius(1.5).color(t.series).allow_hover(false));
-                    } else {
-                        let line = Line::new(format!("series {i}"), PlotPoints::Owned(points));
-                        plot.line(
-                            line.color(t.series)
-                                .width(1.6)
-                                .allow_hover(false)
-                                .allow_band(false),
-                        );
-                    }
+                if let Some(ghost) = &drawn.before {
+                    plot.add(Trace::new("before", &ghost.drawn, ghost.shift, factor, faint(t)));
                 }
+                plot.add(Trace::new("series", &drawn.now, 0.0, factor, t.series));
                 bad(plot, source, bounds, t);
                 if let Some(cursor) = cursor_us {
                     plot.vline(
@@ -131,6 +133,11 @@ fn show(
             })
             .response
     })
+}
+
+/// What was before.
+pub fn faint(t: &Tokens) -> Color32 {
+    t.series.gamma_multiply(0.4)
 }
 
 /// Edge of the band solid, tolerance dashed, stop dotted.
@@ -454,10 +461,15 @@ fn read_out(
         Some(value) => source.scale.with_unit(value, &source.sli.unit),
         None => "no data".to_owned(),
     });
+    let before = source
+        .before
+        .and_then(|before| before.value(&source.sli.series, at))
+        .map(|value| format!("  · before {}", source.scale.with_unit(value, &source.sli.unit)));
     let words = format!(
-        "{}  {}",
+        "{}  {}{}",
         clock(at),
-        value.unwrap_or_else(|| "no sample".to_owned())
+        value.unwrap_or_else(|| "no sample".to_owned()),
+        before.unwrap_or_default()
     );
     let galley = ui.painter().layout_no_wrap(words, regular(size::SMALL), t.strong);
     let x = area.left() + area.width() * share as f32;

@@ -79,6 +79,7 @@ impl Side {
                 }
             },
         );
+        people(ui, drill);
         ui.add_space(space::S);
         let live = drill.phase != Phase::Verdict;
         let foot = if live { 46.0 } else { 0.0 };
@@ -111,6 +112,14 @@ impl Side {
         if enter && !self.note.trim().is_empty() {
             cx.ask(Ask::Note(std::mem::take(&mut self.note).trim().to_owned()));
         }
+    }
+}
+
+/// Who takes part, where the plan says so.
+pub fn people(ui: &mut Ui, drill: &DrillScene) {
+    if let Some(people) = &drill.people {
+        let ink = Tokens::of(ui).people;
+        widgets::one_line(ui, rich(people, regular(size::SMALL), ink));
     }
 }
 

@@ -1,0 +1,207 @@
+//! A series as it is drawn: a line where its samples stand apart, the ground that a line through them would cover
+//! where a pixel hides several. Either way it costs pixels.
+
+use std::ops::RangeInclusive;
+
+use egui::{Color32, Mesh, Pos2, Shape, Stroke, Ui, pos2};
+use egui_plot::{PlotBounds, PlotGeometry, PlotItem, PlotItemBase, PlotTransform};
+use firedrill_series::Decimated;
+
+/// Width of the line, points.
+const WIDTH: f32 = 1.6;
+/// The edge fades over this, points.
+const FADE: f32 = 1.0;
+
+/// One series of a plot whose time is in seconds.
+pub struct Trace<'a> {
+    base: PlotItemBase,
+    drawn: &'a Decimated,
+    /// Later by this, seconds.
+    shift: f64,
+    /// From the base unit to the shown one.
+    factor: f64,
+    colour: Color32,
+}
+
+impl<'a> Trace<'a> {
+    /// Of what was decimated for this plot's width, drawn `shift` seconds later.
+    pub fn new(name: &str, drawn: &'a Decimated, shift: f64, factor: f64, colour: Color32) -> Self {
+        Self {
+            base: PlotItemBase::new(name.to_owned()),
+            drawn,
+            shift,
+            factor,
+            colour,
+        }
+    }
+}
+
+impl PlotItem for Trace<'_> {
+    fn shapes(&self, _ui: &Ui, transform: &PlotTransform, shapes: &mut Vec<Shape>) {
+        let origin = transform.position_from_point(&egui_plot::PlotPoint::new(0.0, 0.0));
+        let [across, down] = transform.dpos_dvalue();
+        // The origin may be far to the left: subtract before it becomes 32 bits.
+        let (left, first) = (transform.frame().left(), transform.bounds().min()[0]);
+        let place = |&(us, value): &(u64, f64)| {
+            let x = (us as f64 / 1e6 + self.shift - first) * across;
+            let y = value * self.factor * down;
+            pos2(left + x as f32, origin.y + y as f32)
+        };
+        for run in &self.drawn.runs {
+            let points = run.iter().map(place);
+            shapes.push(match run.len() {
+                1 => Shape::circle_filled(place(&run[0]), 1.5, self.colour),
+                _ if self.drawn.samples_per_pixel > 1.0 => strip(points, self.colour).into(),
+                _ => Shape::line(points.collect(), Stroke::new(WIDTH, self.colour)),
+            });
+        }
+    }
+
+    fn initialize(&mut self, _x_range: RangeInclusive<f64>) {}
+
+    fn color(&self) -> Color32 {
+        self.colour
+    }
+
+    fn geometry(&self) -> PlotGeometry<'_> {
+        PlotGeometry::None
+    }
+
+    fn bounds(&self) -> PlotBounds {
+        PlotBounds::NOTHING
+    }
+
+    fn base(&self) -> &PlotItemBase {
+        &self.base
+    }
+
+    fn base_mut(&mut self) -> &mut PlotItemBase {
+        &mut self.base
+    }
+}
+
+/// What a line through `points`, which go to the right, covers: from the highest to the lowest in each column of a
+/// point's width, and a line's width more.
+fn strip(points: impl Iterator<Item = Pos2>, colour: Color32) -> Mesh {
+    let mut mesh = Mesh::default();
+    let mut column: Option<Column> = None;
+    for point in points {
+        match &mut column {
+            Some(open) if point.x < open.end => open.take(point.y),
+            Some(open) => {
+                open.draw(&mut mesh, colour);
+                let begin = point.x.floor();
+                if begin > open.end {
+                    // Nothing in between: a line, not a wedge.
+                    Column::at(open.end, open.last).draw(&mut mesh, colour);
+                    Column::at(begin - 1.0, point.y).draw(&mut mesh, colour);
+                    *open = Column::at(begin, point.y);
+                } else {
+                    *open = Column::at(begin, open.last);
+                    open.take(point.y);
+                }
+            }
+            None => column = Some(Column::at(point.x.floor(), point.y)),
+        }
+    }
+    if let Some(open) = column {
+        open.draw(&mut mesh, colour);
+    }
+    mesh
+}
+
+/// What is covered of one column.
+struct Column {
+    end: f32,
+    top: f32,
+    bottom: f32,
+    last: f32,
+}
+
+impl Column {
+    fn at(begin: f32, y: f32) -> Self {
+        Self {
+            end: begin + 1.0,
+            top: y,
+            bottom: y,
+            last: y,
+        }
+    }
+
+    fn take(&mut self, y: f32) {
+        self.top = self.top.min(y);
+        self.bottom = self.bottom.max(y);
+        self.last = y;
+    }
+
+    /// Adds four vertices, and the quads that join them to the column before.
+    fn draw(&self, mesh: &mut Mesh, colour: Color32) {
+        let (solid, faded) = ((WIDTH - FADE) / 2.0, f32::midpoint(WIDTH, FADE));
+        let x = self.end - 0.5;
+        let first = mesh.vertices.len() as u32;
+        for (y, ink) in [
+            (self.top - faded, Color32::TRANSPARENT),
+            (self.top - solid, colour),
+            (self.bottom + solid, colour),
+            (self.bottom + faded, Color32::TRANSPARENT),
+        ] {
+            mesh.colored_vertex(pos2(x, y), ink);
+        }
+        let Some(before) = first.checked_sub(4) else {
+            return;
+        };
+        for i in 0..3 {
+            mesh.add_triangle(before + i, before + i + 1, first + i);
+            mesh.add_triangle(before + i + 1, first + i, first + i + 1);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn covered(mesh: &Mesh, column: usize) -> (f32, f32) {
+        let solid = (WIDTH - FADE) / 2.0;
+        let four = &mesh.vertices[column * 4..column * 4 + 4];
+        (four[1].pos.y + solid, four[2].pos.y - solid)
+    }
+
+    #[test]
+    fn a_strip_covers_every_column_once_and_joins_them() {
+        let points = [
+            (0.1, 5.0),
+            (0.5, 9.0),
+            (0.9, 7.0),
+            (1.2, 3.0),
+            (1.3, 4.0),
+            (2.5, 4.0),
+        ];
+        let mesh = strip(points.into_iter().map(|(x, y)| pos2(x, y)), Color32::WHITE);
+        assert_eq!(mesh.vertices.len(), 3 * 4);
+        assert_eq!(mesh.indices.len(), 2 * 18);
+        assert_eq!(covered(&mesh, 0), (5.0, 9.0));
+        // From where the first column ended.
+        assert_eq!(covered(&mesh, 1), (3.0, 7.0));
+        assert_eq!(covered(&mesh, 2), (4.0, 4.0));
+    }
+
+    #[test]
+    fn a_strip_costs_columns_and_not_points() {
+        let many = |n: u32| {
+            let points = (0..n).map(|i| pos2(i as f32 * 100.0 / n as f32, (i % 7) as f32));
+            strip(points, Color32::WHITE).vertices.len()
+        };
+        assert_eq!(many(1_000), 400);
+        assert_eq!(many(10_000), 400);
+    }
+
+    #[test]
+    fn columns_without_points_are_crossed_by_a_line() {
+        let points = [(0.0, 0.0), (0.5, 9.0), (10.0, 9.0), (10.5, 0.0)];
+        let mesh = strip(points.into_iter().map(|(x, y)| pos2(x, y)), Color32::WHITE);
+        assert_eq!(mesh.vertices.len(), 4 * 4);
+        assert_eq!(covered(&mesh, 1), (9.0, 9.0));
+        assert_eq!(covered(&mesh, 2), (9.0, 9.0));
+    }
+}
