@@ -162,24 +162,30 @@ fn proxy_killed() -> anyhow::Result<()> {
 }
 
 /// A process that says something a hundred times a second: who reads it sees when it stands still.
-struct Ticker(Process, tempfile::TempDir);
+struct Ticker {
+    process: Process,
+    _folder: tempfile::TempDir,
+}
 
 impl Ticker {
     fn start() -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
         let mut command = Command::new("sh");
         command.args(["-c", "while :; do echo tick; sleep 0.01; done"]);
-        Ok(Self(Process::start("ticker", command, folder.path())?, folder))
+        Ok(Self {
+            process: Process::start("ticker", command, folder.path())?,
+            _folder: folder,
+        })
     }
 
     fn pid(&self) -> u32 {
-        self.0.pid()
+        self.process.pid()
     }
 
     /// Whether it says anything within this time, what it said before left aside.
     fn ticks(&mut self, within: Duration) -> bool {
-        while self.0.line(Duration::ZERO).is_ok() {}
-        self.0.line(within).is_ok()
+        while self.process.line(Duration::ZERO).is_ok() {}
+        self.process.line(within).is_ok()
     }
 }
 

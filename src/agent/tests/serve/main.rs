@@ -8,6 +8,7 @@ mod client;
 mod doors;
 mod effects;
 mod ends;
+mod hazards;
 mod keeping;
 mod life;
 mod rig;
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
         .chain(watch::TESTS)
         .chain(routes::TESTS)
         .chain(effects::TESTS)
+        .chain(hazards::TESTS)
         .chain(keeping::TESTS)
     {
         trials.push(Trial::test(*name, move || {
