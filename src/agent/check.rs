@@ -206,6 +206,14 @@ fn kind_schema(kind: ParamKind) -> Value {
             "x-max-bytes-per-s": max,
         }),
         ParamKind::Count { min, max } => json!({ "type": "integer", "minimum": min, "maximum": max }),
+        ParamKind::Memory { min, max } => json!({
+            "type": "string",
+            "pattern": format!(r"^\s*({NUMBER})\s*(B|KiB|MiB|GiB|KB|kB|MB|GB|%)\s*$"),
+            "examples": ["512MiB", "60%"],
+            "x-min-bytes": min,
+            "x-max-bytes": max,
+        }),
+        ParamKind::Choice(words) => json!({ "type": "string", "enum": words }),
         ParamKind::Text { max_len } => json!({ "type": "string", "maxLength": max_len }),
     }
 }
@@ -218,6 +226,8 @@ fn param_doc(param: &firedrill_catalogue::ParamSpec) -> ParamDoc {
         ParamKind::Share => ("share", "%", Some(0.0), Some(100.0)),
         ParamKind::Bandwidth { min, max } => ("rate", "bytes/s", Some(min as f64), Some(max as f64)),
         ParamKind::Count { min, max } => ("count", "", Some(min as f64), Some(max as f64)),
+        ParamKind::Memory { min, max } => ("memory", "bytes", Some(min as f64), Some(max as f64)),
+        ParamKind::Choice(_) => ("choice", "", None, None),
         ParamKind::Text { .. } => ("text", "", None, None),
     };
     ParamDoc {
@@ -229,7 +239,10 @@ fn param_doc(param: &firedrill_catalogue::ParamSpec) -> ParamDoc {
         default: param.default.map(str::to_owned),
         min,
         max,
-        choices: Vec::new(),
+        choices: match param.kind {
+            ParamKind::Choice(words) => words.iter().map(|word| (*word).to_owned()).collect(),
+            _ => Vec::new(),
+        },
     }
 }
 

@@ -9,8 +9,10 @@ use clap::{Args, Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::config::{Config, SelfCommand, parse_label, parse_route};
-use crate::faults::cpu_burn_child;
-use crate::{local, proxy, server};
+use crate::faults::child_main::ChildArgs;
+use crate::faults::{cpu_burn_child, memory_fill_child};
+use crate::keeper::process::KeeperArgs;
+use crate::{doctor, keeper, local, proxy, server};
 
 /// Something may still be on.
 const NOT_CLEAN: u8 = 5;
@@ -22,12 +24,20 @@ pub enum AgentCommand {
     Serve(ServeArgs),
     /// Take back everything on this host and latch, without the console.
     Abort(AbortArgs),
+    /// What is on or left on this host, and what can be done here; also with the agent dead.
+    Doctor(DoctorArgs),
     /// The proxy; started by the agent.
     #[command(hide = true)]
     Proxy(proxy::ProxyArgs),
     /// Keep cores busy; started by the agent.
     #[command(hide = true)]
-    Burn(cpu_burn_child::BurnArgs),
+    Burn(ChildArgs),
+    /// Hold memory; started by the agent.
+    #[command(hide = true)]
+    Fill(ChildArgs),
+    /// End what is on when the agent cannot; started by the agent.
+    #[command(hide = true)]
+    Keeper(KeeperArgs),
     /// Print the version of the program and of its protocol.
     Version,
 }
@@ -62,6 +72,14 @@ pub struct ServeArgs {
     /// End as by SIGTERM when standard input closes: the agent ends with whoever started it, however that ends.
     #[arg(long)]
     pub exit_with_stdin: bool,
+}
+
+/// `doctor`.
+#[derive(Args, Clone, Debug)]
+pub struct DoctorArgs {
+    /// The agent's state folder.
+    #[arg(long, default_value_os_t = default_state())]
+    pub state: PathBuf,
 }
 
 /// `abort`.
@@ -124,8 +142,11 @@ pub fn run_as(command: AgentCommand, words: &[&str]) -> anyhow::Result<ExitCode>
     match command {
         AgentCommand::Serve(args) => serve(args, SelfCommand::current(words)?),
         AgentCommand::Abort(args) => local::abort(&args),
+        AgentCommand::Doctor(args) => doctor::run(&args.state, &SelfCommand::current(words)?),
         AgentCommand::Proxy(args) => proxy::run(args).map(|()| ExitCode::SUCCESS),
         AgentCommand::Burn(args) => cpu_burn_child::run(&args).map(|()| ExitCode::SUCCESS),
+        AgentCommand::Fill(args) => memory_fill_child::run(&args).map(|()| ExitCode::SUCCESS),
+        AgentCommand::Keeper(args) => keeper::process::run(&args).map(|()| ExitCode::SUCCESS),
         AgentCommand::Version => {
             println!(
                 "firedrill-agent {}, protocol {}",

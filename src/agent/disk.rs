@@ -135,7 +135,8 @@ fn write_lines(audit: &mut File, lines: &VecDeque<(Tick, String)>, lost: u64) {
     }
 }
 
-fn audit_line(tick: Tick, words: &str) -> String {
+/// One line of the audit log.
+pub fn audit_line(tick: Tick, words: &str) -> String {
     // The date is for people who read the log; nothing is decided by it.
     let since_1970 = std::time::SystemTime::now()
         .duration_since(std::time::UNIX_EPOCH)

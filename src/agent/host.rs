@@ -20,8 +20,10 @@ use crate::deadline::Alarm;
 use crate::disk::Disk;
 use crate::events::EventLog;
 use crate::faults::{Fault, Prepared, words};
+use crate::keeper::link::Keeper;
 use crate::metrics::Metrics;
 use crate::operator::{Begin, Command, Operator, Refused, Task};
+use crate::undo::records::Records;
 
 /// Lines of one abort that may wait for a slow reader: two for each injection that can be known, and some.
 const MAX_LINES: usize = 2_048;
@@ -40,6 +42,10 @@ pub struct Host {
     pub disk: Arc<Disk>,
     /// The alarm for deadlines.
     pub alarm: Arc<Alarm>,
+    /// Who ends what is on when this process cannot.
+    pub keeper: Arc<Keeper>,
+    /// How every injection is undone, on disk.
+    pub records: Arc<Records>,
     faults: Vec<Arc<dyn Fault>>,
     next_ask: AtomicU64,
     stopped: watch::Sender<Option<bool>>,
@@ -77,6 +83,10 @@ pub struct Parts {
     pub disk: Arc<Disk>,
     /// The alarm for deadlines.
     pub alarm: Arc<Alarm>,
+    /// The keeper's line.
+    pub keeper: Arc<Keeper>,
+    /// The undo records.
+    pub records: Arc<Records>,
     /// What is counted.
     pub metrics: Metrics,
     /// What the former life left.
@@ -103,6 +113,8 @@ impl Host {
             metrics: parts.metrics,
             disk: parts.disk,
             alarm: parts.alarm,
+            keeper: parts.keeper,
+            records: parts.records,
             faults: parts.faults,
             next_ask: AtomicU64::new(1),
             stopped: watch::Sender::new(None),
@@ -144,6 +156,11 @@ impl Host {
     pub fn standing(&self) -> (Option<LatchView>, Option<OpenDrillView>) {
         let inner = self.lock();
         (inner.ward.latch().cloned(), inner.ward.open_drill(clock::tick()))
+    }
+
+    /// Why nobody would end what is on if this process could not.
+    pub fn unkept(&self) -> Option<String> {
+        self.lock().ward.unkept().map(str::to_owned)
     }
 
     /// One injection.
@@ -209,6 +226,7 @@ impl Host {
     fn with<R>(&self, act: impl FnOnce(&mut Inner) -> R) -> R {
         let done = act(&mut self.lock());
         self.disk.wake();
+        self.keeper.speak();
         done
     }
 
@@ -252,6 +270,7 @@ impl Host {
             }
         }
         self.alarm.set(inner.ward.next_deadline());
+        self.keeper.set(inner.ward.heard_by());
     }
 
     fn carry_out(&self, inner: &mut Inner, effect: Effect) -> Option<Event> {

@@ -4,7 +4,8 @@
 //! keeps what must outlive it in a state folder. Abort, renewal and `GET /v1/agent` are served a second
 //! time by a thread, a runtime and limits of their own: whatever fills the first listener does
 //! not hold an abort. Every injection has an operating system thread of its own ([`faults`]), and the disk
-//! has one, so that neither a stuck fault nor a slow disk holds the revert of another.
+//! has one, so that neither a stuck fault nor a slow disk holds the revert of another. Before a fault begins, how it
+//! is undone is on disk ([`undo`]), and a process of its own runs that when the agent cannot ([`keeper`]).
 //!
 //! Uses `ward`, `wire`, `catalogue`.
 
@@ -14,15 +15,18 @@ mod clock;
 pub mod config;
 mod deadline;
 mod disk;
+mod doctor;
 mod events;
 pub mod faults;
 mod host;
 mod http;
+pub mod keeper;
 mod local;
 mod metrics;
 mod operator;
 pub mod proxy;
 pub mod server;
 mod state;
+pub mod undo;
 
 pub use check::schema_of;

@@ -1,4 +1,5 @@
-//! `firedrill-agent abort`: on the host itself, without a console, a name or a network.
+//! `firedrill-agent abort`: on the host itself, without a console, a name or a network; and with the agent dead or
+//! hung, without the agent.
 
 use std::io::{self, BufRead as _, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -10,15 +11,20 @@ use anyhow::{Context as _, bail};
 use firedrill_wire::{AbortLine, AbortRequest};
 
 use crate::cli::AbortArgs;
-use crate::state::{random_hex, read_small};
+use crate::keeper;
+use crate::state::{StateFolder, random_hex, read_small};
+use crate::undo::Record;
+use crate::undo::records::Records;
 
-/// How long the agent may be silent; it answers within milliseconds, a read-back takes seconds at most.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// How long the agent may be silent: it answers within milliseconds, and tells of a read-back within the time that
+/// the ward gives it.
+const PATIENCE: Duration = Duration::from_secs(8);
 
 /// Something may still be on.
 const NOT_CLEAN: u8 = 5;
 
-trait Wire: Read + Write {}
+/// A connection to the agent.
+pub trait Wire: Read + Write {}
 impl<T: Read + Write> Wire for T {}
 
 /// Aborts, prints every line of the answer, and succeeds only if all is off and proved.
@@ -31,14 +37,102 @@ pub fn abort(args: &AbortArgs) -> anyhow::Result<ExitCode> {
         who: Some(format!("user {} on the host", nix::unistd::getuid())),
     };
     let body = serde_json::to_string(&request)?;
-    let lines = match by_socket(args, &body) {
-        Ok(answer) => answer,
+    let by_socket = by_socket(args, &body).and_then(begin);
+    let why = match by_socket {
+        Ok(answer) => return print_lines(answer),
+        Err(why) => why,
+    };
+    eprintln!("firedrill-agent: {why:#}; trying {}", args.address);
+    let why = match by_listener(args, &body).and_then(begin) {
+        Ok(answer) => return print_lines(answer),
+        Err(why) => why,
+    };
+    if why.is::<Refused>() {
+        return Err(why);
+    }
+    eprintln!("firedrill-agent: {why:#}; undoing its records here");
+    without_agent(args)
+}
+
+/// Takes back what an agent left that is dead, or that hangs: then it is ended first.
+fn without_agent(args: &AbortArgs) -> anyhow::Result<ExitCode> {
+    if !args.state.join("lock").exists() {
+        bail!(
+            "{} is not an agent's state folder: give the one that `serve` was given, with --state",
+            args.state.display()
+        );
+    }
+    let state = match StateFolder::open(&args.state) {
+        Ok(state) => state,
         Err(why) => {
-            eprintln!("firedrill-agent: {why:#}; trying {}", args.address);
-            by_listener(args, &body)?
+            let hung = StateFolder::holder(&args.state).with_context(|| format!("{why:#}"))?;
+            eprintln!(
+                "firedrill-agent: process {} holds the folder and answers nothing: it hangs and is ended",
+                hung.pid
+            );
+            hung.kill(Duration::from_secs(5))
+                .with_context(|| format!("the agent, process {}", hung.pid))?;
+            StateFolder::open(&args.state)?
         }
     };
-    print_lines(lines)
+    let durable = state.path().join("durable.json");
+    if !args.no_latch && (durable.exists() || state.path().join("audit.log").exists()) {
+        // Before anything else: nothing starts from here on.
+        let mut durable = state.load();
+        durable.latch_for(&args.reason);
+        state.save(&durable)?;
+    }
+    let records = Records::open(state.path())?;
+    // Its keeper may be at work, or have been: what it has seen gone is told too.
+    let mut clean = true;
+    let told = keeper::clear(state.path(), &records)?;
+    for (record, undone) in &told {
+        clean &= print_undone(
+            record,
+            undone.gone,
+            &undone.words,
+            undone.by_hand.as_deref(),
+            &records,
+        );
+    }
+    for record in records.find()?.records {
+        if let Some(words) = record
+            .undone
+            .as_deref()
+            .filter(|_| !told.iter().any(|(it, _)| it.key == record.key))
+        {
+            clean &= print_undone(&record, true, words, None, &records);
+        }
+    }
+    for (path, why) in records.find()?.unreadable {
+        clean = false;
+        eprintln!(
+            "firedrill-agent: {} cannot be read ({why}): look at what was on, in audit.log",
+            path.display()
+        );
+    }
+    println!(
+        "{}",
+        serde_json::json!({ "line": "end", "clean": clean, "agent": "not running" })
+    );
+    Ok(if clean {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(NOT_CLEAN)
+    })
+}
+
+/// A line of what came of one record, after a second look; whether it is gone.
+fn print_undone(record: &Record, gone: bool, words: &str, by_hand: Option<&str>, records: &Records) -> bool {
+    let (proved, seen) = record.prove(&records.here);
+    println!(
+        "{}",
+        serde_json::json!({
+            "line": "undone", "injection": record.key.id, "fault": record.fault, "gone": gone, "seen": words,
+            "by_hand": by_hand, "proved": proved, "proof": seen,
+        })
+    );
+    gone && proved
 }
 
 fn by_socket(args: &AbortArgs, body: &str) -> anyhow::Result<Box<dyn Wire>> {
@@ -89,12 +183,21 @@ fn ask(stream: &mut dyn Wire, host: &str, token: Option<&str>, body: &str) -> io
     stream.flush()
 }
 
-fn print_lines(stream: Box<dyn Wire>) -> anyhow::Result<ExitCode> {
+/// The agent is there and says no.
+#[derive(Debug, thiserror::Error)]
+#[error("the agent refused: {0}")]
+struct Refused(String);
+
+/// Reads up to the first line of the answer: whoever gives none hangs.
+fn begin(stream: Box<dyn Wire>) -> anyhow::Result<BufReader<Box<dyn Wire>>> {
     let mut answer = BufReader::new(stream);
     let mut status = String::new();
-    answer
-        .read_line(&mut status)
-        .context("the agent does not answer")?;
+    let read = answer.read_line(&mut status);
+    anyhow::ensure!(
+        read.is_ok_and(|read| read > 0),
+        "the agent does not answer within {} s",
+        PATIENCE.as_secs()
+    );
     let mut header = String::new();
     while answer.read_line(&mut header)? > 0 && !header.trim().is_empty() {
         header.clear();
@@ -102,8 +205,12 @@ fn print_lines(stream: Box<dyn Wire>) -> anyhow::Result<ExitCode> {
     if !status.contains(" 200") {
         let mut why = String::new();
         answer.take(64 * 1024).read_to_string(&mut why)?;
-        bail!("the agent refused: {} {why}", status.trim());
+        return Err(Refused(format!("{} {why}", status.trim())).into());
     }
+    Ok(answer)
+}
+
+fn print_lines(answer: BufReader<Box<dyn Wire>>) -> anyhow::Result<ExitCode> {
     for line in answer.lines() {
         let line = line.context("the answer broke off: not confirmed")?;
         println!("{line}");

@@ -5,11 +5,13 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync
 use std::time::Duration;
 
 use firedrill_ward::{Event, Key};
-use firedrill_wire::{Evidence, Scope};
+use firedrill_wire::{Evidence, FaultName, Problem, ProblemKind, Scope};
 use serde_json::Value;
 
-use crate::faults::{Failure, Fault, Held, Order, Prepared};
+use crate::clock;
+use crate::faults::{Failure, Fault, Held, Order, Pen, Prepared};
 use crate::host::Host;
+use crate::undo::{RECORD_VERSION, Record, Undo};
 
 /// Orders that may wait while an earlier one runs. More are not taken: the ward asks again.
 const MAX_COMMANDS: usize = 8;
@@ -142,7 +144,11 @@ impl Task {
 
     /// What is held, or `None` when the thread may end.
     fn begin(&self, begin: Begin, commands: &Receiver<Command>) -> Option<Box<dyn Held>> {
-        let adopt = || self.fault.adopt(&self.key, &self.scope);
+        let adopt = || {
+            let record = self.host.records.of(&self.key);
+            self.fault
+                .adopt(&self.key, &self.scope, record.as_ref().map(|it| &it.undo))
+        };
         let Begin::Apply {
             parameters,
             ends_in,
@@ -170,6 +176,7 @@ impl Task {
             }
         };
         if one_shot {
+            self.host.records.remove(&self.key);
             while let Some(command) = self.dismissed(commands) {
                 self.obey(held.as_mut(), command, Phase::Proved);
             }
@@ -190,14 +197,54 @@ impl Task {
                 problem,
                 half_applied: false,
             })?;
-        self.fault.apply(&Order {
+        self.host.keeper.confirm().map_err(|why| Failure {
+            problem: Problem::new(
+                ProblemKind::Unavailable,
+                "the agent has no keeper",
+                format!("nobody would end the injection if the agent hung or died: {why}"),
+                "it is started again within a second: start under a new id",
+            ),
+            half_applied: false,
+        })?;
+        let pen = Pen::new(&self.host.records, self.record_head(ends_in));
+        let begun = self.fault.apply(&Order {
             key: &self.key,
             parameters: &parameters,
             scope: &self.scope,
             prepared,
             ends_in,
             ramp,
-        })
+            pen: &pen,
+        });
+        match begun {
+            Ok(_) if !pen.is_written() => Err(Failure {
+                problem: Problem::new(
+                    ProblemKind::Unavailable,
+                    "the fault has no undo record",
+                    format!(
+                        "{} began without one: a defect of this build",
+                        self.fault.spec().name
+                    ),
+                    "tell whoever made this build; it is taken back",
+                ),
+                half_applied: true,
+            }),
+            begun => begun,
+        }
+    }
+
+    /// The injection's undo record, but for how it is undone.
+    fn record_head(&self, ends_in: Duration) -> Record {
+        Record {
+            version: RECORD_VERSION,
+            key: self.key.clone(),
+            fault: FaultName::from(self.fault.spec().name),
+            instance: self.host.instance.clone(),
+            boot_id: self.host.records.here.boot_id.clone(),
+            ends_at: clock::tick().plus_ms(ends_in.as_millis() as u64),
+            undo: Undo::Nothing {},
+            undone: None,
+        }
     }
 
     fn obey(&self, held: &mut dyn Held, command: Command, phase: Phase) -> Phase {
@@ -218,7 +265,12 @@ impl Task {
                     evidence: found.evidence,
                     by_hand: found.by_hand,
                 });
-                if clean { Phase::Off } else { Phase::Stuck }
+                if clean {
+                    self.host.records.remove(&self.key);
+                    Phase::Off
+                } else {
+                    Phase::Stuck
+                }
             }
             Command::Prove { attempt } => {
                 let (clean, evidence) = held.prove();

@@ -10,7 +10,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use firedrill_ward::{Event, Limits};
+use firedrill_ward::{Durable, Event, Limits};
 use firedrill_wire::{Instance, Route, Tick};
 use parking_lot::Mutex;
 use tokio::runtime;
@@ -23,9 +23,11 @@ use crate::faults;
 use crate::host::{Host, Parts};
 use crate::http::guard::Token;
 use crate::http::{App, Door, listen};
+use crate::keeper::link::{Keeper, KeeperConfig, KeeperEvent, Watch};
 use crate::metrics::Metrics;
-use crate::proxy;
 use crate::state::{StateFolder, random_hex};
+use crate::undo::records::Records;
+use crate::{keeper, proxy};
 
 /// Connections of the first listener.
 const FIRST_CONNECTIONS: usize = 256;
@@ -38,6 +40,9 @@ const EVENT_LISTENERS: usize = 32;
 
 /// How long the proxy may take to be there before the agent says it is ready without it.
 const PROXY_WITHIN: Duration = Duration::from_secs(5);
+
+/// The same for the keeper.
+const KEEPER_WITHIN: Duration = Duration::from_secs(5);
 
 /// How long read-backs may take at the end: longer than the ward waits for them.
 const STOP_WITHIN: Duration = Duration::from_secs(30);
@@ -76,6 +81,7 @@ pub struct Running {
     ending: Arc<AtomicBool>,
     threads: Vec<JoinHandle<()>>,
     supervisor: Option<proxy::Supervisor>,
+    watch: Option<Watch>,
     retire_proxy: bool,
 }
 
@@ -161,20 +167,26 @@ impl Starter {
             tracing::info!("the token is in {}", token_file.display());
         }
         let told = Arc::new(OnceLock::new());
+        let mut durable = state.load();
+        let records = Arc::new(Records::open(state.path())?);
+        let former = undo_former(state.path(), &records, &mut durable)?;
+        state
+            .save(&durable)
+            .context("the state folder cannot be written")?;
+        // After the former life's rules were looked for: the proxy serves one at a time.
         let supervisor = supervise(&config, state.path(), Arc::clone(&told))?;
         let client = supervisor.as_ref().map(proxy::Supervisor::client);
         let name = config.name.clone().unwrap_or_else(host_name);
         let disk = Arc::new(Disk::default());
-        let durable = state.load();
-        state
-            .save(&durable)
-            .context("the state folder cannot be written")?;
+        let keeper = Arc::new(Keeper::default());
         let host = Host::start(Parts {
             agent: state.agent_id()?,
             instance: Instance(random_hex::<8>()?),
             faults: faults::all(&config.program, client.as_ref()),
             disk: Arc::clone(&disk),
             alarm: Alarm::new()?,
+            keeper: Arc::clone(&keeper),
+            records: Arc::clone(&records),
             metrics: Metrics::new(&name, &config.labels),
             durable,
             limits: Limits::default(),
@@ -187,6 +199,10 @@ impl Starter {
             host.instance,
             env!("CARGO_PKG_VERSION")
         ));
+        for words in former {
+            host.audit(words);
+        }
+        let watch = start_keeper(&config, state.path(), &host)?;
         let ending = Arc::new(AtomicBool::new(false));
         let disk_thread = start_disk(&host, &state, &disk)?;
         let clock_thread = start_clock(&host, &ending)?;
@@ -225,6 +241,12 @@ impl Starter {
             tokio::net::TcpListener::from_std(doors.first)?
         };
         wait_for_proxy(app.proxy.as_ref());
+        if let Err(why) = keeper.up(KEEPER_WITHIN) {
+            tracing::error!(
+                why,
+                "the keeper is not there; the agent goes on without starting anything"
+            );
+        }
         ready.routes = app.live_routes();
         first.spawn(listen::tcp(listener, app, Door::First, FIRST_CONNECTIONS));
         Ok(Running {
@@ -236,6 +258,7 @@ impl Starter {
             ending,
             threads: vec![second, clock_thread, disk_thread],
             supervisor,
+            watch: Some(watch),
             retire_proxy: config.retire_proxy,
         })
     }
@@ -332,6 +355,59 @@ fn supervise(
     ))
 }
 
+/// Undoes what a former life left before this one takes anything for the state of the host. The words for the
+/// audit log; what cannot be read latches, because nobody knows what it was.
+fn undo_former(folder: &Path, records: &Records, durable: &mut Durable) -> anyhow::Result<Vec<String>> {
+    let results = keeper::clear(folder, records)?;
+    let mut words: Vec<_> = results
+        .iter()
+        .map(|(record, undone)| {
+            format!(
+                "former life: {}",
+                keeper::process::words(&record.key.id.0, undone)
+            )
+        })
+        .collect();
+    for what in records.set_aside()? {
+        words.push(format!("an undo record cannot be read and is set aside: {what}"));
+        durable.latch_for(&format!("an undo record could not be read: {what}"));
+    }
+    // Those that the ward will read back itself are kept for it, the others have no reader any more.
+    for record in records.find()?.records {
+        let known = durable
+            .records
+            .iter()
+            .any(|it| it.epoch == record.key.epoch && it.id == record.key.id && !it.state.is_off());
+        if record.undone.is_some() && !known {
+            records.remove(&record.key);
+        }
+    }
+    Ok(words)
+}
+
+/// Starts the keeper. What a former life left and could not be undone yet is tried again until it is gone; the
+/// agent starts nothing before.
+fn start_keeper(config: &Config, folder: &Path, host: &Arc<Host>) -> anyhow::Result<Watch> {
+    host.feed(Event::Unkept {
+        why: "it has not been started yet".to_owned(),
+    });
+    let keeper = KeeperConfig {
+        program: config.program.clone(),
+        state: folder.to_owned(),
+        records: Arc::clone(&host.records),
+        instance: host.instance.clone(),
+    };
+    let told = Arc::downgrade(host);
+    let report = move |event: KeeperEvent| {
+        let Some(host) = told.upgrade() else { return };
+        match event {
+            KeeperEvent::Here => host.feed(Event::Kept),
+            KeeperEvent::Gone(why) => host.feed(Event::Unkept { why }),
+        }
+    };
+    Watch::start(keeper, Arc::clone(&host.keeper), report).context("the keeper's thread cannot be started")
+}
+
 fn wait_for_proxy(client: Option<&proxy::Client>) {
     if let Some(client) = client
         && let Err(error) = client.up(PROXY_WITHIN)
@@ -372,6 +448,9 @@ impl Running {
             } else {
                 supervisor.detach();
             }
+        }
+        if let Some(watch) = self.watch.take() {
+            watch.leave();
         }
         drop(self.end_second.take());
         self.ending.store(true, Ordering::Relaxed);

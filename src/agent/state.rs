@@ -3,7 +3,7 @@
 //! `id`, `durable.json`, `token`, `abort-token`, `audit.log`, `lock`, `agent.sock`; all for the owner only.
 
 use std::fs::{DirBuilder, File, OpenOptions};
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Read as _, Seek as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
@@ -11,6 +11,8 @@ use anyhow::{Context as _, bail};
 use firedrill_ward::Durable;
 use firedrill_wire::AgentId;
 use nix::fcntl::{Flock, FlockArg};
+
+use crate::undo::Exactly;
 
 /// Largest file that is read back, in bytes.
 const MAX_FILE_BYTES: u64 = 16 * 1024 * 1024;
@@ -35,15 +37,26 @@ impl StateFolder {
             .open(path.join("lock"))
             .with_context(|| format!("cannot open the lock in {}", path.display()))?;
         match Flock::lock(lock, FlockArg::LockExclusiveNonblock) {
-            Ok(lock) => Ok(Self {
-                path: path.to_owned(),
-                _lock: lock,
-            }),
+            Ok(mut lock) => {
+                // For whoever looks at the host: who holds it.
+                lock.set_len(0)?;
+                lock.rewind()?;
+                lock.write_all(&serde_json::to_vec(&Exactly::own()?)?)?;
+                Ok(Self {
+                    path: path.to_owned(),
+                    _lock: lock,
+                })
+            }
             Err((_, error)) => bail!(
                 "another agent uses the state folder {} ({error}); end it, or give this one a folder of its own with --state",
                 path.display()
             ),
         }
+    }
+
+    /// The agent that took the folder last, whether or not it lives.
+    pub fn holder(path: &Path) -> Option<Exactly> {
+        serde_json::from_str(&read_small(&path.join("lock")).ok()?).ok()
     }
 
     /// Where it is.

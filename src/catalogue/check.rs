@@ -40,6 +40,11 @@ impl Parameters {
         self.text(key).and_then(|text| quantity::bandwidth(text).ok())
     }
 
+    /// An amount of memory, if given.
+    pub fn memory(&self, key: &str) -> Option<quantity::Memory> {
+        self.text(key).and_then(|text| quantity::memory(text).ok())
+    }
+
     /// A whole number, if given.
     pub fn count(&self, key: &str) -> Option<u64> {
         let value = self.values.get(key)?;
@@ -171,6 +176,21 @@ fn check_one(param: &ParamSpec, value: &Value) -> Result<(), String> {
                 )),
             }
         }
+        ParamKind::Memory { min, max } => match quantity::memory(text_of(value)?)? {
+            quantity::Memory::Bytes(bytes) if !(min..=max).contains(&bytes) => Err(format!(
+                "{value} is outside {} to {}",
+                quantity::show_bytes(min),
+                quantity::show_bytes(max)
+            )),
+            _ => Ok(()),
+        },
+        ParamKind::Choice(words) => {
+            let text = text_of(value)?;
+            if words.contains(&text) {
+                return Ok(());
+            }
+            Err(format!("expected one of {}, found \"{text}\"", words.join(", ")))
+        }
         ParamKind::Text { max_len } => {
             let text = text_of(value)?;
             if text.len() > max_len {
@@ -201,6 +221,20 @@ mod tests {
             .map(|p| p.key)
             .collect();
         assert_eq!(keys, ["pth", "delay", "jitter", "share"]);
+    }
+
+    #[test]
+    fn memory_and_words_have_bounds() {
+        let fill = find("memory.fill").unwrap();
+        assert!(check(fill, &json!({"size": "60%"})).is_ok());
+        for wrong in ["1B", "64", "0%"] {
+            assert!(check(fill, &json!({ "size": wrong })).is_err(), "{wrong}");
+        }
+        assert!(check(fill, &Value::Null).is_err(), "a size is needed");
+        let kill = find("process.kill").unwrap();
+        assert_eq!(check(kill, &Value::Null).unwrap().text("signal"), Some("KILL"));
+        let problems = check(kill, &json!({"signal": "STOP"})).unwrap_err();
+        assert!(problems[0].message.contains("KILL, TERM"), "{problems:?}");
     }
 
     #[test]

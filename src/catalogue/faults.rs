@@ -156,12 +156,57 @@ pub const FAULTS: &[FaultSpec] = &[
         strength: Some("load"),
     },
     FaultSpec {
+        name: "memory.fill",
+        summary: "memory is taken",
+        undo: Undo::ProcessHeld,
+        undo_words: BY_CHILD,
+        scope: &[],
+        params: &[
+            ParamSpec {
+                name: "size",
+                summary: "how much, or which share of the host's",
+                kind: ParamKind::Memory {
+                    min: 1024 * 1024,
+                    max: 1 << 44,
+                },
+                required: true,
+                default: None,
+            },
+            ParamSpec {
+                name: "keep_free",
+                summary: "left to others, whatever is asked for",
+                kind: ParamKind::Memory {
+                    min: 64 * 1024 * 1024,
+                    max: 1 << 44,
+                },
+                required: false,
+                default: Some("256MiB"),
+            },
+        ],
+        strength: Some("size"),
+    },
+    FaultSpec {
         name: "process.pause",
         summary: "a process stands still",
         undo: Undo::ProcessHeld,
         undo_words: "The agent holds it by ptrace; the kernel lets it go when the agent dies. By hand: `firedrill-agent abort` on the host.",
         scope: &[ScopeKey::Process],
         params: &[],
+        strength: None,
+    },
+    FaultSpec {
+        name: "process.kill",
+        summary: "a process is killed, once",
+        undo: Undo::None,
+        undo_words: "A killed process does not come back by itself. By hand: start its service again, for instance `systemctl restart NAME`, and see that it serves.",
+        scope: &[ScopeKey::Process],
+        params: &[ParamSpec {
+            name: "signal",
+            summary: "which one",
+            kind: ParamKind::Choice(&["KILL", "TERM", "INT", "QUIT", "HUP"]),
+            required: false,
+            default: Some("KILL"),
+        }],
         strength: None,
     },
     FaultSpec {

@@ -58,6 +58,15 @@ pub enum ParamKind {
         /// Largest.
         max: u64,
     },
+    /// An amount of memory such as `512MiB`, or a share of the host's such as `60%`.
+    Memory {
+        /// Smallest, in bytes.
+        min: u64,
+        /// Largest, in bytes.
+        max: u64,
+    },
+    /// One of these words.
+    Choice(&'static [&'static str]),
     /// Text of at most this many bytes.
     Text {
         /// Longest, in bytes.

@@ -69,6 +69,67 @@ pub fn bandwidth(text: &str) -> Result<u64, String> {
     }
 }
 
+/// An amount of memory.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Memory {
+    /// So many bytes.
+    Bytes(u64),
+    /// A share of all the host has, within (0, 1].
+    Share(f64),
+}
+
+impl Memory {
+    /// In bytes, on a host that has `total`.
+    pub fn of(self, total: u64) -> u64 {
+        match self {
+            Self::Bytes(bytes) => bytes,
+            Self::Share(share) => (total as f64 * share) as u64,
+        }
+    }
+}
+
+/// An amount of memory such as `512MiB`, `2GiB`, `500MB`, or `60%` of the host's.
+pub fn memory(text: &str) -> Result<Memory, String> {
+    const UNITS: &[(&str, f64)] = &[
+        ("B", 1.0),
+        ("KiB", 1024.0),
+        ("MiB", 1_048_576.0),
+        ("GiB", 1_073_741_824.0),
+        ("KB", 1e3),
+        ("kB", 1e3),
+        ("MB", 1e6),
+        ("GB", 1e9),
+    ];
+    let (number, unit) = split(text);
+    let factor = UNITS
+        .iter()
+        .find(|(name, _)| *name == unit)
+        .map(|(_, factor)| *factor);
+    match (number.parse::<f64>(), factor) {
+        (Ok(number), _) if unit == "%" && number > 0.0 && number <= 100.0 => {
+            Ok(Memory::Share(number / 100.0))
+        }
+        (Ok(number), Some(factor)) if number > 0.0 && number * factor <= 1e15 => {
+            Ok(Memory::Bytes((number * factor).round() as u64))
+        }
+        _ => Err(format!(
+            "expected an amount of memory such as \"512MiB\", \"2GiB\" or \"60%\", found \"{text}\""
+        )),
+    }
+}
+
+/// Bytes as a person would write them: `512 MiB`, `1.5 GiB`.
+pub fn show_bytes(bytes: u64) -> String {
+    const UNITS: &[&str] = &["B", "KiB", "MiB", "GiB", "TiB"];
+    let (mut number, mut unit) = (bytes as f64, 0);
+    while number >= 1024.0 && unit + 1 < UNITS.len() {
+        number /= 1024.0;
+        unit += 1;
+    }
+    let digits = usize::from(number.fract() > 0.05 && number < 100.0);
+    format!("{number:.digits$} {}", UNITS[unit])
+}
+
 /// Events per second such as `5/s` or `30/m`.
 pub fn per_second(text: &str) -> Result<f64, String> {
     let parsed = text.split_once('/').and_then(|(number, unit)| {
@@ -134,6 +195,20 @@ mod tests {
     }
 
     #[test]
+    fn memory_is_an_amount_or_a_share() {
+        assert_eq!(memory("512MiB"), Ok(Memory::Bytes(536_870_912)));
+        assert_eq!(memory("1.5 GB"), Ok(Memory::Bytes(1_500_000_000)));
+        assert_eq!(memory("25%"), Ok(Memory::Share(0.25)));
+        assert_eq!(memory("25%").map(|it| it.of(1_000)), Ok(250));
+        for wrong in ["", "512", "MiB", "0MiB", "101%", "0%", "-1MiB", "9e9GiB"] {
+            assert!(memory(wrong).is_err(), "{wrong}");
+        }
+        assert_eq!(show_bytes(536_870_912), "512 MiB");
+        assert_eq!(show_bytes(1_610_612_736), "1.5 GiB");
+        assert_eq!(show_bytes(17), "17 B");
+    }
+
+    #[test]
     fn people_read_milliseconds() {
         assert_eq!(show_ms(400), "400 ms");
         assert_eq!(show_ms(1_500), "1.5 s");
@@ -144,7 +219,7 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn no_text_panics(text in ".{0,40}") {
-            drop((duration_us(&text), share(&text), bandwidth(&text), per_second(&text)));
+            drop((duration_us(&text), share(&text), bandwidth(&text), memory(&text), per_second(&text)));
         }
     }
 }

@@ -278,6 +278,7 @@ impl World {
                     claims,
                     undo,
                     by_hand,
+                    needs_keeper: false,
                 }
             }
             Body::Revert(id) => Event::Revert {

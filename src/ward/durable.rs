@@ -30,17 +30,23 @@ impl Durable {
     /// What to start with when the state file is lost or unreadable: latched, because nobody knows
     /// whether somebody had aborted.
     pub fn lost(why: &str) -> Self {
-        let latch = LatchView {
-            number: 1,
-            reason: format!("the agent's state was lost: {why}"),
+        let mut durable = Self::default();
+        durable.latch_for(&format!("the agent's state was lost: {why}"));
+        durable
+    }
+
+    /// Latches before the first step, if it is not latched already.
+    pub fn latch_for(&mut self, reason: &str) {
+        if self.latch.is_some() {
+            return;
+        }
+        self.latch_number += 1;
+        self.latch = Some(LatchView {
+            number: self.latch_number,
+            reason: reason.to_owned(),
             who: "agent".to_owned(),
             since: Tick(0),
-        };
-        Self {
-            latch: Some(latch),
-            latch_number: 1,
-            ..Self::default()
-        }
+        });
     }
 }
 
@@ -78,6 +84,9 @@ pub struct UndoRecord {
     pub undo: Undo,
     /// What it claims.
     pub claims: Vec<String>,
+    /// Whether nothing but the agent itself ends it at its end.
+    #[serde(default)]
+    pub needs_keeper: bool,
     /// Where in its life.
     pub state: InjectionState,
     /// When it became active.

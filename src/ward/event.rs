@@ -107,6 +107,8 @@ pub enum Event {
         undo: Undo,
         /// What a person can do if the agent cannot undo it.
         by_hand: String,
+        /// Whether nothing but the agent itself ends it at its end: then it is not on without a keeper.
+        needs_keeper: bool,
     },
     /// `PATCH /v1/injections/{id}`, its parameters already validated.
     Patch {
@@ -139,6 +141,13 @@ pub enum Event {
         /// What was seen.
         why: String,
     },
+    /// The host has no keeper (any more): nobody would end an injection if the process hung.
+    Unkept {
+        /// What was seen.
+        why: String,
+    },
+    /// The host has a keeper.
+    Kept,
     /// `POST /v1/release`.
     Release {
         /// Whom to answer.

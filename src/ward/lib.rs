@@ -12,6 +12,7 @@
 //! - `reverted` is only said after a clean [`Event::ReadBack`] of a revert that began after the last word of
 //!   a start or a change;
 //! - a start is refused only when nothing of it is on, nor will be: whatever began is answered with its state;
+//! - without a keeper nothing starts, and what needs one is reverted;
 //! - a state never goes back, and every request is answered exactly once;
 //! - every list has a bound ([`Limits`]).
 //!
@@ -21,7 +22,8 @@
 //! - a revert may be asked for again while an earlier one hangs: reverts are idempotent;
 //! - snapshots reach the disk in the order of their [`SaveId`]s; a newer one may stand for those before it,
 //!   but each is answered by [`Event::Saved`];
-//! - `step` is called no later than [`Ward::next_deadline`], with [`Event::Tick`] if nothing else happened.
+//! - `step` is called no later than [`Ward::next_deadline`], with [`Event::Tick`] if nothing else happened;
+//! - somebody outside the process ends it when it makes no step by [`Ward::heard_by`], and undoes its records.
 //!
 //! Uses `wire`.
 
@@ -29,6 +31,7 @@ mod checks;
 mod durable;
 mod event;
 mod injection;
+mod keeping;
 mod opening;
 mod starting;
 mod stopping;

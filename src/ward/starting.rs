@@ -5,19 +5,26 @@ use firedrill_wire::{
 };
 
 use crate::injection::{Injection, Work};
+use crate::keeping::without_keeper;
 use crate::timers::late;
 use crate::{AskId, Effect, Key, Reply, SaveId, UndoRecord, Ward, checks};
 
+/// What the host has found out about a start.
+pub(crate) struct Plan {
+    pub claims: Vec<String>,
+    pub undo: Undo,
+    pub by_hand: String,
+    pub needs_keeper: bool,
+}
+
 impl Ward {
-    pub(crate) fn on_start(
-        &mut self,
-        ask: AskId,
-        id: InjectionId,
-        request: StartRequest,
-        claims: Vec<String>,
-        undo: Undo,
-        by_hand: String,
-    ) {
+    pub(crate) fn on_start(&mut self, ask: AskId, id: InjectionId, request: StartRequest, plan: Plan) {
+        let Plan {
+            claims,
+            undo,
+            by_hand,
+            needs_keeper,
+        } = plan;
         let what = format!("start {} as {}", request.fault, checks::clip(id.as_str()));
         let who = self.driver();
         let key = Key {
@@ -53,6 +60,7 @@ impl Ward {
             revision: 0,
             undo,
             claims,
+            needs_keeper,
             state: InjectionState::Starting,
             active_since: None,
             ends_at: self.cx.now.plus_ms(request.ends_in_ms),
@@ -127,6 +135,7 @@ impl Ward {
             return Err(self.too_late(request));
         }
         checks::start("-", request, claims, &self.cx.limits)?;
+        self.kept()?;
         let undoing = |it: &&Injection| it.request.is_none() && it.state() == InjectionState::Reverting;
         if let Some(former) = self.injections.values().find(undoing) {
             return Err(Problem::new(
@@ -183,6 +192,7 @@ impl Ward {
     pub(crate) fn starts_saved(&mut self, save: SaveId, durable: bool) {
         let open = self.open.as_ref().map(|open| open.fence.epoch);
         let now = self.cx.now;
+        let unkept = self.unkept.as_deref().map(without_keeper);
         for (key, injection) in &mut self.injections {
             if injection.work != Work::Saving(save) {
                 continue;
@@ -192,6 +202,8 @@ impl Ward {
                 injection.condemn("dead", "the epoch died before the start began", &mut self.cx);
             } else if !durable {
                 injection.refuse(checks::disk("the undo record"), &mut self.cx);
+            } else if let Some(problem) = &unkept {
+                injection.refuse(problem.clone(), &mut self.cx);
             } else if injection
                 .request
                 .as_ref()

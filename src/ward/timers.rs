@@ -64,7 +64,7 @@ impl Ward {
 }
 
 impl Injection {
-    fn deadline(&self) -> Option<Tick> {
+    pub(crate) fn deadline(&self) -> Option<Tick> {
         let work = match self.work {
             // `not_after` itself is still in time.
             Work::Saving(_) => self

@@ -8,6 +8,7 @@ use firedrill_wire::{
 };
 
 use crate::injection::{Cx, Injection, Work};
+use crate::starting::Plan;
 use crate::stopping::{Closer, Releasing, Stream};
 use crate::{AskId, Durable, Effect, Event, Key, Limits, PastAbort, Reply, SaveId};
 
@@ -50,6 +51,8 @@ pub struct Ward {
     pub(crate) injections: BTreeMap<Key, Injection>,
     pub(crate) streams: Vec<Stream>,
     pub(crate) closers: Vec<Closer>,
+    /// Why there is no keeper; `None` while there is one.
+    pub(crate) unkept: Option<String>,
     /// The last save asked for, and whether it belongs to the step that is running.
     pub(crate) last_save: SaveId,
     pub(crate) saving: bool,
@@ -102,6 +105,7 @@ impl Ward {
             injections: BTreeMap::new(),
             streams: Vec::new(),
             closers: Vec::new(),
+            unkept: None,
             last_save: SaveId(0),
             saving: false,
             save_again_at: None,
@@ -167,8 +171,15 @@ impl Ward {
                 claims,
                 undo,
                 by_hand,
+                needs_keeper,
             } => {
-                self.on_start(ask, id, request, claims, undo, by_hand);
+                let plan = Plan {
+                    claims,
+                    undo,
+                    by_hand,
+                    needs_keeper,
+                };
+                self.on_start(ask, id, request, plan);
             }
             Event::Patch { ask, id, request } => self.on_patch(ask, id, request),
             Event::Revert { ask, id } => self.on_revert(ask, &id),
@@ -210,6 +221,8 @@ impl Ward {
                     it.record.evidence = evidence;
                 }
             }),
+            Event::Unkept { why } => self.on_unkept(&why),
+            Event::Kept => self.on_kept(),
             Event::Lost { claim, why } => self.on_lost(&claim, &why),
             Event::Tick => {}
             Event::Shutdown => self.on_shutdown(),

@@ -66,9 +66,9 @@ pub struct ParamDoc {
     pub name: String,
     /// One line: what it does.
     pub summary: String,
-    /// `duration`, `share`, `rate`, `count`, `text` or `choice`.
+    /// `duration`, `share`, `rate`, `memory`, `count`, `text` or `choice`.
     pub kind: String,
-    /// The unit a number is shown in: `ms`, `%`, `bytes/s`, empty for text.
+    /// The unit a number is shown in: `ms`, `%`, `bytes`, `bytes/s`, empty for text.
     pub unit: String,
     /// Whether a start without it is refused.
     pub required: bool,

@@ -1,4 +1,4 @@
-//! What the agent weighs: its program stripped, and the memory of agent and proxy at rest.
+//! What the agent weighs: its program stripped, and the memory of agent, keeper and proxy at rest.
 
 use std::fs;
 use std::process::Command;
@@ -25,9 +25,15 @@ pub fn measure(_effort: &Effort) -> anyhow::Result<Vec<Row>> {
     std::thread::sleep(Duration::from_secs(2));
     let own = pss_mb(agent.process.pid())?;
     let proxy = pss_mb(agent.proxy_pid().context("no proxy")?)?;
+    let keeper = pss_mb(agent.keeper_pid().context("no keeper")?)?;
     let mut rows = vec![
-        Row::at_most("agent and proxy idle, PSS together", "MB", own + proxy, 12.0)
-            .with(json!({ "agent_mb": own, "proxy_mb": proxy })),
+        Row::at_most(
+            "agent, keeper and proxy idle, PSS together",
+            "MB",
+            own + keeper + proxy,
+            12.0,
+        )
+        .with(json!({ "agent_mb": own, "keeper_mb": keeper, "proxy_mb": proxy })),
     ];
     let folder = Folder::new()?;
     let stripped = folder.path().join("agent");

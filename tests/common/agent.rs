@@ -4,6 +4,7 @@ use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
@@ -45,36 +46,16 @@ impl AgentBuilder {
 
     /// Starts it and waits until it is ready.
     pub fn start(self) -> anyhow::Result<Agent> {
-        let folder = Folder::new()?;
-        let mut command = Command::new(self.programs.agent);
-        command
-            .args(["serve", "--listen", "127.0.0.1:0", "--retire-proxy", "--state"])
-            .arg(folder.path().join("state"));
-        for label in &self.labels {
-            command.args(["--label", label]);
+        let mut words: Vec<String> = ["serve", "--listen", "127.0.0.1:0", "--retire-proxy"]
+            .map(str::to_owned)
+            .to_vec();
+        for label in self.labels {
+            words.extend(["--label".to_owned(), label]);
         }
-        for route in &self.routes {
-            command.args(["--route", route]);
+        for route in self.routes {
+            words.extend(["--route".to_owned(), route]);
         }
-        let mut process = Process::start("agent", command, folder.path())?;
-        let line = process.line(PATIENCE)?;
-        let ready: Value = serde_json::from_str(&line).with_context(|| format!("no ready line: {line}"))?;
-        let address = |key: &str| -> anyhow::Result<SocketAddr> {
-            let text = ready[key].as_str();
-            Ok(text.with_context(|| format!("no {key} in {line}"))?.parse()?)
-        };
-        let (listen, abort_listen) = (address("listen")?, address("abort_listen")?);
-        let state = folder.path().join("state");
-        let token = fs::read_to_string(ready["token_file"].as_str().context("no token_file")?)?;
-        Ok(Agent {
-            process,
-            listen,
-            abort_listen,
-            token: token.trim().to_owned(),
-            state,
-            ready,
-            _folder: folder,
-        })
+        Agent::begin(self.programs, words, Arc::new(Folder::new()?))
     }
 }
 
@@ -96,11 +77,71 @@ pub struct Agent {
     /// Its state folder.
     pub state: PathBuf,
     ready: Value,
+    programs: Programs,
+    words: Vec<String>,
     /// Ends what outlives the agent, such as its proxy.
-    _folder: Folder,
+    folder: Arc<Folder>,
 }
 
 impl Agent {
+    fn begin(programs: Programs, words: Vec<String>, folder: Arc<Folder>) -> anyhow::Result<Self> {
+        let state = folder.path().join("state");
+        let mut command = Command::new(programs.agent);
+        command.args(&words).arg("--state").arg(&state);
+        let mut process = Process::start("agent", command, folder.path())?;
+        let line = process.line(PATIENCE)?;
+        let ready: Value = serde_json::from_str(&line).with_context(|| format!("no ready line: {line}"))?;
+        let address = |key: &str| -> anyhow::Result<SocketAddr> {
+            let text = ready[key].as_str();
+            Ok(text.with_context(|| format!("no {key} in {line}"))?.parse()?)
+        };
+        let (listen, abort_listen) = (address("listen")?, address("abort_listen")?);
+        let token = fs::read_to_string(ready["token_file"].as_str().context("no token_file")?)?;
+        Ok(Self {
+            process,
+            listen,
+            abort_listen,
+            token: token.trim().to_owned(),
+            state,
+            ready,
+            programs,
+            words,
+            folder,
+        })
+    }
+
+    /// The next life on the same state folder, after this one has ended.
+    pub fn again(&self) -> anyhow::Result<Self> {
+        Self::begin(self.programs, self.words.clone(), Arc::clone(&self.folder))
+    }
+
+    /// A subcommand of the agent's program on its state folder: its exit code and what it said.
+    pub fn on_host(&self, subcommand: &str) -> anyhow::Result<(Option<i32>, String)> {
+        let output = Command::new(self.programs.agent)
+            .args([subcommand, "--state"])
+            .arg(&self.state)
+            .output()?;
+        let said = [output.stdout, output.stderr].concat();
+        Ok((output.status.code(), String::from_utf8_lossy(&said).into_owned()))
+    }
+
+    /// The undo records on its disk, whoever has run them.
+    pub fn records(&self) -> anyhow::Result<Vec<Value>> {
+        let entries = fs::read_dir(self.state.join("undo"))?.flatten();
+        let files = entries.filter(|entry| entry.path().extension().is_some_and(|it| it == "json"));
+        files
+            .map(|file| {
+                let text = fs::read_to_string(file.path())?;
+                Ok(serde_json::from_str(text.lines().next().unwrap_or_default())?)
+            })
+            .collect()
+    }
+
+    /// The id of its keeper's process, if one runs.
+    pub fn keeper_pid(&self) -> Option<u32> {
+        own_child(&self.process, &self.state, "keeper")
+    }
+
     /// An agent yet to be started.
     pub fn build(programs: Programs) -> AgentBuilder {
         AgentBuilder {
@@ -145,7 +186,7 @@ impl Agent {
 
     /// The id of its proxy's process.
     pub fn proxy_pid(&self) -> Option<u32> {
-        proxy_of(&self.process, &self.state)
+        own_child(&self.process, &self.state, "proxy")
     }
 
     /// A call with the token.
@@ -288,20 +329,19 @@ pub struct Drill {
     pub epoch: u64,
 }
 
-/// The agent's child that is its proxy.
-fn proxy_of(agent: &Process, state: &Path) -> Option<u32> {
+/// The agent's child with this subcommand and its state folder.
+fn own_child(agent: &Process, state: &Path, subcommand: &str) -> Option<u32> {
     let parent = |pid: u32| -> Option<u32> {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
         let (_, after_name) = stat.rsplit_once(')')?;
         after_name.split_whitespace().nth(1)?.parse().ok()
     };
+    let is_one = |pid: u32| {
+        let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        line.split(|&byte| byte == 0).any(|word| word == subcommand.as_bytes())
+    };
     let mut found = working_in(state)
         .into_iter()
         .map(|pid| pid.as_raw().cast_unsigned());
-    found.find(|&pid| parent(pid) == Some(agent.pid()) && is_proxy(pid))
-}
-
-fn is_proxy(pid: u32) -> bool {
-    let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-    line.split(|&byte| byte == 0).any(|word| word == b"proxy")
+    found.find(|&pid| parent(pid) == Some(agent.pid()) && is_one(pid))
 }

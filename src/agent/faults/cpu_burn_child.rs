@@ -1,16 +1,12 @@
 //! `firedrill-agent burn`: the child that keeps cores busy. Started by the agent, not by people.
 
-use std::io::{BufRead as _, Write as _};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
-use nix::sys::prctl;
-use nix::sys::signal::Signal;
 
-/// What the child says on its standard output when it burns.
-pub const READY: &str = "burning";
+use super::child_main::{ChildArgs, Ramp};
 
 /// One round of work and rest. Short against a scheduler's and a metric's eye, long against a context switch.
 const PERIOD: Duration = Duration::from_millis(100);
@@ -18,35 +14,10 @@ const PERIOD: Duration = Duration::from_millis(100);
 /// Most threads.
 const MAX_CORES: u64 = 1_024;
 
-/// What the child is told.
-#[derive(Clone, Debug, clap::Args)]
-pub struct BurnArgs {
-    /// How many threads burn.
-    #[arg(long)]
-    pub cores: u64,
-
-    /// Share of a core that each takes, within (0, 1].
-    #[arg(long)]
-    pub load: f64,
-
-    /// When to end by itself, in milliseconds.
-    #[arg(long)]
-    pub ends_in_ms: u64,
-
-    /// How long to grow to full load, in milliseconds.
-    #[arg(long, default_value_t = 0)]
-    pub ramp_ms: u64,
-
-    /// The agent's process: with another parent the child ends at once.
-    #[arg(long)]
-    pub parent: u32,
-}
-
 /// What the threads look at.
 #[derive(Debug)]
 struct Orders {
-    began: Instant,
-    ramp: Duration,
+    ramp: Ramp,
     /// The load in millionths.
     load: AtomicU64,
     /// Threads of a higher number rest.
@@ -54,6 +25,17 @@ struct Orders {
 }
 
 impl Orders {
+    fn new(ramp: Duration) -> Self {
+        Self {
+            ramp: Ramp {
+                began: Instant::now(),
+                length: ramp,
+            },
+            load: AtomicU64::new(0),
+            cores: AtomicU64::new(0),
+        }
+    }
+
     fn set(&self, load: f64, cores: u64) -> anyhow::Result<()> {
         if !(load > 0.0 && load <= 1.0 && (1..=MAX_CORES).contains(&cores)) {
             bail!("load {load} is not within (0, 1], or {cores} threads are not within 1 to {MAX_CORES}");
@@ -68,49 +50,19 @@ impl Orders {
         if index >= self.cores.load(Ordering::Relaxed) {
             return 0.0;
         }
-        let elapsed = self.began.elapsed();
-        let grown = if elapsed >= self.ramp {
-            1.0
-        } else {
-            elapsed.as_secs_f64() / self.ramp.as_secs_f64()
-        };
-        self.load.load(Ordering::Relaxed) as f64 / 1e6 * grown
+        self.load.load(Ordering::Relaxed) as f64 / 1e6 * self.ramp.grown()
     }
 }
 
-/// Burns until it is killed, told to end by its closed input, orphaned, or its time is over.
-pub fn run(args: &BurnArgs) -> anyhow::Result<()> {
-    prctl::set_pdeathsig(Signal::SIGKILL).context("the kernel does not take the death signal")?;
-    // The parent may have died before the kernel knew.
-    if std::os::unix::process::parent_id() != args.parent {
-        bail!("the agent {} is not the parent: nothing burns", args.parent);
-    }
-    let orders = Arc::new(Orders {
-        began: Instant::now(),
-        ramp: Duration::from_millis(args.ramp_ms),
-        load: AtomicU64::new(0),
-        cores: AtomicU64::new(0),
-    });
-    orders.set(args.load, args.cores)?;
-    let end = Duration::from_millis(args.ends_in_ms);
-    std::thread::Builder::new()
-        .name("end".to_owned())
-        .spawn(move || {
-            std::thread::sleep(end);
-            std::process::exit(0);
-        })?;
+/// Burns as ordered: `LOAD CORES`, a line each.
+pub fn run(args: &ChildArgs) -> anyhow::Result<()> {
+    let orders = Arc::new(Orders::new(Duration::from_millis(args.ramp_ms)));
     let mut threads = 0;
-    grow(&orders, &mut threads)?;
-    println!("{READY}");
-    std::io::stdout().flush()?;
-    for line in std::io::stdin().lock().lines() {
-        let line = line?;
+    super::child_main::run(args, |line| {
         let (load, cores) = line.split_once(' ').context("an order is `LOAD CORES`")?;
         orders.set(load.parse()?, cores.parse()?)?;
-        grow(&orders, &mut threads)?;
-    }
-    // The input is closed: the agent is gone or wants an end.
-    std::process::exit(0);
+        grow(&orders, &mut threads)
+    })
 }
 
 fn grow(orders: &Arc<Orders>, threads: &mut u64) -> anyhow::Result<()> {
@@ -143,18 +95,9 @@ fn burn(index: u64, orders: &Orders) {
 mod tests {
     use super::*;
 
-    fn orders(ramp: Duration) -> Orders {
-        Orders {
-            began: Instant::now(),
-            ramp,
-            load: AtomicU64::new(0),
-            cores: AtomicU64::new(0),
-        }
-    }
-
     #[test]
     fn threads_beyond_the_order_rest() {
-        let orders = orders(Duration::ZERO);
+        let orders = Orders::new(Duration::ZERO);
         orders.set(0.5, 2).unwrap();
         assert_eq!(
             [orders.share(0), orders.share(1), orders.share(2)],
@@ -164,14 +107,14 @@ mod tests {
 
     #[test]
     fn a_ramp_begins_at_nothing() {
-        let orders = orders(Duration::from_hours(1));
+        let orders = Orders::new(Duration::from_hours(1));
         orders.set(1.0, 1).unwrap();
         assert!(orders.share(0) < 0.01);
     }
 
     #[test]
     fn nonsense_is_not_obeyed() {
-        let orders = orders(Duration::ZERO);
+        let orders = Orders::new(Duration::ZERO);
         for (load, cores) in [(0.0, 1), (1.1, 1), (f64::NAN, 1), (0.5, 0), (0.5, 1_025)] {
             assert!(orders.set(load, cores).is_err(), "{load} {cores}");
         }

@@ -8,12 +8,17 @@
 //!
 //! [`Limits::operation_ms`]: firedrill_ward::Limits::operation_ms
 
+pub mod child;
+pub mod child_main;
 pub mod cpu_burn;
 pub mod cpu_burn_child;
 pub mod http_latency;
 pub mod http_status;
+pub mod memory_fill;
+pub mod memory_fill_child;
 pub mod noop;
 pub mod process;
+pub mod process_kill;
 pub mod process_pause;
 pub mod route;
 pub mod tcp_bandwidth;
@@ -21,15 +26,18 @@ pub mod tcp_cut;
 pub mod tcp_latency;
 pub mod tcp_refuse;
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::time::Duration;
 
 use firedrill_catalogue::{FAULTS, FaultSpec, Parameters};
 use firedrill_ward::Key;
-use firedrill_wire::{Evidence, Problem, Scope};
+use firedrill_wire::{Evidence, Problem, ProblemKind, Scope};
 
 use crate::config::SelfCommand;
 use crate::proxy::Client;
+use crate::undo::records::Records;
+use crate::undo::{Exactly, Record, Undo};
 
 /// A process, safe against reuse of its number.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,6 +50,16 @@ pub struct Process {
     pub name: String,
 }
 
+impl Process {
+    /// The same without the name.
+    pub fn exactly(&self) -> Exactly {
+        Exactly {
+            pid: self.pid,
+            start_time: self.start_time,
+        }
+    }
+}
+
 /// A checked injection: what it would hit.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Prepared {
@@ -51,6 +69,8 @@ pub struct Prepared {
     pub hits: Vec<String>,
     /// The process that the scope meant when it was checked, for faults on processes.
     pub process: Option<Process>,
+    /// Whether nothing but the agent itself ends it at its end: see [`Undo::needs_keeper`].
+    pub needs_keeper: bool,
 }
 
 /// What [`Fault::apply`] is asked to do.
@@ -68,6 +88,51 @@ pub struct Order<'a> {
     pub ends_in: Duration,
     /// How long it grows from nothing to full strength; zero for faults without a strength.
     pub ramp: Duration,
+    /// Puts on disk how it is undone. Nothing is applied before.
+    pub pen: &'a Pen<'a>,
+}
+
+/// Writes one injection's undo record.
+#[derive(Debug)]
+pub struct Pen<'a> {
+    records: &'a Records,
+    head: Record,
+    written: Cell<bool>,
+}
+
+impl<'a> Pen<'a> {
+    /// One for the injection that `head` names.
+    pub fn new(records: &'a Records, head: Record) -> Self {
+        Self {
+            records,
+            head,
+            written: Cell::new(false),
+        }
+    }
+
+    /// The record is on disk when this returns; on a failure nothing may be applied.
+    pub fn write(&self, undo: Undo) -> Result<(), Failure> {
+        let record = Record {
+            undo,
+            ..self.head.clone()
+        };
+        self.records.write(&record).map_err(|error| Failure {
+            problem: Problem::new(
+                ProblemKind::Unavailable,
+                "the undo record cannot be written",
+                format!("{error:#}"),
+                "make room on the disk of the agent's state folder; nothing was changed",
+            ),
+            half_applied: false,
+        })?;
+        self.written.set(true);
+        Ok(())
+    }
+
+    /// Whether it was.
+    pub fn is_written(&self) -> bool {
+        self.written.get()
+    }
 }
 
 /// Why a fault cannot be done on this host.
@@ -115,8 +180,8 @@ pub trait Fault: Send + Sync {
     fn apply(&self, order: &Order<'_>) -> Result<(Box<dyn Held>, Evidence), Failure>;
 
     /// Takes hold of what a start may have left behind that failed half way, or that a former life of the
-    /// agent began, so that it can be reverted.
-    fn adopt(&self, key: &Key, scope: &Scope) -> Box<dyn Held>;
+    /// agent began, so that it can be reverted. `undo` is from its record, where there is one.
+    fn adopt(&self, key: &Key, scope: &Scope, undo: Option<&Undo>) -> Box<dyn Held>;
 }
 
 /// One injection that is on, or was.
@@ -167,6 +232,11 @@ fn of(spec: &'static FaultSpec, program: &SelfCommand, proxy: Option<&Client>) -
             proxy: proxy.cloned(),
         })),
         "process.pause" => Some(Arc::new(process_pause::ProcessPause(spec))),
+        "process.kill" => Some(Arc::new(process_kill::ProcessKill(spec))),
+        "memory.fill" => Some(Arc::new(memory_fill::MemoryFill {
+            spec,
+            program: program.clone(),
+        })),
         "cpu.burn" => Some(Arc::new(cpu_burn::CpuBurn {
             spec,
             program: program.clone(),

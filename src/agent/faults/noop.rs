@@ -5,6 +5,7 @@ use firedrill_ward::Key;
 use firedrill_wire::{Evidence, Problem, Scope};
 
 use super::{Failure, Fault, Held, NotHere, Order, Prepared, ReadBack, words};
+use crate::undo::Undo;
 
 /// The fault.
 #[derive(Debug)]
@@ -26,11 +27,12 @@ impl Fault for Noop {
         })
     }
 
-    fn apply(&self, _order: &Order<'_>) -> Result<(Box<dyn Held>, Evidence), Failure> {
+    fn apply(&self, order: &Order<'_>) -> Result<(Box<dyn Held>, Evidence), Failure> {
+        order.pen.write(Undo::Nothing {})?;
         Ok((Box::new(HeldNoop), words("nothing was changed")))
     }
 
-    fn adopt(&self, _key: &Key, _scope: &Scope) -> Box<dyn Held> {
+    fn adopt(&self, _key: &Key, _scope: &Scope, _undo: Option<&Undo>) -> Box<dyn Held> {
         Box::new(HeldNoop)
     }
 }

@@ -18,6 +18,7 @@ use nix::unistd::Pid;
 
 use super::process::{self, not_possible};
 use super::{Failure, Fault, Held, NotHere, Order, Prepared, Process, ReadBack, words};
+use crate::undo::{Exactly, Undo};
 
 /// How long all threads together may take to stop, or to be let go.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -71,6 +72,7 @@ impl Fault for ProcessPause {
                 target.pid, target.name
             )],
             process: Some(target),
+            needs_keeper: true,
         })
     }
 
@@ -87,6 +89,12 @@ impl Fault for ProcessPause {
             return Err(nothing(not_possible(detail, "name one that runs")));
         }
         may_hit(&target).map_err(nothing)?;
+        let holder =
+            Exactly::own().map_err(|error| nothing(not_possible(error.to_string(), "mount /proc")))?;
+        order.pen.write(Undo::Traced {
+            holder,
+            target: target.exactly(),
+        })?;
         let mut held = Pause {
             target: Some(target),
             threads: BTreeMap::new(),
@@ -105,9 +113,17 @@ impl Fault for ProcessPause {
         }
     }
 
-    fn adopt(&self, _key: &Key, scope: &Scope) -> Box<dyn Held> {
+    fn adopt(&self, _key: &Key, scope: &Scope, undo: Option<&Undo>) -> Box<dyn Held> {
+        let target = match undo {
+            Some(Undo::Traced { target, .. }) => Some(Process {
+                pid: target.pid,
+                start_time: target.start_time,
+                name: process::stat(target.pid).map_or_else(|_| String::new(), |stat| stat.name),
+            }),
+            _ => process::find(scope).ok(),
+        };
         Box::new(Pause {
-            target: process::find(scope).ok(),
+            target,
             threads: BTreeMap::new(),
             since: Instant::now(),
             ended: 0,
@@ -345,22 +361,27 @@ impl Held for Pause {
         }
     }
 
-    /// `/proc` was read after the revert; here the kernel is asked whether we trace anything of it.
+    /// After the revert `/proc` was asked who traces it; here the kernel is asked whether we do, and the target's
+    /// threads themselves whether one stands in a tracer's stop, whoever's.
     fn prove(&mut self) -> (bool, Evidence) {
         let Some(target) = self.target.as_ref().filter(|target| process::runs(target)) else {
             return (true, words("the process has ended"));
         };
         let flags = WaitPidFlag::WNOHANG | WaitPidFlag::__WALL | WaitPidFlag::__WNOTHREAD;
-        let traced = process::threads(target.pid)
-            .unwrap_or_default()
-            .into_iter()
-            .filter(|tid| waitpid(Pid::from_raw(*tid), Some(flags)) != Err(Errno::ECHILD))
+        let threads = process::threads(target.pid).unwrap_or_default();
+        let traced = threads
+            .iter()
+            .filter(|tid| waitpid(Pid::from_raw(**tid), Some(flags)) != Err(Errno::ECHILD))
+            .count();
+        let still = threads
+            .iter()
+            .filter(|tid| process::thread_status(target.pid, **tid).is_ok_and(|thread| thread.state == 't'))
             .count();
         let words = format!(
-            "the kernel lists {traced} threads of process {} {} as traced by the agent",
+            "the kernel lists {traced} threads of process {} {} as traced by the agent, {still} stand in a tracer's stop",
             target.pid, target.name
         );
-        (traced == 0, super::words(words))
+        (traced + still == 0, super::words(words))
     }
 
     fn observe(&mut self) -> Option<Evidence> {

@@ -14,6 +14,7 @@ use firedrill_wire::{Evidence, Problem, ProblemKind, Route, RouteProtocol, Scope
 use super::{Failure, Fault, Held, NotHere, Order, Prepared, ReadBack, words};
 use crate::proxy::protocol::{RefusalKind, RuleReport, RuleSpec, SetRule};
 use crate::proxy::{Client, ProbeRequest, ProxyError};
+use crate::undo::Undo;
 
 /// How long a lost proxy may take to be there again before a revert says that it cannot read back.
 const BACK_WITHIN: Duration = Duration::from_millis(1_500);
@@ -82,6 +83,7 @@ impl Fault for RouteFault {
             problem,
             half_applied: false,
         })?;
+        order.pen.write(Undo::Rule { id: held.id.clone() })?;
         match client.set(set) {
             Ok(report) => Ok((Box::new(held), evidence(on(self.spec, &rule), &report))),
             // Not knowing whether it is set counts as set.
@@ -92,7 +94,7 @@ impl Fault for RouteFault {
         }
     }
 
-    fn adopt(&self, key: &Key, scope: &Scope) -> Box<dyn Held> {
+    fn adopt(&self, key: &Key, scope: &Scope, _undo: Option<&Undo>) -> Box<dyn Held> {
         Box::new(self.held(key, scope))
     }
 }
@@ -184,7 +186,7 @@ pub fn prepare(spec: &FaultSpec, proxy: Option<&Client>, scope: &Scope) -> Resul
     Ok(Prepared {
         claims: vec![format!("route:{name}:{}", spec.name)],
         hits: vec![format!("route {name} {} → {}", route.listen, route.upstream)],
-        process: None,
+        ..Prepared::default()
     })
 }
 

@@ -7,6 +7,7 @@ use firedrill_wire::{Evidence, Problem, ProblemKind, Scope};
 use super::route::{prepare, problem};
 use super::{Failure, Fault, Held, NotHere, Order, Prepared, ReadBack, words};
 use crate::proxy::{Client, ProxyError};
+use crate::undo::Undo;
 
 /// The fault.
 #[derive(Debug)]
@@ -31,6 +32,7 @@ impl Fault for TcpCut {
     }
 
     fn apply(&self, order: &Order<'_>) -> Result<(Box<dyn Held>, Evidence), Failure> {
+        order.pen.write(Undo::Nothing {})?;
         let route = order.scope.route.as_deref().unwrap_or_default();
         let cut = match &self.proxy {
             Some(proxy) => proxy.cut(route),
@@ -46,7 +48,7 @@ impl Fault for TcpCut {
         Ok((Box::new(HeldCut), seen))
     }
 
-    fn adopt(&self, _key: &Key, _scope: &Scope) -> Box<dyn Held> {
+    fn adopt(&self, _key: &Key, _scope: &Scope, _undo: Option<&Undo>) -> Box<dyn Held> {
         Box::new(HeldCut)
     }
 }

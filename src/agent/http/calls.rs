@@ -233,6 +233,7 @@ async fn start(app: &Arc<App>, id: InjectionId, request: StartRequest) -> Result
         claims: prepared.claims.clone(),
         undo: spec.map_or(firedrill_wire::Undo::ProcessHeld, |spec| spec.undo),
         by_hand: spec.map_or_else(String::new, |spec| spec.undo_words.to_owned()),
+        needs_keeper: prepared.needs_keeper,
     };
     tell(app.host.ask_start(key, prepared.clone(), event).await)
 }

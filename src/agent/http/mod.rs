@@ -75,10 +75,17 @@ impl App {
             routes: self.live_routes(),
             faults: self.fault_list(),
             abort_port: Some(self.abort_port),
-            notes: vec![
-                "no keeper in this version: only faults that end with the agent's process; an agent that is stopped (not ended) keeps them until it goes on or is killed"
-                    .to_owned(),
-            ],
+            notes: vec![self.keeper_note()],
+        }
+    }
+
+    fn keeper_note(&self) -> String {
+        match self.host.unkept() {
+            Some(why) => format!(
+                "no keeper now: {why}; starts are refused (503) and what needs one is reverted until it is back"
+            ),
+            None => "a keeper process undoes what is on if the agent dies or hangs; both killed at once is the one case that waits for the next start of the agent, or `firedrill-agent abort` on the host"
+                .to_owned(),
         }
     }
 

@@ -6,9 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use firedrill_agent::config::SelfCommand;
-use firedrill_agent::faults::{self, Fault, Held, Order};
+use firedrill_agent::faults::{self, Fault, Held, Order, Pen};
+use firedrill_agent::undo::records::Records;
+use firedrill_agent::undo::{RECORD_VERSION, Record, Undo};
 use firedrill_ward::Key;
-use firedrill_wire::{Epoch, Evidence, InjectionId, ProblemKind, Scope};
+use firedrill_wire::{Epoch, Evidence, InjectionId, Instance, ProblemKind, Scope, Tick};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
@@ -72,13 +74,35 @@ fn scope(route: &str) -> Scope {
     }
 }
 
+fn records() -> (tempfile::TempDir, Records) {
+    let folder = tempfile::tempdir().unwrap();
+    let records = Records::open(folder.path()).unwrap();
+    (folder, records)
+}
+
+fn pen<'a>(records: &'a Records, id: &str) -> Pen<'a> {
+    let head = Record {
+        version: RECORD_VERSION,
+        key: key(id),
+        fault: "http.latency".into(),
+        instance: Instance("life-1".to_owned()),
+        boot_id: records.here.boot_id.clone(),
+        ends_at: Tick(0),
+        undo: Undo::Nothing {},
+        undone: None,
+    };
+    Pen::new(records, head)
+}
+
 /// Checks, prepares and applies, as the host does.
 fn apply(fault: &dyn Fault, id: &str, route: &str, parameters: Value) -> (Box<dyn Held>, Evidence) {
     let parameters = firedrill_catalogue::check(fault.spec(), &parameters).unwrap();
     let scope = scope(route);
     let prepared = fault.prepare(&parameters, &scope).unwrap();
     assert_eq!(prepared.claims, [format!("route:{route}:{}", fault.spec().name)]);
+    let (_folder, records) = records();
     let order = Order {
+        pen: &pen(&records, id),
         key: &key(id),
         parameters: &parameters,
         scope: &scope,
@@ -186,10 +210,12 @@ fn a_revert_outlasts_the_proxys_death() {
 fn a_revert_without_a_start_leaves_a_tombstone() {
     let rig = Rig::new();
     let fault = fault(&rig, "http.latency");
-    assert!(fault.adopt(&key("i"), &scope("web")).revert().clean);
+    assert!(fault.adopt(&key("i"), &scope("web"), None).revert().clean);
+    let (_folder, records) = records();
     let parameters = firedrill_catalogue::check(fault.spec(), &json!({"delay": "1s"})).unwrap();
     let prepared = fault.prepare(&parameters, &scope("web")).unwrap();
     let order = Order {
+        pen: &pen(&records, "i"),
         key: &key("i"),
         parameters: &parameters,
         scope: &scope("web"),

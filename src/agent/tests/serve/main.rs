@@ -1,12 +1,15 @@
 //! The agent through its doors, driven by a raw HTTP client as curl would.
 //!
-//! This program is the agent's too (`serve`, `burn`, `proxy`, `abort`), so that its children are real.
+//! This program is the agent's too (`serve`, `burn`, `keeper`, `proxy`, `abort`, …), so that its children are real.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by a panic")]
 
 mod client;
 mod doors;
+mod effects;
 mod ends;
+mod hazards;
+mod keeping;
 mod life;
 mod rig;
 mod routes;
@@ -17,7 +20,9 @@ use std::process::ExitCode;
 use libtest_mimic::{Arguments, Trial};
 
 fn main() -> ExitCode {
-    let subcommands = ["serve", "burn", "proxy", "abort", "version"];
+    let subcommands = [
+        "serve", "burn", "fill", "keeper", "proxy", "abort", "doctor", "version",
+    ];
     if std::env::args()
         .nth(1)
         .is_some_and(|it| subcommands.contains(&it.as_str()))
@@ -31,6 +36,9 @@ fn main() -> ExitCode {
         .chain(ends::TESTS)
         .chain(watch::TESTS)
         .chain(routes::TESTS)
+        .chain(effects::TESTS)
+        .chain(hazards::TESTS)
+        .chain(keeping::TESTS)
     {
         trials.push(Trial::test(*name, move || {
             test();
@@ -46,7 +54,7 @@ fn main() -> ExitCode {
     if ignored {
         eprintln!("tests of process.pause are ignored: this user may not ptrace (run as root)");
     }
-    for (name, test) in ends::WITH_PTRACE {
+    for (name, test) in ends::WITH_PTRACE.iter().chain(keeping::WITH_PTRACE) {
         let run = move || {
             test();
             Ok(())

@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 
 use firedrill_agent::config::{Config, SelfCommand};
 use firedrill_agent::server::{self, Running};
+use firedrill_agent::undo::records::Records;
+use firedrill_agent::undo::{Record, Undo};
 use serde_json::{Value, json};
 
 use crate::client::Client;
@@ -264,8 +266,27 @@ pub fn runs(pid: i32) -> bool {
         .is_some_and(|(_, rest)| !rest.trim_start().starts_with('Z'))
 }
 
-/// The numbers of this process' children that burn, `parent` being their parent.
+/// The child of the only injection that has a record in this state folder.
+pub fn recorded_child(state: &std::path::Path) -> i32 {
+    let found = Records::look(state).unwrap().find().unwrap().records;
+    match found[..] {
+        [
+            Record {
+                undo: Undo::Child(child),
+                ..
+            },
+        ] => child.pid,
+        _ => panic!("{found:?}"),
+    }
+}
+
+/// The numbers of `parent`'s children that burn.
 pub fn burners(parent: i32) -> Vec<i32> {
+    children(parent, "burn")
+}
+
+/// The numbers of `parent`'s children with this subcommand.
+pub fn children(parent: i32, subcommand: &str) -> Vec<i32> {
     let entries = std::fs::read_dir("/proc").unwrap();
     let pids = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<i32>().ok());
     pids.filter(|pid| {
@@ -274,7 +295,8 @@ pub fn burners(parent: i32) -> Vec<i32> {
         let its_parent = stat
             .rsplit_once(')')
             .and_then(|(_, rest)| rest.split_whitespace().nth(1)?.parse().ok());
-        arguments.split(|byte| *byte == 0).nth(1) == Some(b"burn") && its_parent == Some(parent)
+        let second = arguments.split(|byte| *byte == 0).nth(1);
+        second == Some(subcommand.as_bytes()) && its_parent == Some(parent)
     })
     .collect()
 }

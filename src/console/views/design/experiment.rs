@@ -139,6 +139,8 @@ fn first_value(kind: ParamKind) -> String {
         ParamKind::Share => "\"100%\"".to_owned(),
         ParamKind::Bandwidth { .. } => "\"64KB/s\"".to_owned(),
         ParamKind::Count { min, max } => 503.clamp(min, max).to_string(),
+        ParamKind::Memory { .. } => "\"25%\"".to_owned(),
+        ParamKind::Choice(words) => format!("\"{}\"", words.first().unwrap_or(&"")),
         ParamKind::Text { .. } => "\"\"".to_owned(),
     }
 }

@@ -170,7 +170,8 @@ fn label(param: &ParamSpec) -> String {
         }
         ParamKind::Share => ", up to 100 %".to_owned(),
         ParamKind::Count { min, max } => format!(", {min} to {max}"),
-        ParamKind::Bandwidth { .. } | ParamKind::Text { .. } => String::new(),
+        ParamKind::Choice(words) => format!(", {}", words.join(", ")),
+        ParamKind::Bandwidth { .. } | ParamKind::Memory { .. } | ParamKind::Text { .. } => String::new(),
     };
     format!("{}: {}{limits}", param.name, param.summary)
 }
@@ -180,8 +181,9 @@ fn hint(param: &ParamSpec) -> String {
         (Some(default), _) => default.to_owned(),
         (None, ParamKind::Duration { .. }) => "400ms".to_owned(),
         (None, ParamKind::Bandwidth { .. }) => "64KB/s".to_owned(),
+        (None, ParamKind::Memory { .. }) => "25%".to_owned(),
         (None, ParamKind::Text { .. }) => "any".to_owned(),
-        (None, ParamKind::Share | ParamKind::Count { .. }) => String::new(),
+        (None, ParamKind::Share | ParamKind::Count { .. } | ParamKind::Choice(_)) => String::new(),
     }
 }
 

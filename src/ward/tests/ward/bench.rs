@@ -151,6 +151,32 @@ impl Bench {
         lines.collect()
     }
 
+    /// Whether the abort has told its end, and whether that was clean; nothing follows it.
+    pub fn end(&self, ask: AskId) -> Option<bool> {
+        let lines = self.lines(ask);
+        let ends: Vec<_> = lines
+            .iter()
+            .filter_map(|line| match line {
+                AbortLine::End { clean, .. } => Some(*clean),
+                _ => None,
+            })
+            .collect();
+        assert!(ends.len() <= 1);
+        assert!(
+            ends.is_empty() || matches!(lines.last(), Some(AbortLine::End { .. })),
+            "nothing follows the end"
+        );
+        ends.first().copied()
+    }
+
+    /// What the abort has told of the disk.
+    pub fn durable(&self, ask: AskId) -> Option<bool> {
+        self.lines(ask).iter().find_map(|line| match line {
+            AbortLine::Received { durable, .. } => Some(*durable),
+            _ => None,
+        })
+    }
+
     pub fn last_save(&self) -> SaveId {
         let save = self.effects.iter().rev().find_map(|effect| match effect {
             Effect::Save { save, .. } => Some(*save),
@@ -228,6 +254,7 @@ impl Bench {
             claims,
             undo,
             by_hand: "take it back by hand".to_owned(),
+            needs_keeper: claim.starts_with("pid:"),
         });
         ask
     }

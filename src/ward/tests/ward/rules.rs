@@ -291,6 +291,7 @@ impl World {
             claims,
             undo,
             by_hand,
+            needs_keeper: false,
         });
         if !self.host.answered.contains_key(&ask) {
             self.accepted.entry(key).or_insert(request);

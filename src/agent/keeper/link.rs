@@ -1,0 +1,419 @@
+//! The agent's end: keeps a keeper running, speaks to it, and notices when it is gone or hangs.
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::Shutdown;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::process::{Child, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use firedrill_wire::{Instance, Tick};
+use parking_lot::{Condvar, Mutex};
+
+use super::{Heard, Turn, Word};
+use crate::config::SelfCommand;
+use crate::undo::records::Records;
+use crate::undo::{Exactly, Record};
+
+/// How long a started keeper may take to speak.
+const START_WITHIN: Duration = Duration::from_secs(5);
+
+/// How long it may take to answer.
+const ANSWER_WITHIN: Duration = Duration::from_secs(2);
+
+/// Longest pause between two starts.
+const MAX_PAUSE: Duration = Duration::from_millis(800);
+
+/// How long it may take to leave.
+const LEAVE_WITHIN: Duration = Duration::from_secs(3);
+
+/// Nothing is on: the keeper need not hear anything.
+const SILENCE: u64 = u64::MAX;
+
+/// How a keeper is started.
+#[derive(Clone, Debug)]
+pub struct KeeperConfig {
+    /// The agent's own program.
+    pub program: SelfCommand,
+    /// The agent's state folder.
+    pub state: PathBuf,
+    /// Its records.
+    pub records: Arc<Records>,
+    /// This life of the agent.
+    pub instance: Instance,
+}
+
+/// What becomes of the keeper.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KeeperEvent {
+    /// It is there and holds its turn.
+    Here,
+    /// There is none.
+    Gone(String),
+}
+
+/// The agent's end of the pair. Cheap to use when nothing has changed.
+#[derive(Debug)]
+pub struct Keeper {
+    /// When the next word comes at the latest, microseconds of the agent's clock; [`SILENCE`].
+    wanted: AtomicU64,
+    line: Mutex<Line>,
+    heard: Condvar,
+    ending: AtomicBool,
+}
+
+#[derive(Debug)]
+struct Line {
+    stream: Option<UnixStream>,
+    pid: Option<u32>,
+    why_not: String,
+    /// What the keeper was told last.
+    told: u64,
+    seq: u64,
+    acknowledged: u64,
+    /// Since when an answer is awaited.
+    waiting_since: Option<Instant>,
+}
+
+impl Default for Keeper {
+    fn default() -> Self {
+        Self {
+            wanted: AtomicU64::new(SILENCE),
+            line: Mutex::new(Line {
+                stream: None,
+                pid: None,
+                why_not: "it has not been started yet".to_owned(),
+                told: SILENCE,
+                seq: 0,
+                acknowledged: 0,
+                waiting_since: None,
+            }),
+            heard: Condvar::new(),
+            ending: AtomicBool::new(false),
+        }
+    }
+}
+
+impl Keeper {
+    /// Notes when the next word will come at the latest; [`Self::speak`] says it.
+    pub fn set(&self, heard_by: Option<Tick>) {
+        let us = heard_by.map_or(SILENCE, |tick| tick.0.min(SILENCE - 1));
+        self.wanted.store(us, Ordering::Release);
+    }
+
+    /// Tells the keeper what has changed since it was last told: apart from [`Self::set`], so that it is not done
+    /// under the core's lock.
+    pub fn speak(&self) {
+        let mut line = self.line.lock();
+        if line.told != self.wanted.load(Ordering::Acquire) {
+            self.say(&mut line);
+        }
+    }
+
+    /// Makes sure that somebody listens, now.
+    pub fn confirm(&self) -> Result<(), String> {
+        let deadline = Instant::now() + ANSWER_WITHIN;
+        let mut line = self.line.lock();
+        self.say(&mut line);
+        let seq = line.seq;
+        loop {
+            if line.stream.is_none() {
+                return Err(line.why_not.clone());
+            }
+            if line.acknowledged >= seq {
+                return Ok(());
+            }
+            if self.heard.wait_until(&mut line, deadline).timed_out() {
+                // The thread that listens sees the end, ends it and starts another.
+                if let Some(stream) = &line.stream {
+                    stream.shutdown(Shutdown::Both).ok();
+                }
+                return Err("it does not answer".to_owned());
+            }
+        }
+    }
+
+    /// Whether there is one; where not, why.
+    pub fn standing(&self) -> Result<u32, String> {
+        let line = self.line.lock();
+        match (&line.stream, line.pid) {
+            (Some(_), Some(pid)) => Ok(pid),
+            _ => Err(line.why_not.clone()),
+        }
+    }
+
+    /// Waits until there is one.
+    pub fn up(&self, within: Duration) -> Result<(), String> {
+        let deadline = Instant::now() + within;
+        let mut line = self.line.lock();
+        while line.stream.is_none() {
+            if self.heard.wait_until(&mut line, deadline).timed_out() {
+                return Err(line.why_not.clone());
+            }
+        }
+        Ok(())
+    }
+
+    fn say(&self, line: &mut Line) {
+        let wanted = self.wanted.load(Ordering::Acquire);
+        let word = Word {
+            seq: line.seq + 1,
+            heard_by: (wanted != SILENCE).then_some(Tick(wanted)),
+            leave: false,
+        };
+        if line.send(word) {
+            line.told = wanted;
+        }
+    }
+}
+
+impl Line {
+    fn send(&mut self, word: Word) -> bool {
+        let Some(stream) = &mut self.stream else {
+            return false;
+        };
+        let mut text = serde_json::to_vec(&word).unwrap_or_default();
+        text.push(b'\n');
+        // It does not block: a keeper that reads nothing is found by its missing answers.
+        if stream.write_all(&text).is_err() {
+            return false;
+        }
+        self.seq = word.seq;
+        self.waiting_since.get_or_insert_with(Instant::now);
+        true
+    }
+
+    fn lose(&mut self, why: &str) {
+        self.stream = None;
+        self.pid = None;
+        self.why_not = why.to_owned();
+        self.waiting_since = None;
+    }
+}
+
+/// The thread that keeps a keeper running.
+#[derive(Debug)]
+pub struct Watch {
+    keeper: Arc<Keeper>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Watch {
+    /// Starts a keeper and goes on starting one. `on_event` is called on the thread: it must not block.
+    pub fn start(
+        config: KeeperConfig,
+        keeper: Arc<Keeper>,
+        on_event: impl Fn(KeeperEvent) + Send + 'static,
+    ) -> std::io::Result<Self> {
+        let watcher = Watcher {
+            config,
+            keeper: Arc::clone(&keeper),
+            on_event: Box::new(on_event),
+        };
+        let thread = std::thread::Builder::new()
+            .name("keeper".to_owned())
+            .stack_size(256 * 1024)
+            .spawn(move || watcher.run())?;
+        Ok(Self {
+            keeper,
+            thread: Some(thread),
+        })
+    }
+
+    /// Lets the keeper go, because the agent ends in good order; it has gone when this returns.
+    pub fn leave(mut self) {
+        self.keeper.ending.store(true, Ordering::Release);
+        let mut line = self.keeper.line.lock();
+        let word = Word {
+            seq: line.seq + 1,
+            heard_by: None,
+            leave: true,
+        };
+        line.send(word);
+        drop(line);
+        if let Some(thread) = self.thread.take() {
+            // A thread that panicked has nothing left to say.
+            thread.join().ok();
+        }
+    }
+}
+
+struct Watcher {
+    config: KeeperConfig,
+    keeper: Arc<Keeper>,
+    on_event: Box<dyn Fn(KeeperEvent) + Send>,
+}
+
+impl Watcher {
+    fn ending(&self) -> bool {
+        self.keeper.ending.load(Ordering::Acquire)
+    }
+
+    fn run(&self) {
+        let mut pause = Duration::ZERO;
+        while !self.ending() {
+            let began = Instant::now();
+            let why = match self.clear_former().and_then(|()| self.begin()) {
+                Ok((child, reader)) => self.follow(child, reader),
+                Err(error) => format!("{error:#}"),
+            };
+            self.keeper.line.lock().lose(&why);
+            self.keeper.heard.notify_all();
+            if self.ending() {
+                return;
+            }
+            tracing::error!(why, "there is no keeper");
+            (self.on_event)(KeeperEvent::Gone(why));
+            // One that lived is started again at once; one that dies at its start is not started in a storm.
+            pause = if began.elapsed() > Duration::from_secs(2) {
+                Duration::ZERO
+            } else {
+                (pause * 2).clamp(Duration::from_millis(50), MAX_PAUSE)
+            };
+            std::thread::sleep(pause);
+        }
+    }
+
+    /// Nothing starts, and so nobody keeps, before what a former life left is undone.
+    fn clear_former(&self) -> anyhow::Result<()> {
+        let former = |record: &Record| record.instance != self.config.instance;
+        let found = self.config.records.find()?.records;
+        if !found.iter().any(|it| it.undone.is_none() && former(it)) {
+            return Ok(());
+        }
+        let _turn = Turn::take_over(&self.config.state)?;
+        let results = self.config.records.run(former)?;
+        match results.iter().find(|(_, undone)| !undone.gone) {
+            None => Ok(()),
+            Some((record, undone)) => anyhow::bail!(
+                "the agent's former life is not undone: {}",
+                super::process::words(&record.key.id.0, undone)
+            ),
+        }
+    }
+
+    /// Starts a keeper and waits for its first word.
+    fn begin(&self) -> anyhow::Result<(Child, BufReader<UnixStream>)> {
+        use anyhow::Context as _;
+        let (ours, theirs) = UnixStream::pair()?;
+        let own = Exactly::own()?;
+        let mut command = self.config.program.command("keeper");
+        command
+            .arg("--state")
+            .arg(&self.config.state)
+            .args(["--agent", &own.pid.to_string()])
+            .args(["--start-time", &own.start_time.to_string()])
+            .stdin(Stdio::from(OwnedFd::from(theirs)))
+            .stdout(Stdio::null())
+            // Not our own standard error: whoever reads that waits for its end, and the keeper outlives us.
+            .stderr(Stdio::null());
+        let mut child = command
+            .spawn()
+            .with_context(|| format!("cannot start {}", self.config.program.program.display()))?;
+        // The command holds the other end: without it the keeper's death is seen as the end of the pair.
+        drop(command);
+        ours.set_read_timeout(Some(START_WITHIN))?;
+        let mut reader = BufReader::new(ours.try_clone()?);
+        let mut first = String::new();
+        if reader.read_line(&mut first).unwrap_or(0) == 0 {
+            child.kill().ok();
+            let status = child.wait()?;
+            anyhow::bail!("it ended at its start ({status})");
+        }
+        // A full pair is a keeper that does not read: it is found by its missing answers.
+        ours.set_write_timeout(Some(Duration::from_millis(1)))?;
+        let mut line = self.keeper.line.lock();
+        line.pid = Some(child.id());
+        line.stream = Some(ours);
+        (line.seq, line.acknowledged) = (0, 0);
+        line.waiting_since = None;
+        self.keeper.say(&mut line);
+        drop(line);
+        self.keeper.heard.notify_all();
+        (self.on_event)(KeeperEvent::Here);
+        tracing::info!(pid = child.id(), "keeper started");
+        Ok((child, reader))
+    }
+
+    /// Reads answers until the keeper is gone; why it is.
+    fn follow(&self, mut child: Child, mut reader: BufReader<UnixStream>) -> String {
+        let pid = child.id();
+        let why = self.listen(&mut reader);
+        if self.ending() {
+            let deadline = Instant::now() + LEAVE_WITHIN;
+            while Instant::now() < deadline {
+                if !matches!(child.try_wait(), Ok(None)) {
+                    return why;
+                }
+                std::thread::sleep(Duration::from_millis(2));
+            }
+        }
+        // Dead already, or hung: one that does not listen must not be the one that ends this process later.
+        child.kill().ok();
+        match child.wait() {
+            Ok(status) => format!("{why} (process {pid}: {status})"),
+            Err(error) => format!("{why} (process {pid}: {error})"),
+        }
+    }
+
+    fn listen(&self, reader: &mut BufReader<UnixStream>) -> String {
+        let mut text = String::new();
+        loop {
+            let patience = self.patience();
+            if let Err(error) = reader.get_ref().set_read_timeout(patience) {
+                return error.to_string();
+            }
+            match reader.read_line(&mut text) {
+                Ok(0) => return "it has ended".to_owned(),
+                Ok(_) => {
+                    match serde_json::from_str::<Heard>(&text) {
+                        Ok(heard) => self.take_in(heard),
+                        Err(error) => return format!("its answer cannot be read: {error}"),
+                    }
+                    text.clear();
+                }
+                Err(error)
+                    if matches!(
+                        error.kind(),
+                        std::io::ErrorKind::WouldBlock
+                            | std::io::ErrorKind::TimedOut
+                            | std::io::ErrorKind::Interrupted
+                    ) => {}
+                Err(error) => return error.to_string(),
+            }
+            let line = self.keeper.line.lock();
+            if line
+                .waiting_since
+                .is_some_and(|since| since.elapsed() > ANSWER_WITHIN)
+            {
+                return format!("it has answered nothing for {} s", ANSWER_WITHIN.as_secs());
+            }
+        }
+    }
+
+    /// A word may be said while this thread waits: it looks twice a second while something is on, and when
+    /// nothing is, a start asks for an answer itself.
+    fn patience(&self) -> Option<Duration> {
+        let line = self.keeper.line.lock();
+        let idle = line.told == SILENCE && line.waiting_since.is_none();
+        Some(if idle {
+            Duration::from_secs(60)
+        } else {
+            Duration::from_millis(500)
+        })
+    }
+
+    fn take_in(&self, heard: Heard) {
+        let mut line = self.keeper.line.lock();
+        line.acknowledged = line.acknowledged.max(heard.seq);
+        if line.acknowledged >= line.seq {
+            line.waiting_since = None;
+        }
+        drop(line);
+        self.keeper.heard.notify_all();
+    }
+}

@@ -1,0 +1,297 @@
+//! `firedrill-agent keeper`: the process. Started by the agent, not by people.
+
+use std::fs::File;
+use std::io::{Read as _, Write as _};
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use firedrill_wire::Tick;
+use nix::fcntl::OFlag;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::{SigSet, Signal};
+use rustix::process::Signal as Kill;
+
+use super::{Heard, MAX_LINE_BYTES, Turn, Word};
+use crate::clock;
+use crate::disk::audit_line;
+use crate::faults::process;
+use crate::undo::exact::Handle;
+use crate::undo::records::Records;
+use crate::undo::{Exactly, Undone};
+
+/// How long after its time a stopped agent is ended.
+const GRACE_STOPPED: Duration = Duration::from_millis(250);
+
+/// How long after its time one is ended that may only be slow: ending it ends the drill.
+const GRACE_SLOW: Duration = Duration::from_secs(2);
+
+/// How long a killed agent may take to be gone, and one that let go of the pair to end.
+const DEATH_WITHIN: Duration = Duration::from_secs(5);
+
+/// How long a keeper before this one may take to be gone.
+const TURN_WITHIN: Duration = Duration::from_secs(2);
+
+/// Between two tries to undo what stays.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// What the keeper is told.
+#[derive(Clone, Debug, clap::Args)]
+pub struct KeeperArgs {
+    /// The agent's state folder.
+    #[arg(long)]
+    pub state: PathBuf,
+
+    /// The agent's process.
+    #[arg(long)]
+    pub agent: i32,
+
+    /// When the agent began, in clock ticks since boot.
+    #[arg(long)]
+    pub start_time: u64,
+}
+
+/// Keeps until the agent has ended and its records are run.
+pub fn run(args: &KeeperArgs) -> anyhow::Result<()> {
+    // A session of its own: a signal to the agent's group misses it. And what asks the agent to end, also each
+    // process of a service, must not end its keeper before it. Fails only for one that leads a session already.
+    nix::unistd::setsid().ok();
+    let mut ignored = SigSet::empty();
+    for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGPIPE] {
+        ignored.add(signal);
+    }
+    ignored.thread_block().context("signals cannot be put off")?;
+    let agent = Exactly {
+        pid: args.agent,
+        start_time: args.start_time,
+    };
+    let mut keeper = Keeper {
+        handle: agent.handle()?,
+        agent,
+        _turn: Turn::take(&args.state, TURN_WITHIN)?.context("another keeper is at work here")?,
+        records: Records::open(&args.state)?,
+        audit: File::options()
+            .append(true)
+            .create(true)
+            .open(args.state.join("audit.log"))
+            .ok(),
+        link: Link::open()?,
+        heard_by: None,
+    };
+    let left = keeper.watch()?;
+    keeper.undo(left);
+    Ok(())
+}
+
+/// How the watch ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Left {
+    /// The agent said that it ends.
+    InOrder,
+    /// It died, or was killed here.
+    Dead,
+}
+
+struct Keeper {
+    agent: Exactly,
+    /// `None`: it had ended before it could be watched.
+    handle: Option<Handle>,
+    _turn: Turn,
+    records: Records,
+    audit: Option<File>,
+    link: Link,
+    heard_by: Option<Tick>,
+}
+
+impl Keeper {
+    /// Listens until the agent is gone.
+    fn watch(&mut self) -> anyhow::Result<Left> {
+        self.link.say(0);
+        loop {
+            let Some(handle) = &self.handle else {
+                self.tell("the agent is dead");
+                return Ok(Left::Dead);
+            };
+            let mut fds = [
+                PollFd::new(self.link.stream.as_fd(), PollFlags::POLLIN),
+                PollFd::new(handle.as_fd(), PollFlags::POLLIN),
+            ];
+            match poll(&mut fds, self.patience()) {
+                Ok(_) | Err(nix::errno::Errno::EINTR) => {}
+                Err(error) => bail!("poll: {error}"),
+            }
+            let died = fds[1].any() == Some(true);
+            match self.link.words() {
+                Some(words) => {
+                    for word in words {
+                        if word.leave {
+                            return Ok(Left::InOrder);
+                        }
+                        self.heard_by = word.heard_by;
+                        self.link.say(word.seq);
+                    }
+                }
+                // Its end of the pair is closed; an agent that lives on without a keeper is no agent.
+                None => return self.end("the agent let go of its keeper"),
+            }
+            if died {
+                self.tell("the agent is dead");
+                return Ok(Left::Dead);
+            }
+            if self.overdue() {
+                return self.end("the agent hangs: it has not spoken when it should have");
+            }
+        }
+    }
+
+    /// How long to wait for the next word; at most a second while something is on, because this wait does not
+    /// count the time of a suspended host.
+    fn patience(&self) -> PollTimeout {
+        let Some(heard_by) = self.heard_by else {
+            return PollTimeout::NONE;
+        };
+        let ms = heard_by
+            .plus_ms(GRACE_STOPPED.as_millis() as u64)
+            .ms_since(clock::tick());
+        PollTimeout::from(ms.clamp(20, 1_000) as u16)
+    }
+
+    fn overdue(&self) -> bool {
+        let Some(heard_by) = self.heard_by else {
+            return false;
+        };
+        let grace = match process::stat(self.agent.pid) {
+            Ok(stat) if matches!(stat.state, 'T' | 't') => GRACE_STOPPED,
+            _ => GRACE_SLOW,
+        };
+        clock::tick() >= heard_by.plus_ms(grace.as_millis() as u64)
+    }
+
+    /// Sees to it that the agent is dead.
+    fn end(&mut self, why: &str) -> anyhow::Result<Left> {
+        let Some(handle) = &self.handle else {
+            return Ok(Left::Dead);
+        };
+        // What has closed its end is most likely ending by itself.
+        if self.link.closed && handle.ended(Duration::from_secs(1))? {
+            self.tell("the agent is dead");
+            return Ok(Left::Dead);
+        }
+        handle.signal(Kill::KILL)?;
+        let ended = handle.ended(DEATH_WITHIN)?;
+        self.tell(&format!(
+            "{why}; it was killed{}",
+            if ended { "" } else { " and does not die" }
+        ));
+        Ok(Left::Dead)
+    }
+
+    /// Runs the records until none is left; until then nobody else gets the turn, but from somebody who holds the
+    /// state folder and has waited long enough.
+    fn undo(&mut self, left: Left) {
+        let mut told: Vec<String> = Vec::new();
+        loop {
+            let results = match self.records.run(|_| true) {
+                Ok(results) => results,
+                Err(error) => {
+                    self.tell(&format!("{error:#}"));
+                    return;
+                }
+            };
+            for (record, undone) in &results {
+                let words = words(&record.key.id.0, undone);
+                if !told.contains(&words) {
+                    self.tell(&words);
+                    told.push(words);
+                }
+            }
+            // An agent that ends in good order has told what stays, and its next life undoes it.
+            if left == Left::InOrder || results.iter().all(|(_, undone)| undone.gone) {
+                return;
+            }
+            std::thread::sleep(RETRY);
+        }
+    }
+
+    fn tell(&mut self, words: &str) {
+        tracing::warn!("{words}");
+        if let Some(audit) = &mut self.audit {
+            // Nothing waits for the log.
+            audit
+                .write_all(audit_line(clock::tick(), &format!("keeper: {words}")).as_bytes())
+                .ok();
+        }
+    }
+}
+
+/// What came of a record, in one line.
+pub fn words(id: &str, undone: &Undone) -> String {
+    match (&undone.gone, &undone.by_hand) {
+        (true, _) => format!("{id} is undone: {}", undone.words),
+        (false, None) => format!("{id} may still be on: {}", undone.words),
+        (false, Some(by_hand)) => format!("{id} may still be on: {}; by hand: {by_hand}", undone.words),
+    }
+}
+
+/// The keeper's end of the pair: its standard input.
+struct Link {
+    stream: UnixStream,
+    pending: Vec<u8>,
+    closed: bool,
+}
+
+impl Link {
+    fn open() -> anyhow::Result<Self> {
+        let fd: OwnedFd = std::io::stdin().as_fd().try_clone_to_owned()?;
+        let flags = OFlag::from_bits_truncate(nix::fcntl::fcntl(&fd, nix::fcntl::FcntlArg::F_GETFL)?);
+        nix::fcntl::fcntl(&fd, nix::fcntl::FcntlArg::F_SETFL(flags | OFlag::O_NONBLOCK))
+            .with_context(|| format!("descriptor {}", fd.as_raw_fd()))?;
+        Ok(Self {
+            stream: UnixStream::from(fd),
+            pending: Vec::new(),
+            closed: false,
+        })
+    }
+
+    /// The words that have come; `None` when the other end is closed.
+    fn words(&mut self) -> Option<Vec<Word>> {
+        let mut buffer = [0_u8; 4096];
+        let mut words = Vec::new();
+        loop {
+            match self.stream.read(&mut buffer) {
+                Ok(0) => self.closed = true,
+                Ok(read) => {
+                    self.pending.extend_from_slice(&buffer[..read]);
+                    self.take_lines(&mut words);
+                    continue;
+                }
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
+                Err(_) => self.closed = true,
+            }
+            // What was said before the end counts.
+            return (!self.closed || !words.is_empty()).then_some(words);
+        }
+    }
+
+    fn take_lines(&mut self, words: &mut Vec<Word>) {
+        while let Some(end) = self.pending.iter().position(|byte| *byte == b'\n') {
+            let rest = self.pending.split_off(end + 1);
+            let line = std::mem::replace(&mut self.pending, rest);
+            match serde_json::from_slice(&line) {
+                Ok(word) => words.push(word),
+                Err(error) => tracing::warn!(%error, "a word of the agent cannot be read"),
+            }
+        }
+        self.pending.truncate(MAX_LINE_BYTES);
+    }
+
+    /// A dead or full agent does not hear it.
+    fn say(&mut self, seq: u64) {
+        let mut line = serde_json::to_vec(&Heard { seq }).unwrap_or_default();
+        line.push(b'\n');
+        self.stream.write_all(&line).ok();
+    }
+}
