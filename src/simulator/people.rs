@@ -280,6 +280,9 @@ impl World {
 
     /// At the very end: nothing is on, and an agent can be used again; which one is chance, they are alike.
     pub(crate) fn check_end(&mut self) {
+        // Whoever is still frozen thaws first.
+        let thawed = self.agents.iter().map(|agent| agent.frozen_until).max();
+        self.settle(thawed.unwrap_or(0).saturating_sub(self.now));
         let tried = self.random.below(self.agents.len());
         for index in 0..self.agents.len() {
             let mut end = self.check_off_for_good(index);

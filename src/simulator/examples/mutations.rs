@@ -138,9 +138,10 @@ fn read(text: &str) -> Result<Vec<Mutation>, String> {
     Ok(all)
 }
 
-/// A copy of the rooms, a workspace of its own.
+/// A copy of the rooms, a workspace of its own. What they depend on is shared with the real one's builds.
 struct Copy {
     root: PathBuf,
+    target: PathBuf,
 }
 
 impl Copy {
@@ -163,7 +164,7 @@ impl Copy {
         fs::copy(source.join("Cargo.lock"), root.join("Cargo.lock")).map_err(failed)?;
         let manifest = fs::read_to_string(source.join("Cargo.toml")).map_err(failed)?;
         fs::write(root.join("Cargo.toml"), own_workspace(&manifest)?).map_err(failed)?;
-        Ok(Self { root })
+        Ok(Self { root, target })
     }
 
     /// Makes the edits; returns what stood in the files before.
@@ -195,9 +196,7 @@ impl Copy {
             command
                 .args(words)
                 .current_dir(&self.root)
-                .env("CARGO_TARGET_DIR", self.root.join("target"));
-            // Warnings about what a mutation leaves unused are no news.
-            command.env("RUSTFLAGS", "-Awarnings");
+                .env("CARGO_TARGET_DIR", &self.target);
             command
                 .output()
                 .map_err(|error| format!("cargo cannot be run: {error}"))
@@ -216,7 +215,7 @@ impl Copy {
                 String::from_utf8_lossy(&built.stderr)
             ));
         }
-        let program = self.root.join("target/debug/examples/schedules");
+        let program = self.target.join("debug/examples/schedules");
         let ran = Command::new(&program)
             .arg(SCHEDULES)
             .output()
