@@ -5,6 +5,8 @@
 mod abort;
 mod journal;
 mod plan;
+#[cfg(all(target_os = "linux", feature = "agent"))]
+mod prove;
 mod run;
 
 pub use abort::who;
@@ -81,6 +83,9 @@ enum Command {
     },
     /// Draw a view of a journal into a PNG file: no display, no driver
     Render(journal::RenderArguments),
+    /// Try the promises on this computer: simulated schedules, processes killed, aborts of real agents; one table
+    #[cfg(all(target_os = "linux", feature = "agent"))]
+    Prove(prove::ProveArguments),
     /// The agent: the same program as `firedrill-agent`
     #[cfg(all(target_os = "linux", feature = "agent"))]
     Agent {
@@ -105,6 +110,8 @@ pub fn main() -> ExitCode {
         Some(Command::Verify { journal, audit }) => journal::verify(&journal, &audit),
         Some(Command::Report { journal, report }) => journal::report(&journal, &report),
         Some(Command::Render(arguments)) => journal::render(arguments),
+        #[cfg(all(target_os = "linux", feature = "agent"))]
+        Some(Command::Prove(arguments)) => prove::prove(&arguments),
         #[cfg(all(target_os = "linux", feature = "agent"))]
         Some(Command::Agent { command }) => firedrill_agent::cli::run(command),
     };

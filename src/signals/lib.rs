@@ -11,6 +11,8 @@
 mod check;
 mod evaluate;
 mod exposition;
+#[cfg(feature = "fuzz")]
+pub mod fuzz;
 mod http;
 mod novelty;
 mod probe;

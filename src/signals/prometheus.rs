@@ -12,7 +12,7 @@ use crate::evaluate::{no_data, no_traffic, seconds, value};
 use crate::http::{Http, timeout};
 use crate::novelty::{Novelty, Seen};
 use crate::promql::Compiled;
-use crate::query::{Item, QueryError, interval_of, query, series_query, shown};
+use crate::query::{Found, Item, QueryError, interval_of, query, series_query, shown};
 use crate::sampler::Clock;
 
 /// Tells the SLIs and their parts apart in the answer to one request: `3/value`.
@@ -55,21 +55,10 @@ pub(crate) struct Said {
 
 impl Prometheus {
     pub(crate) fn new(base: &str, slis: &[Sli], every_ms: u64) -> Result<Self, SetupError> {
-        let slis = slis
-            .iter()
-            .map(|sli| Asked {
-                name: sli.name.clone(),
-                compiled: Compiled::new(&sli.indicator),
-                window_ms: sli.indicator.window_ms(),
-                novelty: Novelty::new(every_ms),
-                interval_tries: 0,
-                alone: false,
-            })
-            .collect();
         Ok(Self {
             http: Http::new(base, timeout(every_ms))?,
             base: base.trim_end_matches('/').to_owned(),
-            slis,
+            slis: asked(slis, every_ms),
             clock: Clock::new(),
         })
     }
@@ -130,15 +119,7 @@ impl Prometheus {
             .flat_map(|&index| self.slis[index].parts(index))
             .collect::<Vec<_>>()
             .join(" or ");
-        let answer = query(&self.http, &self.base, &promql).await?;
-        let mut said: HashMap<usize, Said> = slis.iter().map(|&index| (index, Said::default())).collect();
-        for one in said.values_mut() {
-            one.took = answer.took;
-        }
-        for item in answer.items {
-            take(&mut said, item);
-        }
-        Ok(said)
+        Ok(sorted(slis, query(&self.http, &self.base, &promql).await?))
     }
 
     /// Finds how often the source really has a sample, for SLIs of which that is not known.
@@ -353,6 +334,65 @@ impl Said {
             age_ms.saturating_add(took_ms),
         ))
     }
+}
+
+fn asked(slis: &[Sli], every_ms: u64) -> Vec<Asked> {
+    slis.iter()
+        .map(|sli| Asked {
+            name: sli.name.clone(),
+            compiled: Compiled::new(&sli.indicator),
+            window_ms: sli.indicator.window_ms(),
+            novelty: Novelty::new(every_ms),
+            interval_tries: 0,
+            alone: false,
+        })
+        .collect()
+}
+
+/// What an answer says of each of `slis`.
+fn sorted(slis: &[usize], answer: Found) -> HashMap<usize, Said> {
+    let said = |index: &usize| {
+        let took = answer.took;
+        (
+            *index,
+            Said {
+                took,
+                ..Said::default()
+            },
+        )
+    };
+    let mut said: HashMap<usize, Said> = slis.iter().map(said).collect();
+    for item in answer.items {
+        take(&mut said, item);
+    }
+    said
+}
+
+/// Reads answers to the looks at `slis`, one after another: what a server says, without the server.
+#[cfg(feature = "fuzz")]
+pub(crate) fn judge_answers(slis: &[Sli], every_ms: u64, answers: Vec<Vec<u8>>) -> Vec<Sample> {
+    let mut all = asked(slis, every_ms);
+    let indices: Vec<usize> = (0..all.len()).collect();
+    let mut samples = Vec::new();
+    for (look, body) in answers.into_iter().enumerate() {
+        let found = crate::query::read_answer(body);
+        if let Ok(found) = &found {
+            for item in &found.items {
+                crate::query::interval_of(&item.values);
+            }
+        }
+        let now_ms = 1_790_000_000_000 + look as i64 * every_ms.cast_signed();
+        for (index, said) in spread(&indices, found.map(|found| sorted(&indices, found))) {
+            let judged = all.get_mut(index).and_then(|asked| asked.judge(now_ms, said));
+            samples.extend(judged.map(|(source_ms, age_ms, reading)| Sample {
+                sli: index,
+                source_ms,
+                age_ms,
+                reading,
+            }));
+        }
+    }
+    samples
 }
 
 /// Puts one series of the answer where its mark says.

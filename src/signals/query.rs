@@ -85,6 +85,22 @@ pub(crate) async fn query(http: &Http, base: &str, promql: &str) -> Result<Found
     Ok(Found { items, took })
 }
 
+/// A JSON answer with status 200, as if it had come from a server.
+#[cfg(feature = "fuzz")]
+pub(crate) fn read_answer(body: Vec<u8>) -> Result<Found, QueryError> {
+    let answer = Answer {
+        status: 200,
+        content_type: "application/json".to_owned(),
+        body,
+        took: Duration::ZERO,
+    };
+    let items = items("http://127.0.0.1:9090/api/v1/query", answer)?;
+    Ok(Found {
+        items,
+        took: Duration::ZERO,
+    })
+}
+
 fn items(url: &str, answer: Answer) -> Result<Vec<Item>, QueryError> {
     let Answer {
         status,

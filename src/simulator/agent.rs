@@ -1,15 +1,17 @@
 //! An agent: the ward as shipped on a host with a disk, a clock and faults that are really on or not.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use firedrill_ward::{AskId, Durable, Effect, Event, Key, Limits, Reply, SaveId, Ward};
 use firedrill_wire::{
-    AbortLine, AgentId, AgentInfo, EventKind, Evidence, FaultInfo, FaultName, HolderSecret, Instance,
-    OpenDrillView, PROTOCOL_VERSION, Problem, ProblemKind, Route, RouteProtocol, Stamp, Tick, Undo,
+    AbortLine, AgentId, AgentInfo, DrillId, Epoch, EventKind, Evidence, FaultInfo, FaultName, HolderSecret,
+    InjectionId, Instance, OpenDrillView, PROTOCOL_VERSION, Problem, ProblemKind, Route, RouteProtocol,
+    Stamp, Tick, Undo,
 };
 
+use crate::books::Book;
 use crate::messages::{Answer, Body, From};
-use crate::report::{Rule, Sabotage};
+use crate::report::Sabotage;
 use crate::world::{Happening, World};
 
 /// The faults that simulated hosts can do.
@@ -27,24 +29,40 @@ pub(crate) enum Disk {
 #[derive(Clone, Debug)]
 enum Job {
     Save(SaveId, Box<Durable>),
-    Apply(Key, u64),
+    Apply(Key, On),
     Revert(Key, u32),
     Prove(Key, u32),
 }
 
 /// A fault that is really on.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct On {
     /// When it must have ended at the latest, by the agent's clock.
     pub ends: Tick,
+    /// What of the host it holds.
+    pub claims: Vec<String>,
+    /// It happens once and is not on afterwards.
+    one_shot: bool,
+    ends_in_ms: u64,
+}
+
+/// What an abort asked for that is being answered.
+#[derive(Clone, Debug)]
+pub(crate) struct AbortAsked {
+    pub drill: Option<DrillId>,
+    /// Whatever is on, as it latches.
+    pub everything: bool,
+    /// The newest epoch when it came.
+    pub up_to: Epoch,
 }
 
 /// Where an answer goes.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Asker {
     from: From,
     /// Of a stream: when its last line arrives; `None` once it is torn.
     line_at: Option<u64>,
+    abort: Option<AbortAsked>,
 }
 
 pub(crate) struct Agent {
@@ -54,6 +72,14 @@ pub(crate) struct Agent {
     pub life: u32,
     /// When its host booted, in simulated microseconds; it may be before the beginning.
     booted: i64,
+    /// Its clock's drift, in millionths.
+    drift: i64,
+    instance: Instance,
+    /// All that does not change of what it says of itself.
+    info: AgentInfo,
+    pub book: Book,
+    /// What a second look has found gone, by name: names are not used twice.
+    pub proved: BTreeSet<InjectionId>,
     pub disk: Durable,
     pub disk_state: Disk,
     pub frozen_until: u64,
@@ -71,9 +97,15 @@ pub(crate) struct Agent {
 }
 
 impl Agent {
-    pub fn new(index: usize, booted: i64) -> Self {
+    pub fn new(index: usize, booted: i64, drift: i64) -> Self {
+        let name = AgentId(format!("agent-{index}"));
         Self {
-            name: AgentId(format!("agent-{index}")),
+            info: info(&name),
+            instance: Instance(String::new()),
+            drift,
+            book: Book::default(),
+            proved: BTreeSet::new(),
+            name,
             ward: None,
             life: 0,
             booted,
@@ -93,18 +125,47 @@ impl Agent {
     }
 
     pub fn tick(&self, now: u64) -> Tick {
-        Tick((i64::try_from(now).unwrap_or(i64::MAX) - self.booted).max(0) as u64)
+        let passed = i64::try_from(now).unwrap_or(i64::MAX) - self.booted;
+        Tick((passed + passed / 1_000_000 * self.drift).max(0) as u64)
+    }
+
+    /// The first simulated microsecond at which its clock shows `tick`, or a little later.
+    fn when(&self, tick: Tick) -> u64 {
+        let tick = i64::try_from(tick.0).unwrap_or(i64::MAX / 4);
+        // A drift of thousandths: one correction is exact to less than a second's drift.
+        let passed = tick - tick / 1_000_000 * self.drift;
+        let passed = passed + passed / 1_000_000 * self.drift * self.drift / 1_000_000 + 1_000;
+        u64::try_from(passed.saturating_add(self.booted)).unwrap_or(0)
+    }
+
+    /// Whether nothing is on, nor about to be.
+    pub fn is_idle(&self) -> bool {
+        self.on.is_empty() && self.jobs.is_empty()
+    }
+
+    /// What the host is about to put on, with what of the host it holds.
+    pub fn applying(&self) -> impl Iterator<Item = (&Key, &Vec<String>)> {
+        self.jobs.values().filter_map(|job| match job {
+            Job::Apply(key, on) if !on.one_shot => Some((key, &on.claims)),
+            _ => None,
+        })
     }
 
     /// Whether the host is about to put `key` on.
     pub fn applies(&self, key: &Key) -> bool {
-        self.jobs
-            .values()
-            .any(|job| matches!(job, Job::Apply(of, _) if of == key))
+        self.applying().any(|(of, _)| of == key)
     }
 
     pub fn instance(&self) -> Instance {
-        Instance(format!("{}-life-{}", self.name, self.life))
+        self.instance.clone()
+    }
+
+    pub fn stamp(&self, now: u64) -> Stamp {
+        Stamp {
+            agent: self.name.clone(),
+            instance: self.instance.clone(),
+            tick: self.tick(now),
+        }
     }
 
     fn ask(&mut self, from: From) -> AskId {
@@ -115,6 +176,7 @@ impl Agent {
             Asker {
                 from,
                 line_at: Some(0),
+                abort: None,
             },
         );
         ask
@@ -122,44 +184,60 @@ impl Agent {
 
     fn info(&self, now: u64) -> Option<AgentInfo> {
         let ward = self.ward.as_ref()?;
-        let tick = self.tick(now);
-        let stamp = Stamp {
-            agent: self.name.clone(),
-            instance: self.instance(),
-            tick,
-        };
-        let open: Option<OpenDrillView> = ward.open_drill(tick);
-        let route = |name: &str| Route {
-            name: name.to_owned(),
-            listen: "127.0.0.1:8081".to_owned(),
-            upstream: "127.0.0.1:9081".to_owned(),
-            protocol: RouteProtocol::Http,
-        };
-        let fault = |name: &&str| FaultInfo {
-            name: FaultName::from(*name),
-            summary: String::new(),
-            schema: serde_json::Value::Null,
-            params: Vec::new(),
-            scope: Vec::new(),
-            undo: undo(name),
-            undo_words: String::new(),
-            available: true,
-            why_not: None,
-            remedy: None,
-        };
+        let open: Option<OpenDrillView> = ward.open_drill(self.tick(now));
         Some(AgentInfo {
-            stamp,
-            protocol: PROTOCOL_VERSION,
-            version: "simulated".to_owned(),
-            host: "host".to_owned(),
-            labels: BTreeMap::new(),
+            stamp: self.stamp(now),
             latch: ward.latch().cloned(),
             open,
-            routes: vec![route("r1"), route("r2")],
-            faults: FAULTS.iter().map(fault).collect(),
-            abort_port: None,
-            notes: Vec::new(),
+            ..self.info.clone()
         })
+    }
+}
+
+fn info(agent: &AgentId) -> AgentInfo {
+    let route = |name: &str| Route {
+        name: name.to_owned(),
+        listen: "127.0.0.1:8081".to_owned(),
+        upstream: "127.0.0.1:9081".to_owned(),
+        protocol: RouteProtocol::Http,
+    };
+    let fault = |name: &&str| FaultInfo {
+        name: FaultName::from(*name),
+        summary: String::new(),
+        schema: serde_json::Value::Null,
+        params: Vec::new(),
+        scope: Vec::new(),
+        undo: undo(name),
+        undo_words: String::new(),
+        available: true,
+        why_not: None,
+        remedy: None,
+    };
+    AgentInfo {
+        stamp: Stamp {
+            agent: agent.clone(),
+            instance: Instance(String::new()),
+            tick: Tick(0),
+        },
+        protocol: PROTOCOL_VERSION,
+        version: "simulated".to_owned(),
+        host: "host".to_owned(),
+        labels: BTreeMap::new(),
+        latch: None,
+        open: None,
+        routes: vec![route("r1"), route("r2")],
+        faults: FAULTS.iter().map(fault).collect(),
+        abort_port: None,
+        notes: Vec::new(),
+    }
+}
+
+/// What of the host a fault holds.
+pub(crate) fn claims_of(fault: &str, route: Option<&str>) -> Vec<String> {
+    match (fault, route) {
+        ("cpu.burn", _) => vec!["cpu".to_owned()],
+        (_, Some(route)) => vec![format!("route:{route}")],
+        _ => Vec::new(),
     }
 }
 
@@ -177,6 +255,7 @@ impl World {
         let (now, sabotage) = (self.now, self.options.sabotage);
         let agent = &mut self.agents[index];
         agent.life += 1;
+        agent.instance = Instance(format!("{}-life-{}", agent.name, agent.life));
         self.counts.restarts += u64::from(agent.life > 1);
         let mut durable = agent.disk.clone();
         if sabotage == Some(Sabotage::ForgetRecords) {
@@ -192,7 +271,11 @@ impl World {
         agent.ward = Some(ward);
         agent.due = None;
         self.trace(|world| format!("agent {index} is up, life {}", world.agents[index].life));
-        self.check_recovered(index);
+        let agent = &mut self.agents[index];
+        let latch = agent.ward.as_ref().and_then(Ward::latch);
+        if let Err((rule, words)) = agent.book.recovered(latch) {
+            self.broken(rule, format!("agent {index}: {words}"));
+        }
         self.agent_effects(index, effects);
     }
 
@@ -209,6 +292,7 @@ impl World {
             )
         });
         let down_us = self.random.between(50_000, 2_500_000);
+        self.writes_land(index);
         let now = self.now;
         let agent = &mut self.agents[index];
         agent.ward = None;
@@ -226,8 +310,30 @@ impl World {
         for asker in askers {
             self.send_back(index, asker.from, Answer::Torn);
         }
-        self.rules.died(index);
+        self.agents[index].book.died();
         self.push(now + down_us, Happening::AgentUp { agent: index });
+    }
+
+    /// Of the writes under way when a process dies some are whole on the disk, and nobody was told.
+    fn writes_land(&mut self, index: usize) {
+        let agent = &mut self.agents[index];
+        let writes: Vec<Box<Durable>> = std::mem::take(&mut agent.jobs)
+            .into_values()
+            .filter_map(|job| match job {
+                Job::Save(_, durable) => Some(durable),
+                _ => None,
+            })
+            .collect();
+        if writes.is_empty() || agent.disk_state != Disk::Fine {
+            return;
+        }
+        self.counts.torn += 1;
+        let landed = self.random.below(writes.len() + 1);
+        if let Some(durable) = writes.into_iter().take(landed).last()
+            && self.options.sabotage != Some(Sabotage::ForgetDisk)
+        {
+            self.agents[index].disk = *durable;
+        }
     }
 
     pub(crate) fn agent_request(&mut self, index: usize, from: From, body: Body) {
@@ -237,6 +343,11 @@ impl World {
         }
         let agent = &mut self.agents[index];
         let event = match body {
+            Body::Beat => {
+                let latch = agent.ward.as_ref().and_then(Ward::latch).cloned();
+                let stamp = agent.stamp(now);
+                return self.send_back(index, from, Answer::Beat { stamp, latch });
+            }
             Body::Info => {
                 if let Some(info) = agent.info(now) {
                     self.send_back(index, from, Answer::Info(Box::new(info)));
@@ -264,11 +375,7 @@ impl World {
                     id: id.clone(),
                 };
                 agent.starts.insert(ask, (key, request.ends_in_ms));
-                let claims = match (request.fault.as_str(), &request.scope.route) {
-                    ("cpu.burn", _) => vec!["cpu".to_owned()],
-                    (_, Some(route)) => vec![format!("route:{route}")],
-                    _ => Vec::new(),
-                };
+                let claims = claims_of(request.fault.as_str(), request.scope.route.as_deref());
                 let undo = undo(request.fault.as_str());
                 let by_hand = "restart the agent".to_owned();
                 Event::Start {
@@ -285,10 +392,18 @@ impl World {
                 ask: agent.ask(from),
                 id,
             },
-            Body::Abort(request) => Event::Abort {
-                ask: agent.ask(from),
-                request,
-            },
+            Body::Abort(request) => {
+                let ask = agent.ask(from);
+                let up_to = agent.book.newest();
+                if let Some(asker) = agent.asks.get_mut(&ask) {
+                    asker.abort = Some(AbortAsked {
+                        drill: request.drill.clone(),
+                        everything: request.latch && !agent.book.knows(&request),
+                        up_to,
+                    });
+                }
+                Event::Abort { ask, request }
+            }
             Body::Release(request) => Event::Release {
                 ask: agent.ask(from),
                 request,
@@ -300,9 +415,9 @@ impl World {
     pub(crate) fn agent_event(&mut self, index: usize, event: Event) {
         let now = self.now;
         self.trace(|_| format!("agent {index} <- {}", brief(&event)));
-        self.rules.agent_hears(index, &event);
         let agent = &mut self.agents[index];
         let tick = agent.tick(now);
+        agent.book.hears(&event, tick, &agent.instance);
         let Some(ward) = agent.ward.as_mut() else { return };
         let effects = ward.step(tick, event);
         self.agent_effects(index, effects);
@@ -324,16 +439,30 @@ impl World {
         self.trace(|_| format!("agent {index} -> {}", brief(&effect)));
         match effect {
             Effect::Save { save, durable } => self.save(index, save, durable),
-            Effect::Apply { key, ends_in_ms, .. } => {
-                let tick = self.agents[index].tick(self.now);
-                if let Err(words) = self.rules.may_apply(index, &key, tick) {
-                    self.broken(Rule::AbortWins, words);
+            Effect::Apply {
+                key,
+                ends_in_ms,
+                fault,
+                scope,
+                ..
+            } => {
+                if let Err((rule, words)) = self.check_apply(index, &key) {
+                    self.broken(rule, format!("agent {index}: {words}"));
                 }
                 let us = self.job_us();
-                self.begin(index, Job::Apply(key, ends_in_ms), us);
+                let on = On {
+                    ends: Tick(0),
+                    claims: claims_of(fault.as_str(), scope.route.as_deref()),
+                    one_shot: undo(fault.as_str()) == Undo::None,
+                    ends_in_ms,
+                };
+                self.begin(index, Job::Apply(key, on), us);
             }
             Effect::Adjust { key, .. } => {
-                self.broken(Rule::AbortWins, format!("nobody asked to change {key:?}"));
+                self.broken(
+                    crate::report::Rule::AbortWins,
+                    format!("nobody asked to change {key:?}"),
+                );
             }
             Effect::Revert { key, attempt, .. } => {
                 let us = self.job_us();
@@ -353,16 +482,16 @@ impl World {
             Effect::Emit(kind) => {
                 match &kind {
                     EventKind::Ended { why, .. } if why == "lease" => self.counts.lapses += 1,
-                    EventKind::Opened { drill, epoch } => {
-                        if let Err(words) = self.rules.agent_opened(index, drill, *epoch) {
-                            self.broken(Rule::Durable, words);
-                        }
-                    }
                     EventKind::Latch { latch: Some(_) } => self.counts.latches += 1,
                     EventKind::Latch { latch: None } => self.counts.releases += 1,
                     _ => {}
                 }
-                self.send_event(index, kind);
+                let agent = &mut self.agents[index];
+                let (tick, on_disk) = (agent.tick(self.now), agent.disk.epoch);
+                if let Err((rule, words)) = agent.book.tells(&kind, tick, on_disk) {
+                    self.broken(rule, format!("agent {index}: {words}"));
+                }
+                self.send_event(index, &kind);
             }
             Effect::Audit { .. } | Effect::Stopped { .. } => {}
         }
@@ -425,16 +554,12 @@ impl World {
                 }
                 Event::Saved { save, durable: !full }
             }
-            Job::Apply(key, ends_in_ms) => {
-                let one_shot = agent.ward.as_ref().is_some_and(|ward| {
-                    ward.injection(&key.id, Tick(0))
-                        .is_some_and(|view| undo(view.fault.as_str()) == Undo::None)
-                });
+            Job::Apply(key, mut on) => {
                 if !fails || half {
                     self.counts.applied += 1;
-                    if !one_shot {
-                        let ends = agent.tick(now).plus_ms(ends_in_ms);
-                        agent.on.insert(key.clone(), On { ends });
+                    if !on.one_shot {
+                        on.ends = agent.tick(now).plus_ms(on.ends_in_ms);
+                        agent.on.insert(key.clone(), on);
                     }
                 }
                 if fails {
@@ -465,6 +590,9 @@ impl World {
             }
             Job::Prove(key, attempt) => {
                 let clean = !agent.on.contains_key(&key) || lies == Some(Sabotage::ClaimReadBack);
+                if clean {
+                    agent.proved.insert(key.id.clone());
+                }
                 Event::Proved {
                     key,
                     attempt,
@@ -488,27 +616,37 @@ impl World {
             && let Some((key, ends_in_ms)) = start
         {
             let tick = agent.tick(self.now);
-            agent.on.insert(
-                key.clone(),
-                On {
-                    ends: tick.plus_ms(ends_in_ms),
-                },
-            );
-            if let Err(words) = self.rules.may_apply(index, &key, tick) {
-                self.broken(Rule::AbortWins, words);
+            let on = On {
+                ends: tick.plus_ms(ends_in_ms),
+                claims: Vec::new(),
+                one_shot: false,
+                ends_in_ms,
+            };
+            agent.on.insert(key.clone(), on);
+            if let Err((rule, words)) = agent.book.may_apply(&key, tick) {
+                self.broken(rule, words);
             }
         }
-        if let Err(words) = self.rules.agent_says(index, &reply) {
-            self.broken(Rule::Durable, words);
+        let said = self.agents[index]
+            .book
+            .says(&reply)
+            .and_then(|()| self.check_reply(index, &reply));
+        if let Err((rule, words)) = said {
+            self.broken(rule, format!("agent {index}: {words}"));
         }
         self.send_back(index, asker.from, Answer::Reply(reply));
     }
 
     fn abort_line(&mut self, index: usize, ask: AskId, line: AbortLine) {
-        self.rules.agent_streams(index, &line);
-        let Some(asker) = self.agents[index].asks.get(&ask).copied() else {
+        self.agents[index].book.streams(&line);
+        let Some(asker) = self.agents[index].asks.get(&ask).cloned() else {
             return;
         };
+        if let Some(asked) = &asker.abort
+            && let Err((rule, words)) = self.check_line(index, asked, &line)
+        {
+            self.broken(rule, format!("agent {index}: {words}"));
+        }
         let ends = matches!(line, AbortLine::End { .. });
         // A stream that lost a line is torn for good.
         let arrives = asker
@@ -530,12 +668,8 @@ impl World {
         let Some(due) = agent.ward.as_ref().and_then(Ward::next_deadline) else {
             return;
         };
-        let at = u64::try_from(
-            i64::try_from(due.0)
-                .unwrap_or(i64::MAX)
-                .saturating_add(agent.booted),
-        );
-        let at = at.unwrap_or(0).max(self.now);
+        // Not at once: a clock that drifts is met a little late rather than early.
+        let at = agent.when(due).max(self.now + 200);
         if agent.due.is_none_or(|planned| at < planned) {
             agent.due = Some(at);
             let happening = Happening::AgentDue {

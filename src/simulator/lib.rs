@@ -1,19 +1,22 @@
-//! Console, agents, network, disks, clocks and people in one deterministic world.
+//! Consoles, agents, network, disks, clocks and people in one deterministic world.
 //!
 //! Runs `drill`, `ward` and the journal's codec exactly as shipped; everything around them is simulated and
-//! hostile: messages are dropped, delayed, doubled and reordered, disks fill and hang, clocks jump, hosts
-//! freeze, faults refuse to go, consoles and agents die between any two effects. After every event the
-//! rules of the design that concern them are checked against what is really on ([`Rule`]). Every schedule
-//! comes from its seed alone, so a seed that fails is a test to keep, and prints its trace.
+//! hostile: messages are dropped, delayed, doubled, reordered, replayed and forged, disks fill, hang and tear, clocks
+//! jump and drift, hosts freeze, faults refuse to go, consoles and agents die between any two effects, and at least
+//! two consoles want the same three agents. After every event the rules of the design that concern them are checked
+//! against what is really on ([`Rule`]). Every schedule comes from its seed alone; one that fails is made short
+//! ([`shortest`]), prints its trace, and is a line to keep (`tests/kept.txt`).
 //!
-//! A checker that cannot fail is a defect: [`Sabotage`] breaks one promise at a time, and the tests show
-//! that each broken promise is seen.
+//! A checker that cannot fail is a defect: [`Sabotage`] breaks one promise of the world around the parts that ship,
+//! and `mutations/` breaks `ward` and `drill` themselves; each must be seen.
 //!
 //! Uses `drill`, `ward`, `journal`, `plan` and `wire`.
 
 mod agent;
+mod books;
 mod calls;
 mod console;
+mod counts;
 mod line;
 mod messages;
 mod paper;
@@ -22,17 +25,24 @@ mod plans;
 mod random;
 mod report;
 mod rules;
+mod schedule;
+mod sight;
 mod world;
 
-pub use report::{Counts, Options, Report, Rule, Sabotage, Violation};
+pub use counts::{Counts, Tally};
+pub use random::Random;
+pub use report::{Options, Report, Rule, Sabotage, Violation};
+pub use schedule::{Schedule, shortest};
 
-/// Runs the schedule of `seed` to its end.
+/// Runs one schedule to its end.
 ///
 /// # Errors
 /// The first rule that was broken, with the trace of everything that led there.
-pub fn simulate(seed: u64, options: Options) -> Result<Report, Violation> {
-    world::World::new(seed, options, false).run().or_else(|_| {
-        // The same again, this time written down: a trace costs more than the schedule.
-        world::World::new(seed, options, true).run()
-    })
+pub fn simulate(schedule: &Schedule, options: Options) -> Result<Report, Violation> {
+    // Only a failure is run again and written down: a trace costs more than the schedule.
+    run_once(schedule, options, false).or_else(|_| run_once(schedule, options, true))
+}
+
+fn run_once(schedule: &Schedule, options: Options, traced: bool) -> Result<Report, Violation> {
+    world::World::new(schedule.clone(), options, traced).run()
 }

@@ -36,9 +36,12 @@ impl Order {
 
 impl World {
     pub(crate) fn beat(&mut self, life: u32, agent: usize) {
-        self.push(self.now + 1_000_000, Happening::Beat { life, agent });
         let now = self.now;
-        let Some(console) = self.console.as_mut().filter(|console| !console.is_over()) else {
+        if self.console(life).is_none_or(|console| console.is_over()) {
+            return;
+        }
+        self.push(now + 1_000_000, Happening::Beat { life, agent });
+        let Some(console) = self.console(life).filter(|console| !console.is_over()) else {
             return;
         };
         let no = console.no();
@@ -46,20 +49,18 @@ impl World {
         let missed = console.beats.insert(agent, (no, now)).is_some();
         let ended = console.ended;
         if missed && !ended {
-            self.console_event(Event::Agent {
-                agent,
-                reply: Reply::Heartbeat {
-                    rtt_us: None,
-                    stamp: None,
-                },
-            });
+            let reply = Reply::Heartbeat {
+                rtt_us: None,
+                stamp: None,
+            };
+            self.console_event(life, Event::Agent { agent, reply });
         }
-        self.send(agent, From::Beat(no), Body::Info);
+        self.send(agent, From::Beat(no), Body::Beat);
     }
 
-    pub(crate) fn beaten(&mut self, agent: usize, no: u64, answer: Answer) {
+    pub(crate) fn beaten(&mut self, life: u32, agent: usize, no: u64, answer: Answer) {
         let now = self.now;
-        let Some(console) = self.console.as_mut().filter(|console| !console.ended) else {
+        let Some(console) = self.console(life).filter(|console| !console.ended) else {
             return;
         };
         let Some((_, sent)) = console
@@ -70,29 +71,27 @@ impl World {
         else {
             return;
         };
-        let Answer::Info(info) = answer else { return };
+        let Answer::Beat { stamp, latch } = answer else {
+            return;
+        };
         console.beats.remove(&agent);
-        let latch = info.latch.clone();
-        self.console_event(Event::Agent {
-            agent,
-            reply: Reply::Heartbeat {
-                rtt_us: Some(now - sent),
-                stamp: Some(info.stamp.clone()),
-            },
-        });
+        console.sight.beaten.insert(agent, now);
+        let reply = Reply::Heartbeat {
+            rtt_us: Some(now - sent),
+            stamp: Some(stamp),
+        };
+        self.console_event(life, Event::Agent { agent, reply });
         if latch.is_some() {
-            self.console_event(Event::Agent {
-                agent,
-                reply: Reply::Latch { latch },
-            });
+            let reply = Reply::Latch { latch };
+            self.console_event(life, Event::Agent { agent, reply });
         }
     }
 
-    pub(crate) fn begin_test(&mut self, agent: usize, drill: DrillId) {
-        let Some(console) = self.console.as_mut() else {
+    pub(crate) fn begin_test(&mut self, life: u32, agent: usize, drill: DrillId) {
+        let Some(console) = self.console(life) else {
             return;
         };
-        let (no, life) = (console.no(), console.life);
+        let no = console.no();
         console.tests.insert(
             no,
             Test {
@@ -110,34 +109,34 @@ impl World {
             who: "ann".to_owned(),
             lease_ms: 2_000,
         };
-        if self.console.as_ref().is_some_and(|console| console.gate_closed) {
-            return self.end_test(no, Err("an abort came in between".to_owned()));
+        if self.console(life).is_some_and(|console| console.gate_closed) {
+            return self.end_test(life, no, Err("an abort came in between".to_owned()));
         }
-        self.transmit(agent, From::Test(no), Body::Open(request));
+        self.transmit(life, agent, From::Test(no), Body::Open(request));
     }
 
-    pub(crate) fn end_test(&mut self, no: u64, result: Result<u64, String>) {
-        let Some(test) = self
-            .console
-            .as_mut()
-            .and_then(|console| console.tests.remove(&no))
-        else {
+    pub(crate) fn end_test(&mut self, life: u32, no: u64, result: Result<u64, String>) {
+        let now = self.now;
+        let Some(console) = self.console(life) else {
             return;
         };
-        if result.is_err() {
+        let Some(Test { agent, drill, .. }) = console.tests.remove(&no) else {
+            return;
+        };
+        if result.is_ok() {
+            console.sight.tested.insert(agent, now);
+        } else {
             // What it may have left is taken back.
-            self.send(test.agent, From::Test(no), Body::Abort(test_abort(&test.drill)));
+            self.send(agent, From::Test(no), Body::Abort(test_abort(&drill)));
         }
-        self.console_event(Event::Agent {
-            agent: test.agent,
-            reply: Reply::AbortTested { result },
-        });
+        let reply = Reply::AbortTested { result };
+        self.console_event(life, Event::Agent { agent, reply });
     }
 
-    pub(crate) fn test_answer(&mut self, no: u64, answer: Answer) {
+    pub(crate) fn test_answer(&mut self, life: u32, no: u64, answer: Answer) {
         use firedrill_ward::Reply as Said;
         let now = self.now;
-        let Some(console) = self.console.as_mut() else {
+        let Some(console) = self.console(life) else {
             return;
         };
         let gate_closed = console.gate_closed;
@@ -147,7 +146,7 @@ impl World {
         let (agent, drill) = (test.agent, test.drill.clone());
         match answer {
             Answer::Reply(Said::Opened(_) | Said::Injection(_)) if gate_closed => {
-                self.end_test(no, Err("an abort came in between".to_owned()));
+                self.end_test(life, no, Err("an abort came in between".to_owned()));
             }
             Answer::Reply(Said::Opened(opened)) => {
                 let fence = Fence {
@@ -164,6 +163,7 @@ impl World {
                     ..empty_start()
                 };
                 self.transmit(
+                    life,
                     agent,
                     From::Test(no),
                     Body::Start(InjectionId(format!("{drill}-noop")), Box::new(request)),
@@ -176,20 +176,19 @@ impl World {
             Answer::Line(AbortLine::End { clean, .. }) => {
                 let us = test.aborted_us.map(|sent| now - sent);
                 let result = us.filter(|_| clean).ok_or_else(|| "not proved clean".to_owned());
-                self.end_test(no, result);
+                self.end_test(life, no, result);
             }
-            Answer::Reply(Said::Refused(problem)) => self.end_test(no, Err(problem.to_string())),
-            Answer::Torn => self.end_test(no, Err("the connection is gone".to_owned())),
+            Answer::Reply(Said::Refused(problem)) => self.end_test(life, no, Err(problem.to_string())),
+            Answer::Torn => self.end_test(life, no, Err("the connection is gone".to_owned())),
             _ => {}
         }
     }
 
     /// The press of ABORT, or the drill's own stop: the flag first, then the agents; the drill hears of it later.
-    pub(crate) fn order(&mut self, latch: bool, reason: String) {
+    pub(crate) fn order(&mut self, life: u32, latch: bool, reason: String) {
         let now = self.now;
-        let life = self.console_life;
         self.counts.aborts += 1;
-        let Some(console) = self.console.as_mut() else {
+        let Some(console) = self.console(life) else {
             return;
         };
         console.gate_closed = true;
@@ -227,26 +226,20 @@ impl World {
                 },
             );
         }
-        let again = self
-            .console
-            .as_ref()
-            .and_then(|console| console.last_start.clone());
-        if let (Some(Sabotage::SendAfterAbort), Some((agent, id, start))) = (self.options.sabotage, again) {
-            self.transmit(agent, From::Call(0), Body::Start(id, start));
+        if self.options.sabotage == Some(Sabotage::SendAfterAbort)
+            && let Some((agent, id, start)) =
+                self.console(life).and_then(|console| console.last_start.clone())
+        {
+            self.transmit(life, agent, From::Call(0), Body::Start(id, start));
         }
     }
 
     /// A person at the window presses ABORT; the drill's loop hears of it when it comes to it.
-    pub(crate) fn person_presses(&mut self) {
-        let Some(life) = self
-            .console
-            .as_ref()
-            .filter(|console| !console.ended)
-            .map(|console| console.life)
-        else {
+    pub(crate) fn person_presses(&mut self, life: u32) {
+        if self.console(life).is_none_or(|console| console.ended) {
             return;
-        };
-        self.order(true, "a person pressed ABORT".to_owned());
+        }
+        self.order(life, true, "a person pressed ABORT".to_owned());
         let us = self.random.between(0, 400_000);
         let by = AbortedBy::Person("ann".to_owned());
         let command = Command::Abort {
@@ -265,7 +258,7 @@ impl World {
     /// Sends the abort to one agent, and again until it is proved clean.
     pub(crate) fn line(&mut self, life: u32, agent: usize, order_no: u64) {
         let now = self.now;
-        let Some(order) = self.console.as_mut().and_then(|console| console.order.as_mut()) else {
+        let Some(order) = self.console(life).and_then(|console| console.order.as_mut()) else {
             return;
         };
         if order.no != order_no {
@@ -302,9 +295,9 @@ impl World {
         );
     }
 
-    pub(crate) fn line_answer(&mut self, agent: usize, order_no: u64, answer: Answer) {
+    pub(crate) fn line_answer(&mut self, life: u32, agent: usize, order_no: u64, answer: Answer) {
         let now = self.now;
-        let Some(console) = self.console.as_mut() else {
+        let Some(console) = self.console(life) else {
             return;
         };
         let Some(order) = console.order.as_mut().filter(|order| order.no == order_no) else {
@@ -318,12 +311,8 @@ impl World {
         *heard_us = now;
         fold.line(line, us);
         let status = fold.status().clone();
-        if !console.ended {
-            self.console_event(Event::Agent {
-                agent,
-                reply: Reply::Abort { status },
-            });
-        }
+        let reply = Reply::Abort { status };
+        self.console_event(life, Event::Agent { agent, reply });
     }
 }
 

@@ -2,8 +2,8 @@
 
 use firedrill_ward::Reply;
 use firedrill_wire::{
-    AbortLine, AbortRequest, AgentInfo, CloseRequest, Epoch, EventKind, InjectionId, OpenRequest,
-    ReleaseRequest, RenewRequest, StartRequest,
+    AbortLine, AbortRequest, AgentInfo, CloseRequest, Epoch, EventKind, InjectionId, LatchView, OpenRequest,
+    ReleaseRequest, RenewRequest, Stamp, StartRequest,
 };
 
 use crate::world::{Happening, World};
@@ -25,10 +25,27 @@ pub(crate) enum From {
     Person,
 }
 
+impl From {
+    /// The life of the console that waits for the answer.
+    pub fn life(self) -> Option<u32> {
+        match self {
+            Self::Call(no) | Self::Beat(no) | Self::Test(no) | Self::Line(no) => {
+                Some((no / LIFE) as u32).filter(|life| *life > 0)
+            }
+            Self::Card | Self::Person => None,
+        }
+    }
+}
+
+/// Numbers of one console's life.
+pub(crate) const LIFE: u64 = 1_000_000;
+
 /// A request.
 #[derive(Clone, Debug)]
 pub(crate) enum Body {
     Info,
+    /// `Info` on the abort line, of which only the stamp and the latch are read.
+    Beat,
     Open(OpenRequest),
     Renew(RenewRequest),
     Close(Epoch, CloseRequest),
@@ -42,6 +59,10 @@ pub(crate) enum Body {
 #[derive(Clone, Debug)]
 pub(crate) enum Answer {
     Info(Box<AgentInfo>),
+    Beat {
+        stamp: Stamp,
+        latch: Option<LatchView>,
+    },
     Reply(Reply),
     Line(AbortLine),
     /// The connection was refused or is gone.
@@ -68,25 +89,17 @@ pub(crate) struct Weather {
 
 impl World {
     pub(crate) fn send(&mut self, agent: usize, from: From, body: Body) {
-        let copies = if self.random.chance(self.weather.double) {
-            2
-        } else {
-            1
-        };
-        self.counts.duplicates += copies - 1;
-        for _ in 0..copies {
+        let mut body = Some(body);
+        let doubled = self.net.chance(self.weather.double);
+        self.counts.duplicates += u64::from(doubled);
+        for last in if doubled { &[false, true][..] } else { &[true] } {
+            let copy = if *last { body.take() } else { body.clone() };
+            let Some(body) = copy else { continue };
             let Some(at) = self.travel(agent) else { continue };
             let way = &mut self.ways[agent];
             self.counts.reorders += u64::from(at < way.there);
             way.there = way.there.max(at);
-            self.push(
-                at,
-                Happening::Request {
-                    agent,
-                    from,
-                    body: body.clone(),
-                },
-            );
+            self.push(at, Happening::Request { agent, from, body });
         }
     }
 
@@ -118,23 +131,36 @@ impl World {
         Some(at)
     }
 
-    pub(crate) fn send_event(&mut self, agent: usize, kind: EventKind) {
-        if let Some(at) = self.travel(agent) {
-            self.push(at, Happening::Told { agent, kind });
+    /// To every console that listens to this agent.
+    pub(crate) fn send_event(&mut self, agent: usize, kind: &EventKind) {
+        if !matches!(kind, EventKind::Injection { .. } | EventKind::Latch { .. }) {
+            return;
+        }
+        for place in 0..self.consoles.len() {
+            let console = &self.consoles[place];
+            let listens = console.drill.agents().get(agent).is_some_and(|it| it.needed);
+            if console.ended || !listens {
+                continue;
+            }
+            let life = console.life;
+            if let Some(at) = self.travel(agent) {
+                let kind = Box::new(kind.clone());
+                self.push(at, Happening::Told { agent, life, kind });
+            }
         }
     }
 
     /// When a message sent now arrives; `None`: never.
     fn travel(&mut self, agent: usize) -> Option<u64> {
-        if self.now < self.ways[agent].cut_until || self.random.chance(self.weather.loss) {
+        if self.now < self.ways[agent].cut_until || self.net.chance(self.weather.loss) {
             self.counts.drops += 1;
             return None;
         }
-        let slow = self.random.chance(self.weather.slow);
+        let slow = self.net.chance(self.weather.slow);
         let us = if slow {
-            self.random.between(20_000, 2_500_000)
+            self.net.between(20_000, 2_500_000)
         } else {
-            self.random.between(100, 3_000)
+            self.net.between(100, 3_000)
         };
         Some(self.now + us)
     }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use firedrill_drill::{At, Entry, Stamped, replay};
+use firedrill_drill::{At, Entry, Event, Stamped, replay};
 use firedrill_journal::{Encoder, decode};
 use firedrill_wire::InjectionId;
 
@@ -13,41 +13,58 @@ use crate::world::World;
 
 #[derive(Debug, Default)]
 pub(crate) struct Paper {
-    encoder: Encoder,
-    text: String,
-    /// Bytes that are surely on disk.
+    /// The records written. They become lines when somebody reads them: most journals nobody reads.
+    records: Vec<Stamped>,
+    /// Nobody will read it, so that only intents are kept.
+    unread: bool,
+    /// How many of them are surely on disk.
     synced: usize,
+    /// The record that a full disk took a part of.
+    part: Option<Stamped>,
+    /// Records and a part of one more, of which the machine's stop left what was not synced to chance.
+    torn: Option<u64>,
+    sealed: Option<At>,
     /// Intents among them, and those on their way.
     intents: BTreeSet<InjectionId>,
     loose: Vec<InjectionId>,
     pub full: bool,
     failed: bool,
     told: bool,
-    /// With its closing record.
-    closed: bool,
     /// Starts that were sent.
     pub sent: BTreeSet<InjectionId>,
 }
 
 impl Paper {
-    pub fn append(&mut self, at: At, entry: &Entry) -> Result<(), String> {
+    pub fn new(unread: bool) -> Self {
+        Self {
+            unread,
+            ..Self::default()
+        }
+    }
+
+    /// Writes an event down.
+    pub fn event(&mut self, at: At, event: &Event) -> Result<(), String> {
+        if self.unread && !self.full && !self.failed {
+            return Ok(());
+        }
+        self.append(at, Entry::event(event))
+    }
+
+    pub fn append(&mut self, at: At, entry: Entry) -> Result<(), String> {
         if self.failed {
             return Err("an earlier record could not be written".to_owned());
         }
-        let stamped = Stamped {
-            at,
-            entry: entry.clone(),
-        };
-        let line = self.encoder.encode(&stamped).map_err(|error| error.to_string())?;
         if self.full {
             // The last blocks still took a part of the line.
             self.failed = true;
-            self.text.push_str(&line[..line.len() / 3]);
+            self.part = Some(Stamped { at, entry });
             return Err("no space left on device".to_owned());
         }
-        self.text.push_str(&line);
-        if let Entry::Intent { id, .. } = entry {
+        if let Entry::Intent { id, .. } = &entry {
             self.loose.push(id.clone());
+        }
+        if !self.unread {
+            self.records.push(Stamped { at, entry });
         }
         Ok(())
     }
@@ -58,7 +75,7 @@ impl Paper {
             return Err("no space left on device".to_owned());
         }
         self.intents.extend(self.loose.drain(..));
-        self.synced = self.text.len();
+        self.synced = self.records.len();
         Ok(())
     }
 
@@ -73,24 +90,51 @@ impl Paper {
 
     /// The drill is over.
     pub fn close(&mut self, at: At) {
-        if !self.failed
-            && !self.full
-            && let Ok(line) = self.encoder.seal(at)
-        {
-            self.text.push_str(&line);
-            self.synced = self.text.len();
-            self.closed = true;
+        if !self.failed && !self.full {
+            self.sealed = Some(at);
+            self.synced = self.records.len();
         }
     }
 
-    /// The machine stops: of what was not synced any part may be there.
-    pub fn tear(&mut self, chance: u64) {
-        let mut end = self.synced + (chance as usize) % (self.text.len() - self.synced + 1);
-        while !self.text.is_char_boundary(end) {
-            end -= 1;
-        }
-        self.text.truncate(end);
+    /// The machine stops: of what was not synced any part may be there. Whether something was not.
+    pub fn tear(&mut self, chance: u64) -> bool {
+        self.torn = Some(chance);
+        self.sealed.is_none() && (self.records.len() > self.synced || self.part.is_some())
     }
+
+    /// What is on the disk, as the codec writes it.
+    fn text(&self) -> Result<String, String> {
+        let mut encoder = Encoder::default();
+        let mut text = String::new();
+        let mut sure = 0;
+        for (number, record) in self.records.iter().enumerate() {
+            text.push_str(&encoder.encode(record).map_err(|error| error.to_string())?);
+            if number + 1 == self.synced {
+                sure = text.len();
+            }
+        }
+        if let Some(part) = &self.part {
+            let line = encoder.encode(part).map_err(|error| error.to_string())?;
+            text.push_str(&line[..cut(&line, line.len() / 3)]);
+        }
+        if let Some(at) = self.sealed {
+            text.push_str(&encoder.seal(at).map_err(|error| error.to_string())?);
+            sure = text.len();
+        }
+        if let Some(chance) = self.torn {
+            let end = sure + (chance as usize) % (text.len() - sure + 1);
+            text.truncate(cut(&text, end));
+        }
+        Ok(text)
+    }
+}
+
+/// The last place for a cut at or before `end`.
+fn cut(text: &str, mut end: usize) -> usize {
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    end
 }
 
 impl World {
@@ -102,10 +146,11 @@ impl World {
     }
 
     fn read(&self, console: &Console) -> Result<(), (Rule, String)> {
-        if console.paper.closed && !self.replays {
+        if console.paper.unread || (console.paper.sealed.is_some() && !self.replays) {
             return Ok(());
         }
-        let journal = decode(console.paper.text.as_bytes());
+        let text = console.paper.text().map_err(|why| (Rule::Explained, why))?;
+        let journal = decode(text.as_bytes());
         if let Some(broken) = &journal.broken {
             return Err((Rule::Explained, format!("the journal is broken: {broken:?}")));
         }

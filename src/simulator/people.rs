@@ -8,6 +8,7 @@ use firedrill_wire::{
 use crate::agent::Disk;
 use crate::messages::{Body, From};
 use crate::report::{Rule, Sabotage};
+use crate::schedule::Schedule;
 use crate::world::{Happening, World};
 
 /// What befalls a world.
@@ -31,64 +32,82 @@ pub(crate) enum Misfortune {
     PersonFinishes,
     CardAborts,
     Release(usize),
-    /// A message of long ago comes once more.
+    /// A message of long ago comes once more, as it was or forged.
     Replay,
+    /// Somebody at a terminal reverts the newest injection, or the next one before it is there.
+    PersonReverts,
+    /// A whole network is cut.
+    CutAll,
 }
+
+/// As many misfortunes as are drawn at most.
+pub(crate) const FATES: usize = 10;
 
 impl World {
     /// Between none and many, at times of their own.
-    pub(crate) fn draw_misfortunes(&mut self) {
+    pub(crate) fn draw_misfortunes(&mut self, schedule: &Schedule) {
         use Misfortune as M;
-        let many = self.random.between(0, 5);
-        for _ in 0..many {
+        let most = schedule.healed_us * 6 / 10;
+        let many = self.random.between(0, 6) as usize;
+        for number in 0..FATES {
             let agent = self.random.below(self.agents.len());
-            let misfortune = match self.random.below(24) {
+            let mut misfortune = match self.random.below(28) {
                 0 | 1 => M::ConsoleCrash,
                 2 => M::ConsoleFreeze,
                 3 => M::WallClock,
                 4 => M::JournalFull,
-                5 => M::AgentCrash(agent),
-                6 => M::AgentReboot(agent),
-                7 => M::AgentFreeze(agent),
-                8 => M::DiskFull(agent),
-                9 => M::DiskHangs(agent),
-                10 => M::Stuck(agent),
-                11 | 12 => M::Cut(agent),
-                13 => M::SourceSilent,
-                14 => M::SourceBad,
-                15 | 16 => M::PersonAborts,
-                20 | 21 => M::SourceSilent,
-                22 => M::SourceBad,
-                17 => M::PersonFinishes,
-                18 => M::CardAborts,
+                5 | 6 => M::AgentCrash(agent),
+                7 => M::AgentReboot(agent),
+                8 => M::AgentFreeze(agent),
+                9 | 10 => M::DiskFull(agent),
+                11 => M::DiskHangs(agent),
+                12 => M::Stuck(agent),
+                13 => M::Cut(agent),
+                14 => M::CutAll,
+                15 | 16 => M::SourceSilent,
+                17 | 18 => M::SourceBad,
+                19 | 20 => M::PersonAborts,
+                21 | 22 => M::PersonFinishes,
+                23 => M::CardAborts,
+                24 | 25 => M::PersonReverts,
                 _ => M::Replay,
             };
-            let at = self.random.between(0, 9_000_000);
-            self.push(at, Happening::Misfortune(misfortune));
+            let mut at = self.random.between(0, most);
+            if number >= FATES - 3 {
+                // Something old always comes back.
+                misfortune = M::Replay;
+                at = self.random.between(2_000_000, 13_000_000);
+            }
+            if schedule.has_fate(number) && (number < many || number >= FATES - 3) {
+                self.consoles_die |= misfortune == M::ConsoleCrash;
+                self.push(at, Happening::Misfortune(misfortune));
+            }
         }
-        // Something old always comes back.
-        for _ in 0..3 {
-            let at = self.random.between(2_000_000, 18_000_000);
-            self.push(at, Happening::Misfortune(M::Replay));
-        }
+    }
+
+    /// One of the consoles that live.
+    fn somebody(&mut self) -> Option<u32> {
+        let many = self.consoles.len();
+        (many > 0).then(|| self.consoles[self.random.below(many)].life)
     }
 
     pub(crate) fn befall(&mut self, misfortune: Misfortune) {
         use Misfortune as M;
         self.trace(|_| format!("misfortune: {misfortune:?}"));
         let now = self.now;
+        let life = self.somebody().unwrap_or(0);
         match misfortune {
-            M::ConsoleCrash => self.console_crash(),
+            M::ConsoleCrash => self.console_crash(life),
             M::ConsoleFreeze => {
                 self.counts.freezes += 1;
                 let until = now + self.random.between(300_000, 6_000_000);
-                if let Some(console) = self.console.as_mut() {
+                if let Some(console) = self.console(life) {
                     console.frozen_until = console.frozen_until.max(until);
                 }
             }
-            M::WallClock => self.wall_jumps(),
+            M::WallClock => self.wall_jumps(life),
             M::JournalFull => {
-                if let Some(console) = self.console.as_mut() {
+                if let Some(console) = self.console(life) {
                     console.paper.full = true;
                 }
             }
@@ -109,19 +128,27 @@ impl World {
             M::Stuck(agent) => {
                 self.agents[agent].stuck_until = now + self.random.between(500_000, 20_000_000);
             }
-            M::Cut(agent) => self.ways[agent].cut_until = now + self.random.between(300_000, 9_000_000),
+            M::Cut(agent) => {
+                self.counts.partitions += 1;
+                self.ways[agent].cut_until = now + self.random.between(300_000, 9_000_000);
+            }
+            M::CutAll => {
+                self.counts.partitions += 1;
+                let until = now + self.random.between(300_000, 6_000_000);
+                self.ways.iter_mut().for_each(|way| way.cut_until = until);
+            }
             M::SourceSilent => self.source.silent_until = now + self.random.between(500_000, 8_000_000),
             M::SourceBad => self.source.bad_until = now + self.random.between(300_000, 6_000_000),
-            M::PersonAborts => self.person_presses(),
+            M::PersonAborts => self.person_presses(life),
             M::PersonFinishes => {
                 let command = firedrill_drill::Command::Finish;
-                let life = self.console_life;
                 let event = Box::new(firedrill_drill::Event::Command { command });
                 self.push(now, Happening::Event { life, event });
             }
             M::CardAborts => self.card_aborts(),
             M::Release(agent) => self.person_releases(agent),
             M::Replay => self.replay_message(),
+            M::PersonReverts => self.person_reverts(life),
         }
     }
 
@@ -133,7 +160,10 @@ impl World {
 
     /// `firedrill abort` from another machine, with the card written at arming; the person tries three times.
     fn card_aborts(&mut self) {
-        let Some(drill) = self.card.clone() else { return };
+        if self.cards.is_empty() {
+            return;
+        }
+        let drill = self.cards[self.random.below(self.cards.len())].clone();
         self.counts.aborts += 1;
         let id = self.random.next();
         for agent in 0..self.agents.len() {
@@ -181,9 +211,55 @@ impl World {
         if self.old.is_empty() {
             return;
         }
-        let (agent, body) = self.old[self.random.below(self.old.len())].clone();
+        let (agent, mut body) = self.old[self.random.below(self.old.len())].clone();
         self.counts.duplicates += 1;
+        if self.random.chance(4_000) {
+            self.forge(&mut body);
+        }
         self.send(agent, From::Call(0), body);
+    }
+
+    /// A second window on one journal, a caller from a former life, another body under a used name.
+    fn forge(&mut self, body: &mut Body) {
+        let how = self.random.below(4);
+        let agents = &self.agents;
+        let (fence, start) = match body {
+            Body::Renew(request) => (&mut request.fence, None),
+            Body::Start(id, request) => {
+                let StartRequest {
+                    fence, ends_in_ms, ..
+                } = &mut **request;
+                (fence, Some((id, ends_in_ms)))
+            }
+            _ => return,
+        };
+        self.counts.forgeries += 1;
+        match (how, start) {
+            (0, _) => fence.holder.0.push('x'),
+            (1, _) => fence.instance = agents[0].instance(),
+            (2, Some((_, ends_in_ms))) => *ends_in_ms += 1_000,
+            (_, Some((id, _))) => {
+                id.0.push_str("-again");
+                fence.holder.0.push('x');
+            }
+            _ => fence.epoch.0 += 1,
+        }
+    }
+
+    /// `curl -X DELETE`, for what is there or is about to come.
+    fn person_reverts(&mut self, life: u32) {
+        let Some(console) = self.console(life) else { return };
+        let many = console.drill.injections().len();
+        let id = console.id.clone();
+        let last = console.drill.injections().last().map_or(0, |it| it.agent);
+        let ahead = self.random.below(2);
+        let agent = if ahead == 0 {
+            last
+        } else {
+            self.random.below(self.agents.len())
+        };
+        let body = Body::Revert(InjectionId(format!("{id}-{}", many + ahead)));
+        self.send(agent, From::Person, body);
     }
 
     /// All trouble is over, but for who is still frozen: whatever is wrong long after this does not mend itself.
@@ -202,19 +278,25 @@ impl World {
         }
     }
 
-    /// At the very end: nothing is on, and every agent can be used again.
+    /// At the very end: nothing is on, and an agent can be used again; which one is chance, they are alike.
     pub(crate) fn check_end(&mut self) {
+        // Whoever is still frozen thaws first.
+        let thawed = self.agents.iter().map(|agent| agent.frozen_until).max();
+        self.settle(thawed.unwrap_or(0).saturating_sub(self.now));
+        let tried = self.random.below(self.agents.len());
         for index in 0..self.agents.len() {
-            if let Err((rule, words)) = self.try_agent(index) {
+            let mut end = self.check_off_for_good(index);
+            if index == tried {
+                end = end.and_then(|()| self.try_agent(index));
+            }
+            if let Err((rule, words)) = end {
                 return self.broken(rule, words);
             }
         }
     }
 
-    fn try_agent(&mut self, index: usize) -> Result<(), (Rule, String)> {
-        let end = |words: String| (Rule::ComesToAnEnd, words);
-        let on = self.agents[index].on.keys().next().cloned();
-        if let Some(key) = on {
+    fn check_off_for_good(&self, index: usize) -> Result<(), (Rule, String)> {
+        if let Some(key) = self.agents[index].on.keys().next() {
             let words = format!(
                 "{} is still on agent {index}, long after all trouble is over",
                 key.id
@@ -228,11 +310,14 @@ impl World {
             .map(|ward| ward.injections(tick))
             .unwrap_or_default();
         if let Some(view) = views.iter().find(|view| !view.state.is_off()) {
-            return Err(end(format!(
-                "{} is {:?} for ever on agent {index}",
-                view.id, view.state
-            )));
+            let words = format!("{} is {:?} for ever on agent {index}", view.id, view.state);
+            return Err((Rule::ComesToAnEnd, words));
         }
+        Ok(())
+    }
+
+    fn try_agent(&mut self, index: usize) -> Result<(), (Rule, String)> {
+        let end = |words: String| (Rule::ComesToAnEnd, words);
         if self.agents[index]
             .ward
             .as_ref()

@@ -96,17 +96,17 @@ for = "7s"
 /// A plan and its text.
 type Known = (Arc<Plan>, Arc<str>);
 
-/// One of the plans, for `agents` agents, with its text.
-pub(crate) fn choose(random: &mut Random, agents: usize) -> Known {
+/// One of the plans, for `agents` agents of which those in `fleet` are driven, with its text.
+pub(crate) fn choose(random: &mut Random, agents: usize, fleet: u8) -> Known {
     thread_local! {
-        static KNOWN: RefCell<BTreeMap<(usize, usize, u64), Known>> =
+        static KNOWN: RefCell<BTreeMap<(usize, u8, usize, u64), Known>> =
             const { RefCell::new(BTreeMap::new()) };
     }
     let steps = random.below(STEPS.len());
     let lease_s = random.between(2, 4);
     KNOWN.with_borrow_mut(|known| {
-        let (plan, text) = known.entry((agents, steps, lease_s)).or_insert_with(|| {
-            let text = text(agents, STEPS[steps], lease_s);
+        let (plan, text) = known.entry((agents, fleet, steps, lease_s)).or_insert_with(|| {
+            let text = text(agents, fleet, STEPS[steps], lease_s);
             let plan = firedrill_plan::parse(&text).unwrap_or_else(|mistakes| {
                 let mistakes: Vec<String> = mistakes
                     .iter()
@@ -120,14 +120,15 @@ pub(crate) fn choose(random: &mut Random, agents: usize) -> Known {
     })
 }
 
-fn text(agents: usize, steps: &str, lease_s: u64) -> String {
+fn text(agents: usize, fleet: u8, steps: &str, lease_s: u64) -> String {
     let mut text = HEAD.to_owned();
     text.push_str("\n[guardrails]\nmax_targets = 3\n");
     for agent in 0..agents {
+        let service = if fleet & (1 << agent) == 0 { "other" } else { "s" };
         // Writing to a string does not fail.
         write!(
             text,
-            "\n[[agent]]\nname = \"a{agent}\"\nurl = \"http://127.0.0.1:{}\"\nlabels = {{ service = \"s\" }}\n",
+            "\n[[agent]]\nname = \"a{agent}\"\nurl = \"http://127.0.0.1:{}\"\nlabels = {{ service = \"{service}\" }}\n",
             7431 + 10 * agent
         )
         .ok();
@@ -146,9 +147,9 @@ mod tests {
 
     #[test]
     fn every_plan_is_right() {
-        for agents in 1..=3 {
+        for agents in 2..=4 {
             for steps in STEPS {
-                let text = text(agents, steps, 2);
+                let text = text(agents, 0b11, steps, 2);
                 let plan = firedrill_plan::parse(&text);
                 let words = plan
                     .as_ref()

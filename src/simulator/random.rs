@@ -2,13 +2,19 @@
 
 /// SplitMix64: small, well mixed, and the same on every machine.
 #[derive(Clone, Debug)]
-pub(crate) struct Random(u64);
+pub struct Random(u64);
 
 impl Random {
+    /// From this seed.
     pub fn new(seed: u64) -> Self {
         Self(seed ^ 0x5851_f42d_4c95_7f2d)
     }
 
+    /// The next number.
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "chance does not end, so it is no iterator"
+    )]
     pub fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;

@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+use crate::counts::Counts;
+use crate::schedule::Schedule;
+
 /// How a schedule is run.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Options {
@@ -52,8 +55,11 @@ impl Sabotage {
 pub enum Rule {
     /// 1: every injection ends.
     EveryInjectionEnds,
-    /// 2: abort wins.
+    /// 2: abort wins; and whatever else is dead, late, foreign or under a latch starts nothing.
     AbortWins,
+    /// 3: abort needs nothing: it goes out first, its path was exercised and its card written before anything is
+    /// opened, and nothing goes on without it.
+    AbortNeedsNothing,
     /// 4: journal first.
     JournalFirst,
     /// 5: no data is bad data.
@@ -62,112 +68,21 @@ pub enum Rule {
     ShownMeansRead,
     /// 8: every judgement is explained; and a replay of the journal gives the drill that ran.
     Explained,
-    /// An epoch or a latch that was said to be on disk is there in the next life.
+    /// An epoch, a latch, an undo record that was said to be on disk is there in the next life.
     Durable,
+    /// Nobody is fenced out, latched or killed without a cause.
+    OnlyForCause,
+    /// One claim a resource.
+    OneClaim,
     /// After all trouble is over a drill comes to its verdict and agents can be used again.
     ComesToAnEnd,
-}
-
-/// What happened in a schedule, by kind.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// Events in all.
-    pub events: u64,
-    /// Simulated time in milliseconds.
-    pub simulated_ms: u64,
-    /// Consoles that died.
-    pub console_crashes: u64,
-    /// Agents that died.
-    pub agent_crashes: u64,
-    /// Of both, those that died between two effects of one step.
-    pub at_effect_boundaries: u64,
-    /// Agents that came back.
-    pub restarts: u64,
-    /// Hosts or consoles that stood still for a while.
-    pub freezes: u64,
-    /// Clocks that jumped.
-    pub clock_jumps: u64,
-    /// Messages lost.
-    pub drops: u64,
-    /// Messages that came twice.
-    pub duplicates: u64,
-    /// Messages that overtook an earlier one.
-    pub reorders: u64,
-    /// Writes that a full disk refused, on agents and under journals.
-    pub disk_full: u64,
-    /// Leases that lapsed with their drill.
-    pub lapses: u64,
-    /// Latches set.
-    pub latches: u64,
-    /// Latches released.
-    pub releases: u64,
-    /// Aborts ordered by people or drills.
-    pub aborts: u64,
-    /// Faults that really came on.
-    pub applied: u64,
-    /// Faults that really went.
-    pub reverted: u64,
-    /// Read-backs that found the fault still there.
-    pub unclean: u64,
-    /// Verdicts: held, broken, inconclusive, aborted.
-    pub verdicts: [u64; 4],
-}
-
-impl Counts {
-    /// Adds another schedule's.
-    pub fn add(&mut self, other: &Self) {
-        let Self {
-            events,
-            simulated_ms,
-            console_crashes,
-            agent_crashes,
-            at_effect_boundaries,
-            restarts,
-            freezes,
-            clock_jumps,
-            drops,
-            duplicates,
-            reorders,
-            disk_full,
-            lapses,
-            latches,
-            releases,
-            aborts,
-            applied,
-            reverted,
-            unclean,
-            verdicts,
-        } = other;
-        self.events += events;
-        self.simulated_ms += simulated_ms;
-        self.console_crashes += console_crashes;
-        self.agent_crashes += agent_crashes;
-        self.at_effect_boundaries += at_effect_boundaries;
-        self.restarts += restarts;
-        self.freezes += freezes;
-        self.clock_jumps += clock_jumps;
-        self.drops += drops;
-        self.duplicates += duplicates;
-        self.reorders += reorders;
-        self.disk_full += disk_full;
-        self.lapses += lapses;
-        self.latches += latches;
-        self.releases += releases;
-        self.aborts += aborts;
-        self.applied += applied;
-        self.reverted += reverted;
-        self.unclean += unclean;
-        for (mine, theirs) in self.verdicts.iter_mut().zip(verdicts) {
-            *mine += theirs;
-        }
-    }
 }
 
 /// A schedule that broke no rule.
 #[derive(Clone, Debug)]
 pub struct Report {
-    /// Its seed.
-    pub seed: u64,
+    /// What was run.
+    pub schedule: Schedule,
     /// What happened in it.
     pub counts: Counts,
 }
@@ -175,12 +90,14 @@ pub struct Report {
 /// A rule that was broken.
 #[derive(Clone, Debug)]
 pub struct Violation {
-    /// The schedule's seed.
-    pub seed: u64,
+    /// The schedule it was broken in.
+    pub schedule: Schedule,
     /// Which.
     pub rule: Rule,
     /// What was seen.
     pub words: String,
+    /// How many events it took.
+    pub events: u64,
     /// Everything that happened before, one line each.
     pub trace: Vec<String>,
 }
@@ -190,7 +107,17 @@ impl fmt::Display for Violation {
         for line in &self.trace {
             writeln!(f, "{line}")?;
         }
-        write!(f, "seed {}: {:?}: {}", self.seed, self.rule, self.words)
+        let Self {
+            schedule,
+            rule,
+            words,
+            events,
+            ..
+        } = self;
+        write!(
+            f,
+            "{rule:?} broken after {events} events: {words}\nschedule: {schedule}"
+        )
     }
 }
 

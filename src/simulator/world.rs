@@ -1,6 +1,7 @@
 //! One world: time, what is going to happen, and who is in it.
 
-use std::collections::BTreeMap;
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 
 use firedrill_drill::Event;
 use firedrill_ward::Reply;
@@ -8,15 +9,17 @@ use firedrill_wire::{DrillId, EventKind};
 
 use crate::agent::Agent;
 use crate::console::Console;
+use crate::counts::Counts;
 use crate::messages::{Answer, Body, From, Way, Weather};
 use crate::people::Misfortune;
 use crate::random::Random;
-use crate::report::{Counts, Options, Report, Rule, Violation};
-use crate::rules::Rules;
+use crate::report::{Options, Report, Rule, Violation};
+use crate::schedule::Schedule;
 
-/// When all trouble is over, and when whoever is still waiting waits for ever, in microseconds.
-const HEALED_US: u64 = 20_000_000;
-const END_US: u64 = HEALED_US + 150_000_000;
+/// When all trouble is over at the latest, in simulated microseconds.
+pub(crate) const HEALED_US: u64 = 12_000_000;
+/// After that: when whoever is still waiting waits for ever.
+const PATIENCE_US: u64 = 150_000_000;
 /// More events than any schedule has: a world that spins.
 const MOST_EVENTS: u64 = 60_000;
 
@@ -35,7 +38,8 @@ pub(crate) enum Happening {
     },
     Told {
         agent: usize,
-        kind: EventKind,
+        life: u32,
+        kind: Box<EventKind>,
     },
     AgentUp {
         agent: usize,
@@ -49,7 +53,9 @@ pub(crate) enum Happening {
         life: u32,
         job: u64,
     },
-    ConsoleUp,
+    ConsoleUp {
+        slot: usize,
+    },
     Event {
         life: u32,
         event: Box<Event>,
@@ -100,81 +106,104 @@ pub(crate) struct Source {
 }
 
 pub(crate) struct World {
-    seed: u64,
+    schedule: Schedule,
     pub options: Options,
     /// Simulated microseconds since the beginning.
     pub now: u64,
     next: u64,
-    queue: BTreeMap<(u64, u64), Happening>,
+    queue: BinaryHeap<Reverse<(u64, u64, usize)>>,
+    /// What the queue's entries stand for, and places that are free again: a heap moves its entries a lot.
+    planned: Vec<Option<Happening>>,
+    free: Vec<usize>,
+    /// Chance in the network, on hosts, and for everything else: apart, so that what is taken away from one leaves the
+    /// others as they were.
+    pub net: Random,
+    pub hosts: Random,
     pub random: Random,
     pub weather: Weather,
     pub trouble: Trouble,
     pub source: Source,
     pub ways: Vec<Way>,
     pub agents: Vec<Agent>,
-    pub console: Option<Console>,
-    pub console_life: u32,
-    /// The abort card, once it is written.
-    pub card: Option<DrillId>,
+    pub consoles: Vec<Console>,
+    /// Consoles so far: each has a life of its own.
+    pub lives: u32,
+    /// Which agents the console of a place drives; bits.
+    pub fleets: Vec<u8>,
+    /// The abort cards that were written.
+    pub cards: Vec<DrillId>,
     /// Messages of the past, to come again.
     pub old: Vec<(usize, Body)>,
     /// The last answer to a person.
     pub said: Option<Reply>,
-    pub rules: Rules,
     pub counts: Counts,
     pub healed: bool,
     /// Whether journals that were closed are read and stepped through a fresh drill; torn ones are always read.
     pub replays: bool,
+    /// Consoles may die: what they wrote is read then.
+    pub consoles_die: bool,
     trace: Option<Vec<String>>,
     violation: Option<(Rule, String)>,
 }
 
 impl World {
-    pub fn new(seed: u64, options: Options, traced: bool) -> Self {
-        let mut random = Random::new(seed);
-        let agents = 1 + random.below(3);
+    pub fn new(schedule: Schedule, options: Options, traced: bool) -> Self {
+        let mut random = Random::new(schedule.seed);
+        // Three agents and two consoles are the least; one more of either now and then.
+        let agents = schedule.agents.unwrap_or(3 + usize::from(random.chance(2_500)));
+        let consoles = schedule.consoles.unwrap_or(2 + usize::from(random.chance(1_500)));
         let calm = random.chance(1_500);
         let stormy = random.chance(3_000);
-        let pick = |random: &mut Random, most: u64| if calm { 0 } else { random.between(0, most) };
+        let mut pick = |name: &str, most: u64| {
+            let parts = random.between(0, most);
+            if calm || !schedule.has(name) { 0 } else { parts }
+        };
         let weather = Weather {
-            loss: pick(&mut random, if stormy { 1_500 } else { 100 }),
-            double: pick(&mut random, 1_000),
-            slow: pick(&mut random, if stormy { 2_000 } else { 300 }),
+            loss: pick("loss", if stormy { 1_500 } else { 100 }),
+            double: pick("double", 1_000),
+            slow: pick("slow", if stormy { 2_000 } else { 300 }),
         };
         let trouble = Trouble {
-            hang: pick(&mut random, 200),
-            fail: pick(&mut random, 400),
-            crash: if calm || random.chance(5_000) {
-                0
-            } else {
-                random.between(1, 30)
-            },
+            hang: pick("hang", 200),
+            fail: pick("fail", 400),
+            crash: pick("crash", 30) * u64::from(random.chance(5_000)),
         };
+        let agent = |index| {
+            let booted = -random.between(0, 1 << 40).cast_signed();
+            // Clocks run up to half a thousandth apart.
+            let drift = random.between(0, 1_000).cast_signed() - 500;
+            Agent::new(index, booted, drift)
+        };
+        let agents: Vec<Agent> = (0..agents).map(agent).collect();
+        let fleets = fleets(&mut random, consoles, agents.len());
         Self {
-            seed,
             options,
             now: 0,
             next: 0,
-            queue: BTreeMap::new(),
+            queue: BinaryHeap::new(),
+            planned: Vec::new(),
+            free: Vec::new(),
             weather,
             trouble,
             source: Source::default(),
-            ways: vec![Way::default(); agents],
-            agents: (0..agents)
-                .map(|index| Agent::new(index, -random.between(0, 1 << 40).cast_signed()))
-                .collect(),
+            ways: vec![Way::default(); agents.len()],
+            agents,
+            net: Random::new(schedule.seed ^ 0x6e65_7477_6f72_6b21),
+            hosts: Random::new(schedule.seed ^ 0x686f_7374_7321_2121),
             random,
-            console: None,
-            console_life: 0,
-            card: None,
+            consoles: Vec::new(),
+            lives: 0,
+            fleets,
+            cards: Vec::new(),
             old: Vec::new(),
             said: None,
-            rules: Rules::new(agents),
             counts: Counts::default(),
             healed: false,
-            replays: seed.is_multiple_of(4),
+            replays: schedule.has("replays") && schedule.seed.is_multiple_of(16),
+            consoles_die: trouble.crash > 0,
             trace: traced.then(Vec::new),
             violation: None,
+            schedule,
         }
     }
 
@@ -182,36 +211,43 @@ impl World {
         for agent in 0..self.agents.len() {
             self.agent_up(agent);
         }
-        self.console_up();
-        self.draw_misfortunes();
-        self.push(HEALED_US, Happening::Heal);
-        while self.violation.is_none() && self.step(END_US) {
+        self.draw_misfortunes(&self.schedule.clone());
+        for slot in 0..self.fleets.len() {
+            let us = if slot == 0 {
+                0
+            } else {
+                self.random.between(0, 5_000_000)
+            };
+            self.push(us, Happening::ConsoleUp { slot });
+        }
+        let healed_us = self.schedule.healed_us;
+        self.push(healed_us, Happening::Heal);
+        while self.violation.is_none() && self.step(healed_us + PATIENCE_US) {
             if self.counts.events > MOST_EVENTS {
                 self.broken(Rule::ComesToAnEnd, format!("more than {MOST_EVENTS} events"));
             }
-            if self.healed && self.console.as_ref().is_some_and(Console::is_over) {
-                self.console_leaves();
+            if self.healed && self.consoles.iter().any(Console::is_over) {
+                self.consoles_leave();
             }
         }
         if self.violation.is_none() {
-            if self.console.is_some() {
-                self.broken(
-                    Rule::ComesToAnEnd,
-                    "the console does not come to its end".to_owned(),
-                );
+            if let Some(console) = self.consoles.first() {
+                let words = format!("console {} does not come to its end", console.life);
+                self.broken(Rule::ComesToAnEnd, words);
             }
             self.check_end();
         }
         self.counts.simulated_ms = self.now / 1_000;
         match self.violation {
             None => Ok(Report {
-                seed: self.seed,
+                schedule: self.schedule,
                 counts: self.counts,
             }),
             Some((rule, words)) => {
                 let trace = self.trace.unwrap_or_default();
                 Err(Violation {
-                    seed: self.seed,
+                    schedule: self.schedule,
+                    events: self.counts.events,
                     rule,
                     words,
                     trace,
@@ -220,11 +256,21 @@ impl World {
         }
     }
 
-    fn console_leaves(&mut self) {
-        if let Some(console) = self.console.take() {
+    fn consoles_leave(&mut self) {
+        let (over, left) = std::mem::take(&mut self.consoles)
+            .into_iter()
+            .partition(Console::is_over);
+        self.consoles = left;
+        let over: Vec<Console> = over;
+        for console in over {
             self.trace(|_| format!("console {} is done", console.life));
             self.file(&console);
         }
+    }
+
+    /// A console that lives.
+    pub fn console(&mut self, life: u32) -> Option<&mut Console> {
+        self.consoles.iter_mut().find(|it| it.life == life)
     }
 
     /// Runs what is due within `us` from now.
@@ -236,13 +282,16 @@ impl World {
 
     /// The next thing, if there is one until then.
     fn step(&mut self, until: u64) -> bool {
-        let Some(entry) = self.queue.first_entry() else {
-            return false;
-        };
-        if entry.key().0 > until {
+        if self.queue.peek().is_none_or(|Reverse((at, ..))| *at > until) {
             return false;
         }
-        let ((at, _), happening) = entry.remove_entry();
+        let Some(Reverse((at, _, place))) = self.queue.pop() else {
+            return false;
+        };
+        self.free.push(place);
+        let Some(happening) = self.planned[place].take() else {
+            return false;
+        };
         self.now = at;
         self.counts.events += 1;
         if let Some((until, happening)) = self.held_up(happening) {
@@ -255,30 +304,30 @@ impl World {
     /// Does it, or says until when it has to wait because whom it concerns is frozen.
     fn held_up(&mut self, happening: Happening) -> Option<(u64, Happening)> {
         use Happening as H;
-        let console_life = self.console.as_ref().map(|console| console.life);
-        match &happening {
+        let console = match &happening {
             H::Request { agent, .. } | H::AgentDue { agent, .. } | H::Job { agent, .. }
                 if self.agents[*agent].frozen_until > self.now =>
             {
                 return Some((self.agents[*agent].frozen_until, happening));
             }
-            H::Answer { .. }
-            | H::Told { .. }
-            | H::Event { .. }
-            | H::SourceChecked { .. }
-            | H::Tick { .. }
-            | H::Beat { .. }
-            | H::CallLimit { .. }
-            | H::TestLimit { .. }
-            | H::Sample { .. } => {
-                let until = self.console.as_ref().map_or(0, |console| console.frozen_until);
-                if until > self.now {
-                    return Some((until, happening));
-                }
+            H::Answer { from, .. } => from.life(),
+            H::Told { life, .. }
+            | H::Event { life, .. }
+            | H::SourceChecked { life }
+            | H::Tick { life }
+            | H::Beat { life, .. }
+            | H::CallLimit { life, .. }
+            | H::TestLimit { life, .. }
+            | H::Sample { life } => Some(*life),
+            _ => None,
+        };
+        if let Some(life) = console {
+            // Of a console that is gone nothing is left.
+            let until = self.console(life)?.frozen_until;
+            if until > self.now {
+                return Some((until, happening));
             }
-            _ => {}
         }
-        let alive = |life: u32| console_life == Some(life);
         match happening {
             H::Request { agent, from, body } => self.agent_request(agent, from, body),
             H::Answer {
@@ -287,21 +336,19 @@ impl World {
                 ..
             } => self.said = Some(reply),
             H::Answer { agent, from, answer } => self.console_answer(agent, from, answer),
-            H::Told { agent, kind } => self.told(agent, kind),
+            H::Told { agent, life, kind } => self.told(agent, life, *kind),
             H::AgentUp { agent } => self.agent_up(agent),
             H::AgentDue { agent, life } if self.agents[agent].life == life => self.agent_due(agent),
             H::Job { agent, life, job } if self.agents[agent].life == life => self.agent_job(agent, job),
-            H::ConsoleUp if self.console.is_none() => self.console_up(),
-            H::Event { life, event } if alive(life) => self.console_event(*event),
-            H::SourceChecked { life } if alive(life) => self.source_checked(),
-            H::Tick { life } if alive(life) => self.console_tick(life),
-            H::Beat { life, agent } if alive(life) => self.beat(life, agent),
-            H::Sample { life } if alive(life) => self.sample(life),
-            H::CallLimit { life, no } if alive(life) => self.call_limit(no),
-            H::TestLimit { life, no } if alive(life) => {
-                self.end_test(no, Err("no end within 5 s".to_owned()));
-            }
-            H::Line { life, agent, order } if alive(life) => self.line(life, agent, order),
+            H::ConsoleUp { slot } => self.console_up(slot),
+            H::Event { life, event } => self.console_event(life, *event),
+            H::SourceChecked { life } => self.source_checked(life),
+            H::Tick { life } => self.console_tick(life),
+            H::Beat { life, agent } => self.beat(life, agent),
+            H::Sample { life } => self.sample(life),
+            H::CallLimit { life, no } => self.call_limit(life, no),
+            H::TestLimit { life, no } => self.end_test(life, no, Err("no end within 5 s".to_owned())),
+            H::Line { life, agent, order } => self.line(life, agent, order),
             H::Misfortune(misfortune) if !self.healed || matches!(misfortune, Misfortune::DiskFine(_)) => {
                 self.befall(misfortune);
             }
@@ -313,12 +360,17 @@ impl World {
 
     pub fn push(&mut self, at: u64, happening: Happening) {
         self.next += 1;
-        self.queue.insert((at.max(self.now), self.next), happening);
+        let place = self.free.pop().unwrap_or_else(|| {
+            self.planned.push(None);
+            self.planned.len() - 1
+        });
+        self.planned[place] = Some(happening);
+        self.queue.push(Reverse((at.max(self.now), self.next, place)));
     }
 
     /// Whether the process at work ends before its next effect.
     pub fn dies_now(&mut self) -> bool {
-        self.trouble.crash > 0 && self.random.chance(self.trouble.crash)
+        self.trouble.crash > 0 && self.hosts.chance(self.trouble.crash)
     }
 
     /// The first broken rule ends the schedule.
@@ -335,4 +387,25 @@ impl World {
             }
         }
     }
+}
+
+/// Who drives which agents: all the same ones, or each its own, sometimes with one that two of them want.
+fn fleets(random: &mut Random, consoles: usize, agents: usize) -> Vec<u8> {
+    let all = (1_u8 << agents) - 1;
+    let apart = random.chance(6_000);
+    let shared = random.below(2 * agents);
+    (0..consoles)
+        .map(|slot| {
+            if !apart || agents == 1 {
+                return all;
+            }
+            let own: u8 = (0..agents)
+                .filter(|agent| agent % consoles == slot)
+                .map(|agent| 1 << agent)
+                .sum();
+            let both = if shared < agents { 1 << shared } else { 0 };
+            // Somebody drives something in any case.
+            if own | both == 0 { 1 } else { own | both }
+        })
+        .collect()
 }

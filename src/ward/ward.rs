@@ -445,6 +445,11 @@ impl Ward {
         self.injections.get(&key).map(|it| self.view(it, now))
     }
 
+    /// Where an injection of this very epoch is in its life.
+    pub fn state_of(&self, key: &Key) -> Option<InjectionState> {
+        self.injections.get(key).map(Injection::state)
+    }
+
     /// All that are known, oldest epoch first.
     pub fn injections(&self, now: Tick) -> Vec<InjectionView> {
         self.injections.values().map(|it| self.view(it, now)).collect()
