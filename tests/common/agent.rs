@@ -338,7 +338,8 @@ fn own_child(agent: &Process, state: &Path, subcommand: &str) -> Option<u32> {
     };
     let is_one = |pid: u32| {
         let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-        line.split(|&byte| byte == 0).any(|word| word == subcommand.as_bytes())
+        line.split(|&byte| byte == 0)
+            .any(|word| word == subcommand.as_bytes())
     };
     let mut found = working_in(state)
         .into_iter()

@@ -190,7 +190,7 @@ impl Line {
     fn lose(&mut self, why: &str) {
         self.stream = None;
         self.pid = None;
-        self.why_not = why.to_owned();
+        why.clone_into(&mut self.why_not);
         self.waiting_since = None;
     }
 }
@@ -364,7 +364,7 @@ impl Watcher {
         let mut text = String::new();
         loop {
             let patience = self.patience();
-            if let Err(error) = reader.get_ref().set_read_timeout(patience) {
+            if let Err(error) = reader.get_ref().set_read_timeout(Some(patience)) {
                 return error.to_string();
             }
             match reader.read_line(&mut text) {
@@ -397,14 +397,14 @@ impl Watcher {
 
     /// A word may be said while this thread waits: it looks twice a second while something is on, and when
     /// nothing is, a start asks for an answer itself.
-    fn patience(&self) -> Option<Duration> {
+    fn patience(&self) -> Duration {
         let line = self.keeper.line.lock();
         let idle = line.told == SILENCE && line.waiting_since.is_none();
-        Some(if idle {
-            Duration::from_secs(60)
+        if idle {
+            Duration::from_mins(1)
         } else {
             Duration::from_millis(500)
-        })
+        }
     }
 
     fn take_in(&self, heard: Heard) {
