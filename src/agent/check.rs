@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 
 use crate::faults::{Fault, Prepared};
 use crate::host::Host;
+use crate::policy::{Asked, Policy};
 
 /// Parameters with their defaults, or all that is wrong with them.
 pub fn parameters(spec: &FaultSpec, given: &Value) -> Result<Parameters, Problem> {
@@ -30,6 +31,32 @@ fn refuse(spec: &FaultSpec, words: Vec<String>) -> Problem {
     )
 }
 
+/// An injection that can be done here.
+pub struct Checked {
+    spec: &'static FaultSpec,
+    parameters: Parameters,
+    /// What it would hit.
+    pub prepared: Prepared,
+}
+
+/// Whether the host's policy allows it. `ends_in_ms` is known for a start alone.
+pub fn policy(
+    policy: &Policy,
+    who: &str,
+    checked: &Checked,
+    scope: &Scope,
+    ends_in_ms: Option<u64>,
+) -> Result<(), Problem> {
+    policy.check(Asked {
+        who,
+        spec: checked.spec,
+        parameters: &checked.parameters,
+        route: scope.route.as_deref(),
+        prepared: Some(&checked.prepared),
+        ends_in_ms,
+    })
+}
+
 /// What an injection would hit; every mistake at once.
 pub fn injection(
     host: &Host,
@@ -37,7 +64,7 @@ pub fn injection(
     given: &Value,
     scope: &Scope,
     ramp_ms: u64,
-) -> Result<Prepared, Problem> {
+) -> Result<Checked, Problem> {
     let found = host.fault(fault).ok_or_else(|| unknown_fault(host, fault))?;
     let spec = found.spec();
     let mut wrong = Vec::new();
@@ -67,11 +94,20 @@ pub fn injection(
             it.remedy,
         )
     })?;
-    found.prepare(&parameters, scope)
+    let prepared = found.prepare(&parameters, scope)?;
+    Ok(Checked {
+        spec,
+        parameters,
+        prepared,
+    })
 }
 
 /// Whether another strength makes sense for this fault.
-pub fn change(host: &Host, fault: &FaultName, given: &Value) -> Result<(), Problem> {
+pub fn change(
+    host: &Host,
+    fault: &FaultName,
+    given: &Value,
+) -> Result<(&'static FaultSpec, Parameters), Problem> {
     let spec = host
         .fault(fault)
         .ok_or_else(|| unknown_fault(host, fault))?
@@ -85,7 +121,7 @@ pub fn change(host: &Host, fault: &FaultName, given: &Value) -> Result<(), Probl
             )],
         ));
     }
-    parameters(spec, given).map(drop)
+    Ok((spec, parameters(spec, given)?))
 }
 
 fn unknown_fault(host: &Host, name: &FaultName) -> Problem {

@@ -8,11 +8,12 @@ use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::config::{Config, SelfCommand, parse_label, parse_route};
+use crate::config::{Config, ConfigFile, SelfCommand, parse_dns_name, parse_label, parse_route};
 use crate::faults::child_main::ChildArgs;
 use crate::faults::{cpu_burn_child, memory_fill_child};
 use crate::keeper::process::KeeperArgs;
-use crate::{doctor, keeper, local, proxy, server};
+use crate::policy::Policy;
+use crate::{doctor, enroll, install, keeper, local, privileges, proxy, server};
 
 /// Something may still be on.
 const NOT_CLEAN: u8 = 5;
@@ -26,6 +27,12 @@ pub enum AgentCommand {
     Abort(AbortArgs),
     /// What is on or left on this host, and what can be done here; also with the agent dead.
     Doctor(DoctorArgs),
+    /// Print one line to paste into a console: address, certificate and tokens of the agent that runs here.
+    Enroll(EnrollArgs),
+    /// Make a service of systemd of it: unit, config, policy and tokens.
+    Install(InstallArgs),
+    /// Remove all that `install` has written and the agent has kept, and look whether it is gone.
+    Uninstall(UninstallArgs),
     /// The proxy; started by the agent.
     #[command(hide = true)]
     Proxy(proxy::ProxyArgs),
@@ -45,13 +52,32 @@ pub enum AgentCommand {
 /// `serve`.
 #[derive(Args, Clone, Debug)]
 pub struct ServeArgs {
-    /// Where to listen; loopback only in this version. Aborts are served on the next port too.
-    #[arg(long, default_value = "127.0.0.1:7431")]
-    pub listen: SocketAddr,
+    /// The config file, TOML: listen, tls, dns_names, state, name, labels, routes, retire_proxy. What is given here
+    /// comes before it. With a config SIGHUP reads tokens and policy again instead of ending the agent.
+    #[arg(long)]
+    pub config: Option<PathBuf>,
+
+    /// What may be injected here, TOML; `policy.toml` beside the config if that is there. It cannot be read: no start.
+    #[arg(long)]
+    pub policy: Option<PathBuf>,
+
+    /// Where to listen [default: 127.0.0.1:7431]. Off loopback always over TLS, with a certificate that is made at the
+    /// first start; `enroll` prints the line that makes a console trust it. Aborts are served on the next port too.
+    #[arg(long)]
+    pub listen: Option<SocketAddr>,
+
+    /// TLS on loopback too.
+    #[arg(long)]
+    pub tls: bool,
+
+    /// A name that other hosts call this one by, besides its own. May be given again.
+    #[arg(long = "dns-name", value_parser = parse_dns_name)]
+    pub dns_names: Vec<String>,
 
     /// The state folder: id, tokens, what is on, audit log, sockets. Made if it is not there.
-    #[arg(long, default_value_os_t = default_state())]
-    pub state: PathBuf,
+    /// [default: $STATE_DIRECTORY, or firedrill-agent in the user's state folder]
+    #[arg(long)]
+    pub state: Option<PathBuf>,
 
     /// What this host is called; the kernel's name for it if not given.
     #[arg(long)]
@@ -89,9 +115,9 @@ pub struct AbortArgs {
     #[arg(long, default_value_os_t = default_state())]
     pub state: PathBuf,
 
-    /// The agent's abort listener, for when its socket is gone.
-    #[arg(long, default_value = "127.0.0.1:7432")]
-    pub address: SocketAddr,
+    /// The agent's abort listener, for when its socket is gone; the state folder knows it.
+    #[arg(long)]
+    pub address: Option<SocketAddr>,
 
     /// Why, for the latch and the audit log.
     #[arg(long, default_value = "aborted on the host")]
@@ -100,6 +126,46 @@ pub struct AbortArgs {
     /// Take back without latching.
     #[arg(long)]
     pub no_latch: bool,
+}
+
+/// `enroll`.
+#[derive(Args, Clone, Debug)]
+pub struct EnrollArgs {
+    /// The agent's state folder.
+    #[arg(long, default_value_os_t = default_state())]
+    pub state: PathBuf,
+
+    /// How consoles reach this host: a name or an address. [default: where it listens, else its name]
+    #[arg(long)]
+    pub address: Option<String>,
+
+    /// A token of its own for this person, made at the first time: the audit log and the policy know them apart.
+    #[arg(long, value_name = "NAME", conflicts_with = "observer")]
+    pub operator: Option<String>,
+
+    /// For somebody who only watches.
+    #[arg(long)]
+    pub observer: bool,
+}
+
+/// `install`.
+#[derive(Args, Clone, Debug)]
+pub struct InstallArgs {
+    /// The folder that stands for `/`.
+    #[arg(long, default_value = "/")]
+    pub root: PathBuf,
+
+    /// Where the agent shall listen.
+    #[arg(long, default_value = "0.0.0.0:7431")]
+    pub listen: SocketAddr,
+}
+
+/// `uninstall`.
+#[derive(Args, Clone, Debug)]
+pub struct UninstallArgs {
+    /// The folder that stands for `/`.
+    #[arg(long, default_value = "/")]
+    pub root: PathBuf,
 }
 
 #[derive(Debug, Parser)]
@@ -143,6 +209,11 @@ pub fn run_as(command: AgentCommand, words: &[&str]) -> anyhow::Result<ExitCode>
         AgentCommand::Serve(args) => serve(args, SelfCommand::current(words)?),
         AgentCommand::Abort(args) => local::abort(&args),
         AgentCommand::Doctor(args) => doctor::run(&args.state, &SelfCommand::current(words)?),
+        AgentCommand::Install(args) => {
+            install::install(&args, &SelfCommand::current(words)?).map(|()| ExitCode::SUCCESS)
+        }
+        AgentCommand::Uninstall(args) => install::uninstall(&args).map(|()| ExitCode::SUCCESS),
+        AgentCommand::Enroll(args) => enroll::run(&args).map(|()| ExitCode::SUCCESS),
         AgentCommand::Proxy(args) => proxy::run(args).map(|()| ExitCode::SUCCESS),
         AgentCommand::Burn(args) => cpu_burn_child::run(&args).map(|()| ExitCode::SUCCESS),
         AgentCommand::Fill(args) => memory_fill_child::run(&args).map(|()| ExitCode::SUCCESS),
@@ -174,38 +245,69 @@ fn finish(result: anyhow::Result<ExitCode>) -> ExitCode {
     })
 }
 
-fn serve(args: ServeArgs, program: SelfCommand) -> anyhow::Result<ExitCode> {
-    let config = Config {
-        listen: args.listen,
-        state: args.state,
-        name: args.name,
-        labels: args.labels.into_iter().collect(),
-        routes: args.routes,
-        retire_proxy: args.retire_proxy,
+fn config(args: ServeArgs, program: SelfCommand) -> anyhow::Result<Config> {
+    let file = args.config.as_deref().map(ConfigFile::read).transpose()?;
+    let beside = args
+        .config
+        .as_ref()
+        .map(|config| config.with_file_name("policy.toml"));
+    let file = file.unwrap_or_default();
+    let mut routes = file.routes()?;
+    routes.extend(args.routes);
+    let mut labels = file.labels;
+    labels.extend(args.labels);
+    Ok(Config {
+        listen: args
+            .listen
+            .or(file.listen)
+            .unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], firedrill_wire::DEFAULT_PORT))),
+        tls: args.tls || file.tls,
+        dns_names: [file.dns_names, args.dns_names].concat(),
+        policy: args.policy.or(beside.filter(|path| path.exists())),
+        state: args.state.or(file.state).unwrap_or_else(default_state),
+        name: args.name.or(file.name),
+        labels,
+        routes,
+        retire_proxy: args.retire_proxy || file.retire_proxy,
         program,
-    };
+    })
+}
+
+/// Keeps what the faults of this host need, before there is a second thread.
+fn give_up_privileges(config: &Config) -> anyhow::Result<()> {
+    let policy = config
+        .policy
+        .as_deref()
+        .map_or_else(Policy::default, Policy::load);
+    let faults = firedrill_catalogue::FAULTS.iter().map(|spec| spec.name);
+    let enabled = faults.filter(|name| policy.never(name).is_none());
+    let ports = privileges::route_ports(&config.routes).chain([config.listen.port()]);
+    privileges::keep(&privileges::needed(enabled, ports)).context("capabilities cannot be given up")
+}
+
+fn serve(args: ServeArgs, program: SelfCommand) -> anyhow::Result<ExitCode> {
+    let exit_with_stdin = args.exit_with_stdin;
+    // A service is told by SIGHUP to read its files again; a terminal tells by it that it is gone.
+    let reloads = args.config.is_some() || args.policy.is_some();
+    let config = config(args, program)?;
+    give_up_privileges(&config)?;
     // A runtime of its own: the signal to end must not wait for those that serve.
     let signals = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let mut end = {
+    let [mut terminate, mut interrupt, mut hangup] = {
         let _inside = signals.enter();
+        let caught = |kind| signal(kind).context("the signals to end cannot be caught");
         [
-            SignalKind::terminate(),
-            SignalKind::interrupt(),
-            SignalKind::hangup(),
+            caught(SignalKind::terminate())?,
+            caught(SignalKind::interrupt())?,
+            caught(SignalKind::hangup())?,
         ]
-        .into_iter()
-        .map(signal)
-        .collect::<Result<Vec<_>, _>>()
-        .context("the signals to end cannot be caught")?
     };
-    let closed = args.exit_with_stdin.then(stdin_closes).transpose()?;
+    let closed = exit_with_stdin.then(stdin_closes).transpose()?;
     let running = server::start(config)?;
     println!("{}", serde_json::to_string(&running.ready)?);
     signals.block_on(async {
-        let waits = end.iter_mut().map(|signal| Box::pin(signal.recv()));
-        let signalled = futures_util::future::select_all(waits);
         let closed = async {
             match closed {
                 // Also when the thread that reads is gone.
@@ -213,7 +315,15 @@ fn serve(args: ServeArgs, program: SelfCommand) -> anyhow::Result<ExitCode> {
                 None => std::future::pending().await,
             }
         };
-        futures_util::future::select(signalled, std::pin::pin!(closed)).await;
+        let mut closed = std::pin::pin!(closed);
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => return,
+                _ = interrupt.recv() => return,
+                () = &mut closed => return,
+                _ = hangup.recv() => if reloads { running.reload() } else { return },
+            }
+        }
     });
     tracing::info!("told to end: everything is taken back");
     Ok(if running.stop() {

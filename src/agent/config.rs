@@ -2,17 +2,27 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, bail};
 use firedrill_wire::{Route, RouteProtocol};
+use serde::Deserialize;
+
+use crate::state::read_small;
 
 /// Everything an agent must be told.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Where to listen; loopback only. With port 0 the kernel chooses, and for the abort listener too.
+    /// Where to listen. Off loopback always over TLS. With port 0 the kernel chooses, and for the abort listener
+    /// too.
     pub listen: SocketAddr,
+    /// TLS on loopback too.
+    pub tls: bool,
+    /// Names that other hosts may call this one by, besides its own.
+    pub dns_names: Vec<String>,
+    /// The host's policy; none: everything is allowed.
+    pub policy: Option<PathBuf>,
     /// The state folder.
     pub state: PathBuf,
     /// What the host is called; the kernel's name for it if not given.
@@ -32,6 +42,9 @@ impl Config {
     pub fn new(state: PathBuf, program: SelfCommand) -> Self {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            tls: false,
+            dns_names: Vec::new(),
+            policy: None,
             state,
             name: None,
             labels: BTreeMap::new(),
@@ -39,6 +52,59 @@ impl Config {
             retire_proxy: false,
             program,
         }
+    }
+}
+
+/// The config file, TOML. What the command line says comes before it.
+///
+/// ```toml
+/// listen = "0.0.0.0:7431"
+/// name = "payments-1"
+/// dns_names = ["payments-1.internal"]
+/// labels = { env = "prod", service = "payments" }
+/// routes = ["payments=127.0.0.1:8081=127.0.0.1:9081:http"]
+/// ```
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ConfigFile {
+    /// See [`Config::listen`].
+    pub listen: Option<SocketAddr>,
+    /// See [`Config::tls`].
+    #[serde(default)]
+    pub tls: bool,
+    /// See [`Config::dns_names`].
+    #[serde(default)]
+    pub dns_names: Vec<String>,
+    /// See [`Config::state`].
+    pub state: Option<PathBuf>,
+    /// See [`Config::name`].
+    pub name: Option<String>,
+    /// See [`Config::labels`].
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
+    /// Routes as on the command line.
+    #[serde(default)]
+    pub routes: Vec<String>,
+    /// See [`Config::retire_proxy`].
+    #[serde(default)]
+    pub retire_proxy: bool,
+}
+
+impl ConfigFile {
+    /// Reads it.
+    pub fn read(path: &Path) -> anyhow::Result<Self> {
+        let text = read_small(path).with_context(|| format!("cannot read the config {}", path.display()))?;
+        let file: Self = toml_edit::de::from_str(&text)
+            .with_context(|| format!("the config {} has a mistake", path.display()))?;
+        for (key, value) in &file.labels {
+            parse_label(&format!("{key}={value}"))?;
+        }
+        Ok(file)
+    }
+
+    /// Its routes.
+    pub fn routes(&self) -> anyhow::Result<Vec<Route>> {
+        self.routes.iter().map(|route| parse_route(route)).collect()
     }
 }
 
@@ -110,6 +176,14 @@ pub fn parse_route(text: &str) -> anyhow::Result<Route> {
     })
 }
 
+/// Parses a host's name.
+pub fn parse_dns_name(text: &str) -> anyhow::Result<String> {
+    if text.len() > 253 || !text.split('.').all(is_name) {
+        bail!("\"{text}\" is not a host's name, as in payments-1.internal");
+    }
+    Ok(text.to_owned())
+}
+
 /// Parses `key=value`.
 pub fn parse_label(text: &str) -> anyhow::Result<(String, String)> {
     match text.split_once('=') {
@@ -156,6 +230,30 @@ mod tests {
             "a=127.0.0.1:1=h:0",
         ] {
             assert!(parse_route(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_config_file_is_read_and_its_mistakes_are_named() {
+        let temp = tempfile::tempdir().unwrap();
+        let path = temp.path().join("agent.toml");
+        let read = |text: &str| {
+            std::fs::write(&path, text).unwrap();
+            ConfigFile::read(&path).map_err(|error| format!("{error:#}"))
+        };
+        let file = read("listen = \"0.0.0.0:7431\"\ntls = true\nlabels = { env = \"prod\" }\nroutes = [\"a=127.0.0.1:1=h:2\"]").unwrap();
+        assert_eq!(file.listen.unwrap().port(), 7431);
+        assert!(file.tls && file.labels["env"] == "prod" && file.routes().unwrap()[0].name == "a");
+        for (text, words) in [
+            ("listn = 1", "listn"),
+            ("listen = \"here\"", "listen"),
+            ("labels = { \"a b\" = \"x\" }", "label"),
+        ] {
+            let refusal = read(text).unwrap_err();
+            assert!(
+                refusal.contains(words) && (refusal.contains("agent.toml") || words == "label"),
+                "{refusal}"
+            );
         }
     }
 

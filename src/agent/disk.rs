@@ -1,8 +1,6 @@
 //! The disk's own thread: snapshots and the audit log, so that no slow disk holds a revert or its answer.
 
 use std::collections::VecDeque;
-use std::fs::File;
-use std::io::Write as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -10,6 +8,7 @@ use firedrill_ward::{Durable, SaveId};
 use firedrill_wire::Tick;
 use parking_lot::{Condvar, Mutex};
 
+use crate::audit::AuditLog;
 use crate::state::StateFolder;
 
 /// Lines that wait for a slow disk; beyond it they are counted and the count is written.
@@ -81,8 +80,8 @@ impl Disk {
     }
 
     /// The thread's work: writes, and reports each save by `saved`. Returns after [`Self::end`].
-    pub fn run(&self, state: &StateFolder, mut audit: File, saved: impl Fn(SaveId, bool)) {
-        while let Some((snapshot, lines, lost)) = self.next() {
+    pub fn run(&self, state: &StateFolder, mut audit: AuditLog, saved: impl Fn(SaveId, bool)) {
+        while let Some((snapshot, lines, lost)) = self.next(&mut audit) {
             if let Some((saves, durable)) = snapshot {
                 let written = state.save(&durable);
                 if let Err(error) = &written {
@@ -102,13 +101,30 @@ impl Disk {
         clippy::type_complexity,
         reason = "what `Waiting` holds, taken out; it has one reader"
     )]
-    fn next(&self) -> Option<(Option<(Vec<SaveId>, Box<Durable>)>, VecDeque<(Tick, String)>, u64)> {
+    fn next(
+        &self,
+        audit: &mut AuditLog,
+    ) -> Option<(Option<(Vec<SaveId>, Box<Durable>)>, VecDeque<(Tick, String)>, u64)> {
         let mut waiting = self.waiting.lock();
         while waiting.snapshot.is_none() && waiting.lines.is_empty() {
-            if waiting.ending {
-                return None;
+            // Nobody waits for the log's fsync: it is done when there is nothing else to write.
+            let sync_in = audit
+                .sync_in()
+                .map(|left| if waiting.ending { Duration::ZERO } else { left });
+            match sync_in {
+                Some(Duration::ZERO) => {
+                    drop(waiting);
+                    if let Err(error) = audit.sync() {
+                        tracing::error!(%error, "the audit log cannot be written");
+                    }
+                    waiting = self.waiting.lock();
+                }
+                Some(left) => {
+                    self.changed.wait_for(&mut waiting, left);
+                }
+                None if waiting.ending => return None,
+                None => self.changed.wait(&mut waiting),
             }
-            self.changed.wait(&mut waiting);
         }
         waiting.busy = true;
         Some((
@@ -119,7 +135,7 @@ impl Disk {
     }
 }
 
-fn write_lines(audit: &mut File, lines: &VecDeque<(Tick, String)>, lost: u64) {
+fn write_lines(audit: &mut AuditLog, lines: &VecDeque<(Tick, String)>, lost: u64) {
     let mut text = String::new();
     for (tick, words) in lines {
         text.push_str(&audit_line(*tick, words));
@@ -130,7 +146,10 @@ fn write_lines(audit: &mut File, lines: &VecDeque<(Tick, String)>, lost: u64) {
             &format!("{lost} lines are lost: the disk was too slow"),
         ));
     }
-    if let Err(error) = audit.write_all(text.as_bytes()) {
+    if text.is_empty() {
+        return;
+    }
+    if let Err(error) = audit.write(&text) {
         tracing::error!(%error, "the audit log cannot be written");
     }
 }
@@ -153,7 +172,7 @@ pub fn start(
     saved: impl Fn(SaveId, bool) + Send + 'static,
     disk: Arc<Disk>,
 ) -> anyhow::Result<std::thread::JoinHandle<()>> {
-    let audit = state.audit_log()?;
+    let audit = AuditLog::open(&state)?;
     let thread = std::thread::Builder::new()
         .name("disk".to_owned())
         .stack_size(256 * 1024)

@@ -7,8 +7,12 @@
 //! has one, so that neither a stuck fault nor a slow disk holds the revert of another. Before a fault begins, how it
 //! is undone is on disk ([`undo`]), and a process of its own runs that when the agent cannot ([`keeper`]).
 //!
-//! Uses `ward`, `wire`, `catalogue`.
+//! Off loopback it speaks TLS alone ([`identity`]); who may do what is in [`access`] and [`policy`].
+//!
+//! Uses `ward`, `wire`, `trust`, `catalogue`.
 
+mod access;
+mod audit;
 mod check;
 pub mod cli;
 mod clock;
@@ -16,14 +20,19 @@ pub mod config;
 mod deadline;
 mod disk;
 mod doctor;
+mod enroll;
 mod events;
 pub mod faults;
 mod host;
 mod http;
+mod identity;
+mod install;
 pub mod keeper;
 mod local;
 mod metrics;
 mod operator;
+mod policy;
+mod privileges;
 pub mod proxy;
 pub mod server;
 mod state;

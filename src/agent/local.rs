@@ -2,17 +2,21 @@
 //! hung, without the agent.
 
 use std::io::{self, BufRead as _, BufReader, Read, Write};
-use std::net::TcpStream;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use firedrill_trust::{Fingerprint, PinnedTls};
 use firedrill_wire::{AbortLine, AbortRequest};
+use rustls::pki_types::ServerName;
+use rustls::{ClientConnection, StreamOwned};
 
 use crate::cli::AbortArgs;
+use crate::enroll;
 use crate::keeper;
-use crate::state::{StateFolder, random_hex, read_small};
+use crate::state::{StateFolder, random_hex, read_secret};
 use crate::undo::Record;
 use crate::undo::records::Records;
 
@@ -42,7 +46,7 @@ pub fn abort(args: &AbortArgs) -> anyhow::Result<ExitCode> {
         Ok(answer) => return print_lines(answer),
         Err(why) => why,
     };
-    eprintln!("firedrill-agent: {why:#}; trying {}", args.address);
+    eprintln!("firedrill-agent: {why:#}; trying its listener");
     let why = match by_listener(args, &body).and_then(begin) {
         Ok(answer) => return print_lines(answer),
         Err(why) => why,
@@ -146,27 +150,43 @@ fn by_socket(args: &AbortArgs, body: &str) -> anyhow::Result<Box<dyn Wire>> {
 
 fn by_listener(args: &AbortArgs, body: &str) -> anyhow::Result<Box<dyn Wire>> {
     let file = args.state.join("abort-token");
-    let token = read_small(&file).with_context(|| {
+    let token = read_secret(&file)?.with_context(|| {
         format!(
             "no abort token in {}: is --state the agent's folder?",
             file.display()
         )
     })?;
-    let stream = TcpStream::connect_timeout(&args.address, Duration::from_secs(3)).with_context(|| {
-        format!(
-            "no agent answers on {}: if its process is gone, so is what it held",
-            args.address
-        )
+    let ready = enroll::ready(&args.state).ok();
+    let address = args.address.or(ready.as_ref().map(|ready| ready.abort_listen));
+    let mut address =
+        address.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], firedrill_wire::DEFAULT_PORT + 1)));
+    if address.ip().is_unspecified() {
+        address.set_ip(if address.is_ipv6() {
+            Ipv6Addr::LOCALHOST.into()
+        } else {
+            Ipv4Addr::LOCALHOST.into()
+        });
+    }
+    let stream = TcpStream::connect_timeout(&address, Duration::from_secs(3)).with_context(|| {
+        format!("no agent answers on {address}: if its process is gone, so is what it held")
     })?;
     stream.set_read_timeout(Some(PATIENCE))?;
-    let mut stream: Box<dyn Wire> = Box::new(stream);
-    ask(
-        stream.as_mut(),
-        &args.address.to_string(),
-        Some(token.trim()),
-        body,
-    )?;
+    let mut stream: Box<dyn Wire> = match ready.and_then(|ready| ready.fingerprint) {
+        Some(pin) => Box::new(over_tls(stream, address, pin)?),
+        None => Box::new(stream),
+    };
+    ask(stream.as_mut(), &address.to_string(), Some(token.trim()), body)?;
     Ok(stream)
+}
+
+fn over_tls(
+    stream: TcpStream,
+    address: SocketAddr,
+    pin: Fingerprint,
+) -> anyhow::Result<StreamOwned<ClientConnection, TcpStream>> {
+    let config = PinnedTls::new(pin).config();
+    let connection = ClientConnection::new(config, ServerName::from(address.ip()))?;
+    Ok(StreamOwned::new(connection, stream))
 }
 
 fn ask(stream: &mut dyn Wire, host: &str, token: Option<&str>, body: &str) -> io::Result<()> {

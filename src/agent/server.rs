@@ -9,25 +9,30 @@ use std::sync::{Arc, OnceLock, Weak};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
+use firedrill_trust::Fingerprint;
 use firedrill_ward::{Durable, Event, Limits};
 use firedrill_wire::{Instance, Route, Tick};
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use tokio::runtime;
 use tokio::sync::{Semaphore, oneshot, watch};
+use tokio_rustls::TlsAcceptor;
 
-use crate::config::Config;
+use crate::access::Access;
+use crate::config::{Config, parse_dns_name};
 use crate::deadline::Alarm;
 use crate::disk::{self, Disk};
 use crate::faults;
 use crate::host::{Host, Parts};
-use crate::http::guard::Token;
+use crate::http::guard::Names;
+use crate::http::rate::Rates;
 use crate::http::{App, Door, listen};
+use crate::identity::Identity;
 use crate::keeper::link::{Keeper, KeeperConfig, KeeperEvent, Watch};
 use crate::metrics::Metrics;
 use crate::state::{StateFolder, random_hex};
 use crate::undo::records::Records;
-use crate::{keeper, proxy};
+use crate::{keeper, privileges, proxy};
 
 /// Connections of the first listener.
 const FIRST_CONNECTIONS: usize = 256;
@@ -37,6 +42,9 @@ const SECOND_CONNECTIONS: usize = 64;
 
 /// Listeners of events.
 const EVENT_LISTENERS: usize = 32;
+
+/// Where an agent that runs, or ran last, listens: for `enroll` and `abort` on the host.
+pub const READY: &str = "ready.json";
 
 /// How long the proxy may take to be there before the agent says it is ready without it.
 const PROXY_WITHIN: Duration = Duration::from_secs(5);
@@ -54,7 +62,7 @@ const FLUSH_WITHIN: Duration = Duration::from_secs(2);
 const DRAIN: Duration = Duration::from_millis(500);
 
 /// Where an agent really listens.
-#[derive(Clone, Debug, serde::Serialize)]
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub struct Ready {
     /// Always true: for whoever reads lines.
     pub ready: bool,
@@ -66,6 +74,13 @@ pub struct Ready {
     pub socket: PathBuf,
     /// The file with the token.
     pub token_file: PathBuf,
+    /// What the certificate is known by; absent: no TLS, on loopback.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fingerprint: Option<Fingerprint>,
+    /// What the host is called.
+    pub name: String,
+    /// Names that other hosts may call this one by.
+    pub dns_names: Vec<String>,
     /// The routes, with the addresses that the proxy listens on.
     pub routes: Vec<Route>,
 }
@@ -75,6 +90,9 @@ pub struct Running {
     /// Where.
     pub ready: Ready,
     host: Arc<Host>,
+    app: Arc<App>,
+    state: Arc<StateFolder>,
+    policy: Option<PathBuf>,
     disk: Arc<Disk>,
     first: runtime::Runtime,
     end_second: Option<oneshot::Sender<()>>,
@@ -87,17 +105,6 @@ pub struct Running {
 
 /// Starts an agent.
 pub fn start(config: Config) -> anyhow::Result<Running> {
-    if !config.listen.ip().is_loopback() {
-        bail!(
-            "the agent would listen on {}, which other hosts can reach, and this version speaks no TLS: give a loopback address such as 127.0.0.1:{} and reach it through a tunnel, for instance `ssh -L`",
-            config.listen,
-            if config.listen.port() == 0 {
-                firedrill_wire::DEFAULT_PORT
-            } else {
-                config.listen.port()
-            }
-        );
-    }
     let state = Arc::new(StateFolder::open(&config.state)?);
     let doors = Doors::open(config.listen, state.path())?;
     Starter { config, state, doors }.start()
@@ -160,12 +167,8 @@ struct Starter {
 impl Starter {
     fn start(self) -> anyhow::Result<Running> {
         let Self { config, state, doors } = self;
-        let (token, new) = state.secret("token")?;
-        let (abort_token, _) = state.secret("abort-token")?;
+        let access = Access::load(&state, config.policy.as_deref())?;
         let token_file = state.path().join("token");
-        if new {
-            tracing::info!("the token is in {}", token_file.display());
-        }
         let told = Arc::new(OnceLock::new());
         let mut durable = state.load();
         let records = Arc::new(Records::open(state.path())?);
@@ -177,6 +180,11 @@ impl Starter {
         let supervisor = supervise(&config, state.path(), Arc::clone(&told))?;
         let client = supervisor.as_ref().map(proxy::Supervisor::client);
         let name = config.name.clone().unwrap_or_else(host_name);
+        let names = names(&config, &name);
+        let identity = (config.tls || names.off_loopback)
+            .then(|| Identity::load(&state, &names.dns))
+            .transpose()?;
+        let tls = identity.as_ref().map(Identity::acceptor).transpose()?;
         let disk = Arc::new(Disk::default());
         let keeper = Arc::new(Keeper::default());
         let host = Host::start(Parts {
@@ -208,9 +216,11 @@ impl Starter {
         let clock_thread = start_clock(&host, &ending)?;
         let app = Arc::new(App {
             host: Arc::clone(&host),
-            token: Token::new(&token),
-            abort_token: Token::new(&abort_token),
-            name,
+            access: RwLock::new(Arc::new(access)),
+            names: names.clone(),
+            rates: Rates::default(),
+            privileges: privileges::words(),
+            name: name.clone(),
             labels: config.labels,
             routes: config.routes,
             proxy: client,
@@ -225,10 +235,19 @@ impl Starter {
             abort_listen: doors.second.local_addr()?,
             socket: doors.socket_path,
             token_file,
+            fingerprint: identity.map(|it| it.fingerprint),
+            name,
+            dns_names: names.dns,
             routes: Vec::new(),
         };
         let (end_second, second_ends) = oneshot::channel();
-        let second = start_second(doors.second, doors.socket, Arc::clone(&app), second_ends)?;
+        let second = start_second(
+            doors.second,
+            doors.socket,
+            Arc::clone(&app),
+            tls.clone(),
+            second_ends,
+        )?;
         let first = runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .max_blocking_threads(8)
@@ -248,10 +267,15 @@ impl Starter {
             );
         }
         ready.routes = app.live_routes();
-        first.spawn(listen::tcp(listener, app, Door::First, FIRST_CONNECTIONS));
+        state.keep(READY, &serde_json::to_vec(&ready)?)?;
+        let door = listen::tcp(listener, Arc::clone(&app), Door::First, FIRST_CONNECTIONS, tls);
+        first.spawn(door);
         Ok(Running {
             ready,
             host,
+            app,
+            state,
+            policy: config.policy,
             disk,
             first,
             end_second: Some(end_second),
@@ -294,6 +318,7 @@ fn start_second(
     tcp: StdTcpListener,
     socket: StdUnixListener,
     app: Arc<App>,
+    tls: Option<TlsAcceptor>,
     ends: oneshot::Receiver<()>,
 ) -> anyhow::Result<JoinHandle<()>> {
     let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
@@ -313,6 +338,7 @@ fn start_second(
                     Arc::clone(&app),
                     Door::Second,
                     SECOND_CONNECTIONS,
+                    tls,
                 ));
                 tokio::spawn(listen::unix(socket, app, SECOND_CONNECTIONS));
                 // Also when the sender is dropped.
@@ -423,7 +449,39 @@ fn host_name() -> String {
     )
 }
 
+/// The names to answer to.
+fn names(config: &Config, name: &str) -> Names {
+    let off_loopback = !config.listen.ip().is_loopback();
+    let mut dns = config.dns_names.clone();
+    if off_loopback {
+        dns.extend(
+            [name.to_owned(), host_name()]
+                .into_iter()
+                .filter(|name| parse_dns_name(name).is_ok()),
+        );
+        dns.sort();
+        dns.dedup();
+    }
+    Names { off_loopback, dns }
+}
+
 impl Running {
+    /// Reads tokens and policy again. What is on stays on; what cannot be read leaves the tokens as they are, and a
+    /// broken policy allows no start.
+    pub fn reload(&self) {
+        match Access::load(&self.state, self.policy.as_deref()) {
+            Ok(access) => {
+                self.app.replace_access(access);
+                self.host.audit("tokens and policy are read again".to_owned());
+            }
+            Err(error) => {
+                tracing::error!("tokens and policy stay as they were: {error:#}");
+                self.host
+                    .audit(format!("tokens and policy stay as they were: {error:#}"));
+            }
+        }
+    }
+
     /// The token for everything.
     pub fn token(&self) -> anyhow::Result<String> {
         Ok(crate::state::read_small(&self.ready.token_file)?

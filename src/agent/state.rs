@@ -1,6 +1,7 @@
 //! The state folder: who the agent is, what must outlive it, and who may talk to it.
 //!
-//! `id`, `durable.json`, `token`, `abort-token`, `audit.log`, `lock`, `agent.sock`; all for the owner only.
+//! `id`, `durable.json`, `token`, `observer-token`, `abort-token`, `operators/`, `identity.pem`, `certificate.pem`,
+//! `ready.json`, `audit.log`, `lock`, `agent.sock`; all for the owner only.
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, Write as _};
@@ -75,7 +76,7 @@ impl StateFolder {
             ),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let id = format!("a-{}", random_hex::<8>()?);
-                self.write_atomically("id", id.as_bytes())?;
+                self.keep("id", id.as_bytes())?;
                 Ok(AgentId(id))
             }
             Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
@@ -84,30 +85,25 @@ impl StateFolder {
 
     /// A secret of that file name, made at the first start. The second value tells whether it is new.
     pub fn secret(&self, name: &str) -> anyhow::Result<(String, bool)> {
-        let path = self.path.join(name);
-        match read_small(&path) {
-            Ok(secret) if is_word(secret.trim()) && secret.trim().len() >= 32 => {
-                let mode = std::fs::metadata(&path)?.permissions().mode();
-                if mode & 0o077 != 0 {
-                    bail!(
-                        "{} can be read by others (mode {:o}); remove it and restart: a new one is made",
-                        path.display(),
-                        mode & 0o777
-                    );
-                }
+        match self.read_secret(name)? {
+            Some(secret) if is_word(secret.trim()) && secret.trim().len() >= 32 => {
                 Ok((secret.trim().to_owned(), false))
             }
-            Ok(_) => bail!(
+            Some(_) => bail!(
                 "{} holds no token of 32 characters or more; remove it and restart: a new one is made",
-                path.display()
+                self.path.join(name).display()
             ),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            None => {
                 let secret = random_hex::<32>()?;
-                self.write_atomically(name, secret.as_bytes())?;
+                self.keep(name, secret.as_bytes())?;
                 Ok((secret, true))
             }
-            Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
         }
+    }
+
+    /// A file that only its owner may read, if it is there.
+    pub fn read_secret(&self, name: &str) -> anyhow::Result<Option<String>> {
+        read_secret(&self.path.join(name))
     }
 
     /// What the former life left. Lost or unreadable: latched, because nobody knows what was on.
@@ -128,39 +124,50 @@ impl StateFolder {
 
     /// Puts a snapshot on disk, or leaves the former one as it was.
     pub fn save(&self, durable: &Durable) -> anyhow::Result<()> {
-        self.write_atomically("durable.json", &serde_json::to_vec(durable)?)
+        self.keep("durable.json", &serde_json::to_vec(durable)?)
     }
 
     /// Opens the audit log for appending.
     pub fn audit_log(&self) -> anyhow::Result<File> {
         let path = self.path.join("audit.log");
-        OpenOptions::new()
-            .create(true)
-            .append(true)
-            .mode(0o600)
-            .open(&path)
-            .with_context(|| format!("cannot open {}", path.display()))
+        append_private(&path).with_context(|| format!("cannot open {}", path.display()))
     }
 
-    fn write_atomically(&self, name: &str, content: &[u8]) -> anyhow::Result<()> {
-        let (path, temporary) = (self.path.join(name), self.path.join(format!("{name}.new")));
-        let write = || -> io::Result<()> {
-            let mut file = OpenOptions::new()
-                .create(true)
-                .truncate(true)
-                .write(true)
-                .mode(0o600)
-                .open(&temporary)?;
-            file.write_all(content)?;
-            file.sync_all()?;
-            std::fs::rename(&temporary, &path)?;
-            File::open(&self.path)?.sync_all()
-        };
-        write().with_context(|| format!("cannot write {}", path.display()))
+    /// Writes a file of the folder, see [`keep`].
+    pub fn keep(&self, name: &str, content: &[u8]) -> anyhow::Result<()> {
+        keep(&self.path, name, content)
     }
 }
 
-fn make_private(path: &Path) -> anyhow::Result<()> {
+/// Writes a file whole, for the owner alone: a new file, fsync, rename.
+pub fn keep(folder: &Path, name: &str, content: &[u8]) -> anyhow::Result<()> {
+    let (path, temporary) = (folder.join(name), folder.join(format!("{name}.new")));
+    let write = || -> io::Result<()> {
+        let mut file = OpenOptions::new()
+            .create(true)
+            .truncate(true)
+            .write(true)
+            .mode(0o600)
+            .open(&temporary)?;
+        file.write_all(content)?;
+        file.sync_all()?;
+        std::fs::rename(&temporary, &path)?;
+        File::open(folder)?.sync_all()
+    };
+    write().with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// Opens a file to append to, for the owner alone.
+pub fn append_private(path: &Path) -> io::Result<File> {
+    OpenOptions::new()
+        .create(true)
+        .append(true)
+        .mode(0o600)
+        .open(path)
+}
+
+/// Makes a folder for the owner alone, and refuses one that is not.
+pub fn make_private(path: &Path) -> anyhow::Result<()> {
     DirBuilder::new()
         .recursive(true)
         .mode(0o700)
@@ -182,6 +189,25 @@ fn make_private(path: &Path) -> anyhow::Result<()> {
         );
     }
     Ok(())
+}
+
+/// A file that only its owner may read, if it is there; open to others it is refused.
+pub fn read_secret(path: &Path) -> anyhow::Result<Option<String>> {
+    match read_small(path) {
+        Ok(text) => {
+            let mode = std::fs::metadata(path)?.permissions().mode();
+            if mode & 0o077 != 0 {
+                bail!(
+                    "{} can be read by others (mode {:o}), who may have copied it; remove it and restart, so that a new one is made, or, if nobody else uses this host, `chmod 600` it",
+                    path.display(),
+                    mode & 0o777
+                );
+            }
+            Ok(Some(text))
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
+    }
 }
 
 /// Reads a text file of at most [`MAX_FILE_BYTES`].

@@ -14,7 +14,7 @@ use firedrill_conductor::{
     AbortCard, AbortHandle, AbortLine, AbortTarget, Clock, OpenDrill, abort_targets, ask, forget, open_drills,
 };
 use firedrill_drill::{Call, Failure, Reply};
-use firedrill_fleet::{Credentials, Gate, Token, driver};
+use firedrill_fleet::{Access, Credentials, Gate, driver};
 use firedrill_plan::{AgentEntry, Driver};
 use firedrill_scene::AbortStage;
 use firedrill_wire::{AgentInfo, DrillId, ReleaseRequest};
@@ -217,8 +217,8 @@ pub fn release(arguments: ReleaseArguments) -> anyhow::Result<ExitCode> {
     anyhow::ensure!(!chosen.is_empty(), "the plan has no agent of that name");
     let mut refused = 0;
     for agent in chosen {
-        let token = credentials.token(&agent.url).cloned();
-        match release_one(agent, token, &arguments.reason) {
+        let access = credentials.access(&agent.url);
+        match release_one(agent, access, &arguments.reason) {
             Ok(words) => println!("{:<24} {words}", agent.name),
             Err(why) => {
                 refused += 1;
@@ -233,8 +233,8 @@ pub fn release(arguments: ReleaseArguments) -> anyhow::Result<ExitCode> {
     })
 }
 
-fn release_one(agent: &AgentEntry, token: Option<Token>, reason: &str) -> anyhow::Result<String> {
-    let Some(latch) = info(&agent.name, &agent.url, token.clone())?.latch else {
+fn release_one(agent: &AgentEntry, access: Access, reason: &str) -> anyhow::Result<String> {
+    let Some(latch) = info(&agent.name, &agent.url, access.clone())?.latch else {
         return Ok("not latched".to_owned());
     };
     let request = ReleaseRequest {
@@ -242,7 +242,7 @@ fn release_one(agent: &AgentEntry, token: Option<Token>, reason: &str) -> anyhow
         reason: reason.to_owned(),
         who: who(),
     };
-    let driver = driver(agent, token)?;
+    let driver = driver(agent, access)?;
     let released = runtime()?.block_on(driver.release(request)).map_err(failed)?;
     Ok(format!(
         "latch {} released; it said: {}",
@@ -250,14 +250,15 @@ fn release_one(agent: &AgentEntry, token: Option<Token>, reason: &str) -> anyhow
     ))
 }
 
-fn info(name: &str, url: &str, token: Option<Token>) -> anyhow::Result<AgentInfo> {
+/// Who an agent is.
+pub fn info(name: &str, url: &str, access: Access) -> anyhow::Result<AgentInfo> {
     let entry = AgentEntry {
         name: name.to_owned(),
         url: url.to_owned(),
         driver: Driver::Native,
         labels: BTreeMap::default(),
     };
-    let driver = driver(&entry, token)?;
+    let driver = driver(&entry, access)?;
     match runtime()?.block_on(driver.call(Call::Info, &Gate::new())) {
         Reply::Info { result } => result.map(|info| *info).map_err(failed),
         other => anyhow::bail!("the driver answered {other:?} to a question for the agent's info"),

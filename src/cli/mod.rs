@@ -3,6 +3,7 @@
 //! Exit codes: 0 held, 1 broken, 2 plan or usage, 3 aborted, 4 inconclusive, 5 something may still be on.
 
 mod abort;
+mod enroll;
 mod journal;
 mod plan;
 #[cfg(all(target_os = "linux", feature = "agent"))]
@@ -60,6 +61,8 @@ enum Command {
     Release(abort::ReleaseArguments),
     /// Is this us? What is on, on the agents of the abort card
     Status(abort::StatusArguments),
+    /// Trust an agent: take in the line that `firedrill-agent enroll` printed on its host
+    Enroll(enroll::EnrollArguments),
     /// Step a journal through the engine again and print what happened
     Replay {
         /// The drill's journal
@@ -106,6 +109,7 @@ pub fn main() -> ExitCode {
         Some(Command::Abort(arguments)) => abort::abort(arguments),
         Some(Command::Release(arguments)) => abort::release(arguments),
         Some(Command::Status(arguments)) => abort::status(arguments),
+        Some(Command::Enroll(arguments)) => enroll::enroll(arguments),
         Some(Command::Replay { journal }) => journal::replay(&journal),
         Some(Command::Verify { journal, audit }) => journal::verify(&journal, &audit),
         Some(Command::Report { journal, report }) => journal::report(&journal, &report),

@@ -12,6 +12,7 @@ use firedrill_drill::{AbortedBy, At, Command, Drill, Effect, Entry, Event, Reply
 use firedrill_fleet::{Credentials, Driver, DriverError, Gate, driver};
 use firedrill_plan::{AgentEntry, Plan};
 use firedrill_scene::SceneBuilder;
+use firedrill_trust::PinnedTls;
 use firedrill_wire::{AgentInfo, CloseRequest, Epoch, LatchView};
 use tokio::sync::{mpsc, watch};
 
@@ -177,10 +178,7 @@ fn is_unsent(event: &Event) -> bool {
 
 /// The drivers of a plan's agents, in its order.
 pub(crate) fn drivers(plan: &Plan, credentials: &Credentials) -> Result<Vec<Arc<dyn Driver>>, DriverError> {
-    let one = |entry: &AgentEntry| {
-        let token = credentials.token(&entry.url).cloned();
-        driver(entry, token).map(Arc::from)
-    };
+    let one = |entry: &AgentEntry| driver(entry, credentials.access(&entry.url)).map(Arc::from);
     plan.agents.iter().map(one).collect()
 }
 
@@ -617,7 +615,9 @@ pub(crate) async fn resolve(
 ) -> Result<AbortTarget, String> {
     let (host, port) = host_and_port(&entry.url)
         .ok_or_else(|| format!("agent {}: {} has no host and port", entry.name, entry.url))?;
-    let port = port.saturating_add(1);
+    let port = credentials
+        .abort_port(&entry.url)
+        .unwrap_or(port.saturating_add(1));
     let looked_up = tokio::net::lookup_host((host.trim_matches(['[', ']']), port));
     let found = tokio::time::timeout(Duration::from_secs(2), looked_up).await;
     let address: Option<SocketAddr> = match found {
@@ -626,24 +626,48 @@ pub(crate) async fn resolve(
         Err(_) => return Err(format!("agent {}: no address of {host} within 2 s", entry.name)),
     };
     let address = address.ok_or_else(|| format!("agent {}: {host} has no address", entry.name))?;
+    let tls = if entry.url.trim().starts_with("https:") {
+        let pin = credentials.pin(&entry.url).ok_or_else(|| {
+            format!(
+                "agent {}: the certificate of {} is not known; on its host run `firedrill-agent enroll`, then here: firedrill enroll LINE",
+                entry.name, entry.url
+            )
+        })?;
+        Some(PinnedTls::new(pin))
+    } else if address.ip().is_loopback() {
+        None
+    } else {
+        // The token would be read by everybody on the way.
+        return Err(format!(
+            "agent {}: {address} is another host's: write https:// and enroll it",
+            entry.name
+        ));
+    };
     Ok(AbortTarget {
         agent,
         name: entry.name.clone(),
         address,
         host: format!("{host}:{port}"),
         token: credentials.abort_token(&entry.url).cloned(),
+        tls,
     })
 }
 
-/// Of `http://HOST[:PORT]`.
+/// Of `https://HOST[:PORT]`, `http://HOST[:PORT]`.
 fn host_and_port(url: &str) -> Option<(String, u16)> {
-    let rest = url.trim().strip_prefix("http://")?.trim_end_matches('/');
+    let (scheme, rest) = url.trim().split_once("://")?;
+    let default = match scheme {
+        "http" => 80,
+        "https" => 443,
+        _ => return None,
+    };
+    let rest = rest.trim_end_matches('/');
     let port_at = rest
         .rfind(':')
         .filter(|colon| rest[colon + 1..].bytes().all(|byte| byte.is_ascii_digit()));
     match port_at {
         Some(colon) if colon > 0 => Some((rest[..colon].to_owned(), rest[colon + 1..].parse().ok()?)),
-        _ if !rest.is_empty() => Some((rest.to_owned(), 80)),
+        _ if !rest.is_empty() => Some((rest.to_owned(), default)),
         _ => None,
     }
 }
@@ -658,7 +682,9 @@ mod tests {
         assert_eq!(of("http://10.0.0.7:7431/"), Some(("10.0.0.7".to_owned(), 7431)));
         assert_eq!(of("http://[::1]:7431"), Some(("[::1]".to_owned(), 7431)));
         assert_eq!(of("http://host"), Some(("host".to_owned(), 80)));
-        assert_eq!(of("https://host:1"), None);
+        assert_eq!(of("https://host:1"), Some(("host".to_owned(), 1)));
+        assert_eq!(of("https://host"), Some(("host".to_owned(), 443)));
+        assert_eq!(of("ftp://host:1"), None);
         assert_eq!(of("http://"), None);
         assert_eq!(of("http://host:99999"), None);
     }

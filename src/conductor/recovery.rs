@@ -76,11 +76,11 @@ fn said(info: &AgentInfo, card: &AbortCard) -> (String, bool) {
 async fn info(agent: &CardAgent) -> Result<AgentInfo, String> {
     let entry = AgentEntry {
         name: agent.name.clone(),
-        url: format!("http://{}", agent.address),
+        url: agent.url(),
         driver: Driver::Native,
         labels: BTreeMap::new(),
     };
-    let driver = driver(&entry, agent.token.clone()).map_err(|error| error.to_string())?;
+    let driver = driver(&entry, agent.access()).map_err(|error| error.to_string())?;
     match driver.call(Call::Info, &Gate::new()).await {
         Reply::Info { result } => result
             .map(|info| *info)

@@ -20,6 +20,9 @@ pub(crate) fn not_reached(error: &reqwest::Error, url: &str, limit: Duration) ->
     if error.is_timeout() {
         return late(url, limit);
     }
+    if let Some(wrong) = firedrill_trust::wrong_pin(error) {
+        return no_answer(format!("{url} is not believed: {wrong}"));
+    }
     let mut deepest: &dyn std::error::Error = error;
     while let Some(source) = deepest.source() {
         deepest = source;

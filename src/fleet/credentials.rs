@@ -1,4 +1,4 @@
-//! Agents' tokens by URL, in a file of their own that only its owner may read.
+//! Agents' tokens and certificates by URL, in a file of their own that only its owner may read.
 
 use std::{
     collections::BTreeMap,
@@ -8,6 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use firedrill_trust::{Fingerprint, Join};
 use serde::{Deserialize, Serialize};
 
 /// Larger files are not ours.
@@ -45,6 +46,21 @@ struct Entry {
     /// For aborts alone; it stands on the abort card.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     abort_token: Option<Token>,
+    /// The certificate it shows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pin: Option<Fingerprint>,
+    /// Where aborts go, if not to the next port.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    abort_port: Option<u16>,
+}
+
+/// What lets us in at one agent, and what it is known by.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Access {
+    /// The token to show.
+    pub token: Option<Token>,
+    /// The certificate to accept; none: no TLS.
+    pub pin: Option<Fingerprint>,
 }
 
 /// Agents' tokens by URL.
@@ -136,6 +152,35 @@ impl Credentials {
     pub fn abort_token(&self, url: &str) -> Option<&Token> {
         let entry = self.agents.get(&key(url))?;
         entry.abort_token.as_ref().or(entry.token.as_ref())
+    }
+
+    /// For every call to this agent.
+    pub fn access(&self, url: &str) -> Access {
+        Access {
+            token: self.token(url).cloned(),
+            pin: self.pin(url),
+        }
+    }
+
+    /// The certificate that this agent shows.
+    pub fn pin(&self, url: &str) -> Option<Fingerprint> {
+        self.agents.get(&key(url))?.pin
+    }
+
+    /// Where this agent takes aborts, if not at the next port.
+    pub fn abort_port(&self, url: &str) -> Option<u16> {
+        self.agents.get(&key(url))?.abort_port
+    }
+
+    /// Takes in all that a join string says; what was known of this address before is forgotten.
+    pub fn enroll(&mut self, join: &Join) {
+        let entry = Entry {
+            token: Some(Token::new(&join.token)),
+            abort_token: Some(Token::new(&join.abort_token)),
+            pin: join.pin,
+            abort_port: Some(join.abort_port),
+        };
+        self.agents.insert(key(&join.url()), entry);
     }
 
     /// Sets the token for every call.
@@ -233,6 +278,35 @@ mod tests {
         );
         assert!(!format!("{read:?}").contains("s3cret"));
         assert!(read.token("http://127.0.0.1:7432").is_none());
+    }
+
+    #[test]
+    fn an_enrolled_agent_is_known_by_its_certificate() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("credentials.json");
+        let join = Join {
+            name: "db".to_owned(),
+            host: "Db.internal".to_owned(),
+            port: 7431,
+            abort_port: 9000,
+            pin: Some(Fingerprint::of(b"certificate")),
+            token: "s3cret".to_owned(),
+            abort_token: "s3cret-too".to_owned(),
+        };
+        let mut credentials = Credentials::default();
+        credentials.set_token("https://db.internal:7431", Token::new("old"));
+        credentials.enroll(&join);
+        credentials.save(&path).unwrap();
+        let read = Credentials::load(&path).unwrap();
+        let access = read.access("https://db.internal:7431/");
+        assert_eq!((access.token.unwrap().secret(), access.pin), ("s3cret", join.pin));
+        assert_eq!(
+            read.abort_token("https://db.internal:7431").unwrap().secret(),
+            "s3cret-too"
+        );
+        assert_eq!(read.abort_port("https://db.internal:7431"), Some(9000));
+        assert_eq!(read.access("http://db.internal:7431"), Access::default());
+        assert!(!format!("{read:?}").contains("s3cret"));
     }
 
     #[cfg(unix)]

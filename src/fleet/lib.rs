@@ -8,7 +8,9 @@
 //!
 //! Contract: every call ends within its time-out ([`time_out`]); answers are limited in size and checked for
 //! their kind; tokens go to the agent's own address only, and into no error, log or debug output.
-//! Uses `drill`, `plan` and `wire`.
+//! Off this computer an agent is spoken to over TLS only, and believed only with the certificate that it was
+//! enrolled with (`trust`).
+//! Uses `drill`, `plan`, `trust` and `wire`.
 
 mod answer;
 mod credentials;
@@ -18,7 +20,7 @@ mod native;
 
 use std::{future::Future, pin::Pin, time::Duration};
 
-pub use credentials::{Credentials, CredentialsError, Token, write_private};
+pub use credentials::{Access, Credentials, CredentialsError, Token, write_private};
 use firedrill_drill::{Call, Failure, Reply};
 use firedrill_plan::AgentEntry;
 use firedrill_wire::{InjectionView, ReleaseRequest, Released};
@@ -49,7 +51,9 @@ pub trait Driver: Send + Sync {
 #[derive(Debug, thiserror::Error)]
 pub enum DriverError {
     /// The address is not one.
-    #[error("agent {agent}: {url} is not an address of an agent: {why}; expected http://HOST:PORT")]
+    #[error(
+        "agent {agent}: {url} is not an address of an agent: {why}; expected https://HOST:PORT, or http:// on this computer"
+    )]
     Address {
         /// The agent's name in the plan.
         agent: String,
@@ -57,6 +61,16 @@ pub enum DriverError {
         url: String,
         /// What is wrong with it.
         why: String,
+    },
+    /// Nobody said which certificate to accept.
+    #[error(
+        "agent {agent}: the certificate of {url} is not known, and a token is shown to nobody who is not; on its host run `firedrill-agent enroll`, then here: firedrill enroll LINE"
+    )]
+    NotEnrolled {
+        /// The agent's name in the plan.
+        agent: String,
+        /// As it stands there.
+        url: String,
     },
     /// The HTTP client could not be made.
     #[error("agent {agent}: the HTTP client cannot be made: {why}")]
@@ -69,9 +83,9 @@ pub enum DriverError {
 }
 
 /// The driver for an agent of a plan.
-pub fn driver(entry: &AgentEntry, token: Option<Token>) -> Result<Box<dyn Driver>, DriverError> {
+pub fn driver(entry: &AgentEntry, access: Access) -> Result<Box<dyn Driver>, DriverError> {
     match entry.driver {
-        firedrill_plan::Driver::Native => Ok(Box::new(NativeDriver::new(&entry.name, &entry.url, token)?)),
+        firedrill_plan::Driver::Native => Ok(Box::new(NativeDriver::new(&entry.name, &entry.url, access)?)),
     }
 }
 

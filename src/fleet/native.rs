@@ -1,8 +1,9 @@
 //! The driver for Firedrill's own agents.
 
-use std::{sync::OnceLock, time::Duration};
+use std::{net::IpAddr, sync::OnceLock, time::Duration};
 
 use firedrill_drill::{Call, Failure, Reply};
+use firedrill_trust::PinnedTls;
 use firedrill_wire::{
     AgentId, AgentInfo, InjectionView, Problem, ProblemKind, ReleaseRequest, Released, Stamp,
 };
@@ -11,7 +12,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use tokio::sync::mpsc::Sender;
 
 use crate::{
-    BoxFuture, Driver, DriverError, Gate, Token,
+    Access, BoxFuture, Driver, DriverError, Gate, Token,
     answer::{decode, late, no_answer, not_reached},
     events, time_out,
 };
@@ -29,29 +30,39 @@ pub struct NativeDriver {
 
 impl NativeDriver {
     /// A driver for the agent at `url`. Connects when it is first called.
-    pub fn new(name: &str, url: &str, token: Option<Token>) -> Result<Self, DriverError> {
+    pub fn new(name: &str, url: &str, access: Access) -> Result<Self, DriverError> {
         let base = checked_base(url).map_err(|why| DriverError::Address {
             agent: name.to_owned(),
             url: url.to_owned(),
             why,
         })?;
+        let failed = |why: String| DriverError::Client {
+            agent: name.to_owned(),
+            why,
+        };
         // Installed once in a process; the error only says that it is there already.
         rustls::crypto::ring::default_provider().install_default().ok();
-        let client = Client::builder()
+        let mut builder = Client::builder();
+        if base.starts_with("https:") {
+            let pin = access.pin.ok_or_else(|| DriverError::NotEnrolled {
+                agent: name.to_owned(),
+                url: url.to_owned(),
+            })?;
+            let tls = PinnedTls::new(pin).config();
+            builder = builder.tls_backend_preconfigured(tls.as_ref().clone());
+        }
+        let client = builder
             // A token goes to the agent and to nobody else.
             .redirect(Policy::none())
             .no_proxy()
             .connect_timeout(Duration::from_secs(2))
             .tcp_nodelay(true)
             .build()
-            .map_err(|error| DriverError::Client {
-                agent: name.to_owned(),
-                why: error.to_string(),
-            })?;
+            .map_err(|error| failed(error.to_string()))?;
         Ok(Self {
             client,
             base,
-            token,
+            token: access.token,
             agent: OnceLock::new(),
         })
     }
@@ -242,14 +253,28 @@ impl Driver for NativeDriver {
     }
 }
 
+/// Whether a URL's host is this computer: nobody on the way can listen.
+fn is_here(host: &str) -> bool {
+    let address = host.trim_matches(['[', ']']).parse::<IpAddr>();
+    address.map_or(host == "localhost", |address| address.is_loopback())
+}
+
 /// An agent's base address, without a slash at its end.
 fn checked_base(text: &str) -> Result<String, String> {
     let url = Url::parse(text.trim()).map_err(|error| error.to_string())?;
-    if url.scheme() != "http" {
-        return Err(format!("{}:// is not yet supported", url.scheme()));
-    }
-    if url.host_str().is_none() {
+    let Some(host) = url.host_str() else {
         return Err("it names no host".to_owned());
+    };
+    match url.scheme() {
+        "https" => {}
+        "http" if is_here(host) => {}
+        "http" => {
+            return Err(
+                "agents of other hosts speak TLS alone: write https://, and enroll it with the line that `firedrill-agent enroll` prints there"
+                    .to_owned(),
+            );
+        }
+        other => return Err(format!("{other}:// is nothing an agent speaks")),
     }
     if !url.username().is_empty() || url.password().is_some() {
         return Err("credentials never stand in an address; enter the token under Fleet".to_owned());
@@ -270,9 +295,16 @@ mod tests {
             checked_base(" http://127.0.0.1:7431/ ").unwrap(),
             "http://127.0.0.1:7431"
         );
+        assert_eq!(checked_base("https://a:1").unwrap(), "https://a:1");
+        for here in ["http://localhost:1", "http://[::1]:1", "http://127.9.9.9:1"] {
+            assert_eq!(checked_base(here).unwrap(), here);
+        }
+        for away in ["http://10.0.0.7:7431", "http://a", "http://localhost.a:1"] {
+            assert!(checked_base(away).unwrap_err().contains("TLS"), "{away}");
+        }
         for wrong in [
             "127.0.0.1:7431",
-            "https://a",
+            "ftp://a",
             "http://",
             "http://u:p@a",
             "http://a/x",

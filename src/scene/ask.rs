@@ -83,6 +83,9 @@ pub enum Ask {
         /// The token.
         token: String,
     },
+    /// Trust an agent: the line that `firedrill-agent enroll` printed on its host. Its tokens and its certificate go
+    /// into the credentials file.
+    Enroll(String),
     /// Open a finished drill's journal.
     OpenJournalDialog,
     /// Write the report of this drill to a folder chosen by dialog.

@@ -229,6 +229,7 @@ fn info(agent: &AgentId) -> AgentInfo {
         faults: FAULTS.iter().map(fault).collect(),
         abort_port: None,
         notes: Vec::new(),
+        policy: None,
     }
 }
 

@@ -45,6 +45,21 @@ pub struct AgentInfo {
     /// What an operator should know of this agent's limits (for instance: no keeper in this version).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
+    /// The host's own policy, where it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<PolicyView>,
+}
+
+/// The host's own policy: it beats every console.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PolicyView {
+    /// Its file on the host.
+    pub file: String,
+    /// Its rules, one a line: `longest: 10m`, `strongest."http.latency".delay: "500ms"`.
+    pub rules: Vec<String>,
+    /// Why it cannot be read: then nothing may start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub broken: Option<String>,
 }
 
 /// The drill that holds an agent; never its secret.

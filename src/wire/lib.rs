@@ -18,7 +18,7 @@ pub mod injection;
 pub mod problem;
 
 pub use abort::{AbortLine, AbortRequest, LatchView, ReleaseRequest, Released};
-pub use agent::{AgentInfo, OpenDrillView, Route, RouteProtocol, Stamp};
+pub use agent::{AgentInfo, OpenDrillView, PolicyView, Route, RouteProtocol, Stamp};
 pub use calls::{
     CloseRequest, Closed, OpenRequest, Opened, PatchRequest, PreviewRequest, PreviewResponse, RenewRequest,
     Renewed, StartRequest,

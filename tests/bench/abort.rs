@@ -25,6 +25,7 @@ pub fn measure(effort: &Effort) -> anyhow::Result<Vec<Row>> {
         address: agent.abort_listen,
         host: agent.abort_listen.to_string(),
         token: Some(Token::new(&agent.token)),
+        tls: None,
     };
     let mut bench = Bench {
         agent,

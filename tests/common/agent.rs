@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
+use firedrill_trust::Fingerprint;
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
@@ -19,9 +20,23 @@ pub struct AgentBuilder {
     programs: Programs,
     labels: Vec<String>,
     routes: Vec<String>,
+    extra: Vec<String>,
 }
 
 impl AgentBuilder {
+    /// TLS on loopback too.
+    #[must_use]
+    pub fn tls(self) -> Self {
+        self.words(&["--tls"])
+    }
+
+    /// More words of its command line.
+    #[must_use]
+    pub fn words(mut self, words: &[&str]) -> Self {
+        self.extra.extend(words.iter().map(|&word| word.to_owned()));
+        self
+    }
+
     /// A label, `key=value`.
     #[must_use]
     pub fn label(mut self, label: &str) -> Self {
@@ -49,6 +64,7 @@ impl AgentBuilder {
         let mut words: Vec<String> = ["serve", "--listen", "127.0.0.1:0", "--retire-proxy"]
             .map(str::to_owned)
             .to_vec();
+        words.extend(self.extra);
         for label in self.labels {
             words.extend(["--label".to_owned(), label]);
         }
@@ -76,6 +92,8 @@ pub struct Agent {
     pub token: String,
     /// Its state folder.
     pub state: PathBuf,
+    /// Its certificate, with TLS.
+    pub fingerprint: Option<Fingerprint>,
     ready: Value,
     programs: Programs,
     words: Vec<String>,
@@ -96,6 +114,7 @@ impl Agent {
             Ok(text.with_context(|| format!("no {key} in {line}"))?.parse()?)
         };
         let (listen, abort_listen) = (address("listen")?, address("abort_listen")?);
+        let fingerprint = ready["fingerprint"].as_str().map(str::parse).transpose();
         let token = fs::read_to_string(ready["token_file"].as_str().context("no token_file")?)?;
         Ok(Self {
             process,
@@ -103,6 +122,7 @@ impl Agent {
             abort_listen,
             token: token.trim().to_owned(),
             state,
+            fingerprint: fingerprint.map_err(anyhow::Error::msg)?,
             ready,
             programs,
             words,
@@ -148,6 +168,7 @@ impl Agent {
             programs,
             labels: Vec::new(),
             routes: Vec::new(),
+            extra: Vec::new(),
         }
     }
 
@@ -171,7 +192,12 @@ impl Agent {
 
     /// As plans write it.
     pub fn url(&self) -> String {
-        format!("http://{}", self.listen)
+        let scheme = if self.fingerprint.is_some() {
+            "https"
+        } else {
+            "http"
+        };
+        format!("{scheme}://{}", self.listen)
     }
 
     /// Where the proxy listens for a route.
@@ -191,7 +217,7 @@ impl Agent {
 
     /// A call with the token.
     pub fn call(&self, method: &str, path: &str, body: &Value) -> anyhow::Result<Response> {
-        let mut connection = Connection::open(self.listen, PATIENCE)?;
+        let mut connection = Connection::open_to(self.listen, self.fingerprint, PATIENCE)?;
         self.call_on(&mut connection, method, path, body)
     }
 

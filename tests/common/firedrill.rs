@@ -92,7 +92,7 @@ impl Firedrill {
             let abort_token = fs::read_to_string(agent.state.join("abort-token"))?;
             Ok((
                 url.clone(),
-                json!({ "token": agent.token, "abort_token": abort_token.trim() }),
+                json!({ "token": agent.token, "abort_token": abort_token.trim(), "pin": agent.fingerprint }),
             ))
         };
         let entries: Map<_, _> = agents.iter().map(entry).collect::<anyhow::Result<_>>()?;

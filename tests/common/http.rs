@@ -1,11 +1,15 @@
 //! A plain blocking HTTP/1.1 client over one TCP connection: what it measures is not its own cleverness.
 
+use std::fmt::Debug;
 use std::fmt::Write as _;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
+use firedrill_trust::{Fingerprint, PinnedTls};
+use rustls::pki_types::ServerName;
+use rustls::{ClientConnection, StreamOwned};
 
 /// Longest line of a head or of a chunk's size, in bytes.
 const MAX_LINE: u64 = 16 * 1024;
@@ -47,21 +51,38 @@ impl Response {
     }
 }
 
+/// Plain or TLS.
+trait Wire: Read + Write + Send + Debug {}
+impl<T: Read + Write + Send + Debug> Wire for T {}
+
 /// One kept-alive connection.
 #[derive(Debug)]
 pub struct Connection {
     address: SocketAddr,
-    stream: BufReader<TcpStream>,
+    stream: BufReader<Box<dyn Wire>>,
 }
 
 impl Connection {
     /// Connects; every read and write has this limit.
     pub fn open(address: SocketAddr, limit: Duration) -> anyhow::Result<Self> {
+        Self::open_to(address, None, limit)
+    }
+
+    /// The same over TLS, if there is a certificate to expect.
+    pub fn open_to(address: SocketAddr, pin: Option<Fingerprint>, limit: Duration) -> anyhow::Result<Self> {
         let stream = TcpStream::connect_timeout(&address, limit)
             .with_context(|| format!("connecting to {address}"))?;
         stream.set_read_timeout(Some(limit))?;
         stream.set_write_timeout(Some(limit))?;
         stream.set_nodelay(true)?;
+        let stream: Box<dyn Wire> = match pin {
+            None => Box::new(stream),
+            Some(pin) => {
+                let config = PinnedTls::new(pin).config();
+                let session = ClientConnection::new(config, ServerName::from(address.ip()))?;
+                Box::new(StreamOwned::new(session, stream))
+            }
+        };
         Ok(Self {
             address,
             stream: BufReader::new(stream),

@@ -8,7 +8,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, ensure};
 use firedrill_demo::{AGENT_NAME, Build, EXPERIMENT_NAME, PAYMENT_ROUTE, System};
 
-use crate::{Agent, Connection, Finished, Firedrill, PATIENCE, Programs, Response, request, wait_until};
+use crate::{
+    Agent, AgentBuilder, Connection, Finished, Firedrill, PATIENCE, Programs, Response, request, wait_until,
+};
 
 /// A payment through the route counts as normal below this.
 const NORMAL: Duration = Duration::from_millis(150);
@@ -66,17 +68,28 @@ pub struct Rig {
 impl Rig {
     /// Starts everything but a drill.
     pub fn start(programs: Programs, build: Build, times: Times) -> anyhow::Result<Self> {
+        let rig = Self::start_with(programs, build, times, |agent| agent)?;
+        rig.firedrill.know(&[&rig.agent])?;
+        Ok(rig)
+    }
+
+    /// The same with another agent, which the account does not know yet.
+    pub fn start_with(
+        programs: Programs,
+        build: Build,
+        times: Times,
+        change: impl FnOnce(AgentBuilder) -> AgentBuilder,
+    ) -> anyhow::Result<Self> {
         let bound = System::bind(build)?;
         let agent = Agent::build(programs)
             .label("env=demo")
             .label("service=payments")
-            .http_route(PAYMENT_ROUTE, bound.payments_addr())?
-            .start()?;
+            .http_route(PAYMENT_ROUTE, bound.payments_addr())?;
+        let agent = change(agent).start()?;
         let route = agent.route(PAYMENT_ROUTE)?;
         let text = firedrill_demo::plan(bound.addresses(), &agent.url());
         let system = bound.start(Some(route))?;
         let firedrill = Firedrill::new(programs)?;
-        firedrill.know(&[&agent])?;
         let plan = firedrill.file("plan.toml", &with_times(&text, times)?)?;
         Ok(Self {
             firedrill,

@@ -14,11 +14,14 @@ use hyper::{Method, Request};
 use serde::de::DeserializeOwned;
 
 use super::answer::{self, Answer};
-use super::guard::{self, Rights};
+use super::guard;
 use super::listen::Busy;
+use super::rate::Kind;
 use super::{App, Door, streams};
-use crate::check;
+use crate::access::{Caller, Role};
 use crate::faults::Prepared;
+use crate::policy::Asked;
+use crate::{check, clock};
 
 /// Longest injection id or drill id in a path.
 const MAX_ID_BYTES: usize = 256;
@@ -59,12 +62,20 @@ async fn call(
     if (&method, parts.as_slice()) == (&Method::GET, &["healthz"]) {
         return Ok(answer::text("text/plain", "ok\n"));
     }
-    let rights = admit(app, door, port, &request).inspect_err(|it| app.turn_away(it, &method, &path))?;
+    let caller = admit(app, door, port, &request).inspect_err(|it| app.turn_away(it, &method, &path))?;
     busy.connection().authorize();
+    if (&method, parts.as_slice()) == (&Method::POST, &["v1", "abort"]) && caller.role != Role::Observer {
+        return Ok(abort(app, &caller, request, busy).await);
+    }
+    may(&caller, &method, &parts).inspect_err(|it| app.turn_away(it, &method, &path))?;
+    if door == Door::First
+        && let Some(kind) = limited(&method, &parts)
+    {
+        let counted = app.rates.take(&caller.name, kind, clock::tick());
+        counted.inspect_err(|it| app.turn_away(it, &method, &path))?;
+    }
     match (&method, parts.as_slice()) {
         (&Method::GET, ["v1", "agent"]) => return Ok(answer::json(&app.info())),
-        (&Method::POST, ["v1", "abort"]) => return Ok(abort(app, request, busy).await),
-        _ if rights == Rights::Abort => return Err(abort_only()),
         (&Method::POST, ["v1", "drills", epoch, "lease"]) => {
             let body: RenewRequest = parse(&guard::body(request).await?)?;
             return renew(app, epoch_of(epoch)?, body).await;
@@ -72,29 +83,56 @@ async fn call(
         _ if door != Door::First => return Err(not_here(&method, &path)),
         _ => {}
     }
-    first_only(app, &method, &path, &parts, request, busy).await
+    if method != Method::GET && parts != ["v1", "preview"] {
+        app.note(&caller, busy.connection(), &method, &path);
+    }
+    first_only(app, &caller, (&method, &path), &parts, request, busy).await
 }
 
-/// Whether the caller may come in, and what it may do. The file of the socket is guard enough.
-fn admit(app: &App, door: Door, port: u16, request: &Request<Incoming>) -> Result<Rights, Problem> {
+/// Whether the caller may come in, and who it is. The file of the socket is guard enough.
+fn admit(app: &App, door: Door, port: u16, request: &Request<Incoming>) -> Result<Caller, Problem> {
     if door == Door::Socket {
-        return Ok(Rights::All);
+        return Ok(Caller::of_socket());
     }
-    guard::check_host(request, port)?;
-    guard::rights(request.headers(), &app.token, &app.abort_token)
+    app.names.check(request, port)?;
+    guard::caller(request.headers(), &app.access())
+}
+
+/// Whether the caller's role allows this call.
+fn may(caller: &Caller, method: &Method, parts: &[&str]) -> Result<(), Problem> {
+    match caller.role {
+        Role::Operator => Ok(()),
+        Role::Observer if method == Method::GET => Ok(()),
+        Role::Abort if (method, parts) == (&Method::GET, &["v1", "agent"]) => Ok(()),
+        Role::Observer => Err(only("read", "an observer's")),
+        Role::Abort => Err(only("abort", "the abort token")),
+    }
+}
+
+/// How often it may be asked; `None`: as often as needed.
+fn limited(method: &Method, parts: &[&str]) -> Option<Kind> {
+    match (method, parts) {
+        (&Method::GET, _) => Some(Kind::Read),
+        (&Method::PUT | &Method::PATCH, _) | (&Method::POST, ["v1", "preview" | "drills"]) => {
+            Some(Kind::Start)
+        }
+        _ => None,
+    }
 }
 
 /// The calls of the first listener alone.
 async fn first_only(
     app: &Arc<App>,
-    method: &Method,
-    path: &str,
+    caller: &Caller,
+    (method, path): (&Method, &str),
     parts: &[&str],
     request: Request<Incoming>,
     busy: Busy,
 ) -> Result<Answer, Problem> {
     match (method, parts) {
-        (&Method::POST, ["v1", "preview"]) => preview(app, parse(&guard::body(request).await?)?).await,
+        (&Method::POST, ["v1", "preview"]) => {
+            preview(app, caller, parse(&guard::body(request).await?)?).await
+        }
         (&Method::POST, ["v1", "drills"]) => open(app, parse(&guard::body(request).await?)?).await,
         (&Method::DELETE, ["v1", "drills", epoch]) => {
             let epoch = epoch_of(epoch)?;
@@ -102,11 +140,11 @@ async fn first_only(
         }
         (&Method::PUT, ["v1", "injections", id]) => {
             let id = id_of(id)?;
-            start(app, id, parse(&guard::body(request).await?)?).await
+            start(app, caller, id, parse(&guard::body(request).await?)?).await
         }
         (&Method::PATCH, ["v1", "injections", id]) => {
             let id = id_of(id)?;
-            patch(app, id, parse(&guard::body(request).await?)?).await
+            patch(app, caller, id, parse(&guard::body(request).await?)?).await
         }
         (&Method::DELETE, ["v1", "injections", id]) => {
             let id = id_of(id)?;
@@ -134,7 +172,7 @@ async fn first_only(
     }
 }
 
-async fn abort(app: &Arc<App>, request: Request<Incoming>, busy: Busy) -> Answer {
+async fn abort(app: &Arc<App>, caller: &Caller, request: Request<Incoming>, busy: Busy) -> Answer {
     let body = guard::abort_body(request).await;
     let read = body.as_deref().map(serde_json::from_slice::<AbortRequest>);
     let request = match (read, body.as_deref()) {
@@ -142,7 +180,10 @@ async fn abort(app: &Arc<App>, request: Request<Incoming>, busy: Busy) -> Answer
         (_, Some([])) => everything("an abort without a body"),
         _ => everything("an abort whose body could not be read"),
     };
-    streams::abort_lines(app.host.abort(request), busy)
+    let lines = app.host.abort(request);
+    // After the reverts are on their way.
+    app.note(caller, busy.connection(), &Method::POST, "/v1/abort");
+    streams::abort_lines(lines, busy)
 }
 
 fn everything(why: &str) -> AbortRequest {
@@ -182,9 +223,12 @@ async fn close(app: &Arc<App>, epoch: Epoch, body: &[u8]) -> Result<Answer, Prob
     reply(app, |ask| Event::Close { ask, epoch, request }).await
 }
 
-async fn preview(app: &Arc<App>, request: PreviewRequest) -> Result<Answer, Problem> {
+async fn preview(app: &Arc<App>, caller: &Caller, request: PreviewRequest) -> Result<Answer, Problem> {
+    let who = caller.name.clone();
     let prepared = prepare(app, move |app| {
-        check::injection(&app.host, &request.fault, &request.parameters, &request.scope, 0)
+        let checked = check::injection(&app.host, &request.fault, &request.parameters, &request.scope, 0)?;
+        check::policy(&app.access().policy, &who, &checked, &request.scope, None)?;
+        Ok(checked.prepared)
     })
     .await?;
     Ok(answer::json(&PreviewResponse {
@@ -193,20 +237,28 @@ async fn preview(app: &Arc<App>, request: PreviewRequest) -> Result<Answer, Prob
     }))
 }
 
-async fn start(app: &Arc<App>, id: InjectionId, request: StartRequest) -> Result<Answer, Problem> {
+async fn start(
+    app: &Arc<App>,
+    caller: &Caller,
+    id: InjectionId,
+    request: StartRequest,
+) -> Result<Answer, Problem> {
     let key = Key {
         epoch: request.fence.epoch,
         id: id.clone(),
     };
-    let asked = request.clone();
+    let (asked, who) = (request.clone(), caller.name.clone());
     let checked = prepare(app, move |app| {
-        check::injection(
+        let checked = check::injection(
             &app.host,
             &asked.fault,
             &asked.parameters,
             &asked.scope,
             asked.ramp_ms,
-        )
+        )?;
+        let policy = &app.access().policy;
+        check::policy(policy, &who, &checked, &asked.scope, Some(asked.ends_in_ms))?;
+        Ok(checked.prepared)
     })
     .await;
     // A repeat gets the answer of the first, whatever has become of its target since.
@@ -256,13 +308,26 @@ async fn prepare(
         })
 }
 
-async fn patch(app: &Arc<App>, id: InjectionId, request: PatchRequest) -> Result<Answer, Problem> {
+async fn patch(
+    app: &Arc<App>,
+    caller: &Caller,
+    id: InjectionId,
+    request: PatchRequest,
+) -> Result<Answer, Problem> {
     if let Some(view) = app
         .host
         .injection(&id)
         .filter(|view| view.epoch == request.fence.epoch)
     {
-        check::change(&app.host, &view.fault, &request.parameters)?;
+        let (spec, parameters) = check::change(&app.host, &view.fault, &request.parameters)?;
+        app.access().policy.check(Asked {
+            who: &caller.name,
+            spec,
+            parameters: &parameters,
+            route: view.scope.route.as_deref(),
+            prepared: None,
+            ends_in_ms: None,
+        })?;
     }
     reply(app, |ask| Event::Patch { ask, id, request }).await
 }
@@ -310,12 +375,12 @@ fn unknown(id: &InjectionId) -> Problem {
     )
 }
 
-fn abort_only() -> Problem {
+fn only(what: &str, whose: &str) -> Problem {
     Problem::new(
         ProblemKind::Policy,
-        "this token may only abort",
-        "it is the abort token",
-        "use the token in the file `token` of the agent's state folder",
+        format!("this token may only {what}"),
+        format!("it is {whose}"),
+        "use an operator's token: on the agent's host `firedrill-agent enroll` prints a join string with one",
     )
 }
 

@@ -9,7 +9,8 @@ use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use hyper::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HOST};
 use hyper::{HeaderMap, Request};
-use subtle::ConstantTimeEq as _;
+
+use crate::access::{Access, Caller};
 
 /// How long a body may take to arrive.
 const BODY_WITHIN: Duration = Duration::from_secs(5);
@@ -17,86 +18,81 @@ const BODY_WITHIN: Duration = Duration::from_secs(5);
 /// How long the body of an abort may take: what has not come by then is unreadable, and aborts all.
 const ABORT_BODY_WITHIN: Duration = Duration::from_millis(500);
 
-/// A secret, kept as its hash, so that a comparison takes the same time whatever is shown.
-#[derive(Clone, Copy)]
-pub struct Token(blake3::Hash);
-
-impl Token {
-    /// The token of that text.
-    pub fn new(text: &str) -> Self {
-        Self(blake3::hash(text.as_bytes()))
-    }
-
-    fn is(&self, shown: &str) -> bool {
-        let shown = blake3::hash(shown.as_bytes());
-        self.0.as_bytes().ct_eq(shown.as_bytes()).into()
-    }
-}
-
-/// What a caller may do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Rights {
-    /// Everything.
-    All,
-    /// Abort, and see who it is.
-    Abort,
-}
-
-/// What the token shown allows.
-pub fn rights(headers: &HeaderMap, token: &Token, abort_token: &Token) -> Result<Rights, Problem> {
+/// Who may ask, by the token shown.
+pub fn caller(headers: &HeaderMap, access: &Access) -> Result<Caller, Problem> {
     let shown = headers
         .get(AUTHORIZATION)
         .and_then(|value| value.to_str().ok())
         .and_then(|value| value.split_once(' '))
         .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
         .map(|(_, shown)| shown.trim());
-    // Both are compared, whatever the first says.
-    match shown.map(|shown| (token.is(shown), abort_token.is(shown))) {
-        Some((true, _)) => Ok(Rights::All),
-        Some((_, true)) => Ok(Rights::Abort),
-        found => Err(Problem::new(
+    shown.and_then(|shown| access.caller(shown)).ok_or_else(|| {
+        Problem::new(
             ProblemKind::Unauthorized,
             "no entry",
-            if found.is_some() {
+            if shown.is_some() {
                 "the token is not this agent's"
             } else {
                 "no token was shown"
             },
-            "send `Authorization: Bearer TOKEN`; the token is in the file `token` of the agent's state folder",
-        )),
-    }
+            "send `Authorization: Bearer TOKEN`; on its host `firedrill-agent enroll` prints a join string with one",
+        )
+    })
 }
 
-/// Refuses names that are not this host's loopback, so that no web page can talk to the agent by a name
-/// that it makes point here (DNS rebinding).
-pub fn check_host<B>(request: &Request<B>, port: u16) -> Result<(), Problem> {
-    let host = request
-        .headers()
-        .get(HOST)
-        .and_then(|value| value.to_str().ok())
-        .or_else(|| request.uri().authority().map(hyper::http::uri::Authority::as_str));
-    if host.is_some_and(|host| is_local(host, port)) {
-        return Ok(());
-    }
-    Err(Problem::new(
-        ProblemKind::Policy,
-        "not for this host",
-        format!("the Host header is {:?}", host.unwrap_or("missing")),
-        format!("address the agent as 127.0.0.1:{port} or localhost:{port}"),
-    ))
+/// The names that an agent answers to.
+#[derive(Clone, Debug, Default)]
+pub struct Names {
+    /// Other hosts reach it: by any address then, which no name service can bend, and by `dns`.
+    pub off_loopback: bool,
+    /// Names of this host, besides `localhost`.
+    pub dns: Vec<String>,
 }
 
-fn is_local(host: &str, port: u16) -> bool {
-    let (name, shown_port) = match host.rsplit_once(':') {
-        Some((name, digits)) if !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()) => {
-            (name, digits.parse::<u16>().ok())
+impl Names {
+    /// Refuses names that are not this host's, so that no web page can talk to the agent by a name that it
+    /// makes point here (DNS rebinding).
+    pub fn check<B>(&self, request: &Request<B>, port: u16) -> Result<(), Problem> {
+        let host = request
+            .headers()
+            .get(HOST)
+            .and_then(|value| value.to_str().ok())
+            .or_else(|| request.uri().authority().map(hyper::http::uri::Authority::as_str));
+        if host.is_some_and(|host| self.are(host, port)) {
+            return Ok(());
         }
-        _ => (host, Some(80)),
-    };
-    let bare = name.trim_start_matches('[').trim_end_matches(']');
-    let local =
-        name.eq_ignore_ascii_case("localhost") || bare.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
-    local && shown_port == Some(port)
+        let mut remedy = format!("address the agent as 127.0.0.1:{port} or localhost:{port}");
+        if self.off_loopback {
+            remedy = format!(
+                "address it by an address of its host; for a name give the agent `--dns-name NAME` (now: {})",
+                self.dns.join(", ")
+            );
+        }
+        Err(Problem::new(
+            ProblemKind::Policy,
+            "not for this host",
+            format!("the Host header is {:?}", host.unwrap_or("missing")),
+            remedy,
+        ))
+    }
+
+    fn are(&self, host: &str, port: u16) -> bool {
+        let (name, shown_port) = match host.rsplit_once(':') {
+            Some((name, digits)) if !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()) => {
+                (name, digits.parse::<u16>().ok())
+            }
+            _ => (host, Some(80)),
+        };
+        let bare = name.trim_start_matches('[').trim_end_matches(']');
+        let known = match bare.parse::<IpAddr>() {
+            Ok(address) => address.is_loopback() || self.off_loopback,
+            Err(_) => {
+                name.eq_ignore_ascii_case("localhost")
+                    || self.dns.iter().any(|known| known.eq_ignore_ascii_case(name))
+            }
+        };
+        known && shown_port == Some(port)
+    }
 }
 
 /// The body of a call; JSON by its content type unless it is empty.
@@ -171,7 +167,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_loopback_names_pass() {
+    fn only_loopback_names_pass_on_loopback() {
+        let names = Names::default();
         for good in [
             "127.0.0.1:7431",
             "localhost:7431",
@@ -179,7 +176,7 @@ mod tests {
             "[::1]:7431",
             "127.0.0.9:7431",
         ] {
-            assert!(is_local(good, 7431), "{good}");
+            assert!(names.are(good, 7431), "{good}");
         }
         for bad in [
             "evil.example:7431",
@@ -191,23 +188,31 @@ mod tests {
             ":7431",
             "127.0.0.1:99999",
         ] {
-            assert!(!is_local(bad, 7431), "{bad}");
+            assert!(!names.are(bad, 7431), "{bad}");
         }
     }
 
     #[test]
-    fn tokens_are_told_apart() {
-        let (token, abort) = (Token::new("all"), Token::new("abort"));
-        let shown = |value: &str| {
-            let mut headers = HeaderMap::new();
-            headers.insert(AUTHORIZATION, value.parse().unwrap());
-            rights(&headers, &token, &abort).ok()
+    fn off_loopback_addresses_and_known_names_pass() {
+        let names = Names {
+            off_loopback: true,
+            dns: vec!["db.internal".to_owned()],
         };
-        assert_eq!(shown("Bearer all"), Some(Rights::All));
-        assert_eq!(shown("bearer abort"), Some(Rights::Abort));
-        for wrong in ["Bearer", "Bearer x", "Basic all", "all", ""] {
-            assert_eq!(shown(wrong), None, "{wrong}");
+        for good in [
+            "10.0.0.1:7431",
+            "[fe80::1]:7431",
+            "DB.internal:7431",
+            "localhost:7431",
+        ] {
+            assert!(names.are(good, 7431), "{good}");
         }
-        assert!(rights(&HeaderMap::new(), &token, &abort).is_err());
+        for bad in [
+            "evil.example:7431",
+            "10.0.0.1:7432",
+            "10.0.0.1",
+            "db.internal.evil:7431",
+        ] {
+            assert!(!names.are(bad, 7431), "{bad}");
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! Connections: accepted, counted, and ended when they take a place for nothing.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -15,6 +15,7 @@ use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::task::AbortHandle;
+use tokio_rustls::TlsAcceptor;
 
 use super::{App, Door, calls};
 use crate::clock;
@@ -24,6 +25,12 @@ const FIRST_REQUEST_WITHIN: Duration = Duration::from_secs(5);
 
 /// A request's head must have come by then; an idle connection is closed after it.
 const HEAD_WITHIN: Duration = Duration::from_mins(1);
+
+/// A handshake must be over by then.
+const HANDSHAKE_WITHIN: Duration = Duration::from_secs(5);
+
+/// Connections of one address that have shown no token take at most one place in so many.
+const STRANGERS_SHARE: usize = 2;
 
 /// How long to wait when the kernel has no more descriptors.
 const ACCEPT_AGAIN_AFTER: Duration = Duration::from_millis(20);
@@ -39,12 +46,24 @@ pub struct Connection {
     in_flight: AtomicU64,
     /// When it last asked, by the agent's clock.
     last_asked: AtomicU64,
+    /// The other end; `None` for the socket.
+    peer: Option<SocketAddr>,
 }
 
 impl Connection {
     /// It has shown a token: it is closed last when places are short.
     pub fn authorize(&self) {
         self.authorized.store(true, Ordering::Relaxed);
+    }
+
+    /// The other end, for people.
+    pub fn peer(&self) -> String {
+        self.peer
+            .map_or_else(|| "this host".to_owned(), |peer| peer.to_string())
+    }
+
+    fn is_stranger_of(&self, address: IpAddr) -> bool {
+        !self.authorized.load(Ordering::Relaxed) && self.peer.is_some_and(|peer| peer.ip() == address)
     }
 }
 
@@ -86,15 +105,22 @@ struct Open {
 }
 
 impl Table {
-    /// A place for a new connection. When all are taken, the connection that waits longest for nothing
-    /// loses its place, those that never showed a token first; `None` when all are busy.
-    fn admit(&self) -> Option<(u64, Arc<Connection>)> {
+    /// A place for a new connection. When all are taken, or one address has many that showed no token, the
+    /// connection that waits longest for nothing loses its place: those that never showed a token first, and
+    /// first those of an address that has too many. `None` when all are busy.
+    fn admit(&self, peer: Option<SocketAddr>) -> Option<(u64, Arc<Connection>)> {
         let mut open = self.open.lock();
-        if open.1.len() >= self.most {
-            let idle = open
-                .1
-                .iter()
-                .filter(|(_, it)| it.connection.in_flight.load(Ordering::Relaxed) == 0);
+        let address = peer.map(|peer| peer.ip());
+        let strangers = address.map_or(0, |address| {
+            let all = open.1.values();
+            all.filter(|it| it.connection.is_stranger_of(address)).count()
+        });
+        let crowded = address.filter(|_| strangers >= self.most / STRANGERS_SHARE);
+        if crowded.is_some() || open.1.len() >= self.most {
+            let idle = open.1.iter().filter(|(_, it)| {
+                it.connection.in_flight.load(Ordering::Relaxed) == 0
+                    && crowded.is_none_or(|address| it.connection.is_stranger_of(address))
+            });
             let (victim, _) = idle.min_by_key(|(number, it)| {
                 (
                     it.connection.authorized.load(Ordering::Relaxed),
@@ -108,7 +134,11 @@ impl Table {
             }
         }
         open.0 += 1;
-        let (number, connection) = (open.0, Arc::new(Connection::default()));
+        let connection = Arc::new(Connection {
+            peer,
+            ..Connection::default()
+        });
+        let number = open.0;
         open.1.insert(
             number,
             Open {
@@ -130,6 +160,18 @@ impl Table {
 struct Place {
     table: Arc<Table>,
     number: u64,
+    connection: Arc<Connection>,
+}
+
+impl Place {
+    fn of(table: &Arc<Table>, peer: Option<SocketAddr>) -> Option<Self> {
+        let (number, connection) = table.admit(peer)?;
+        Some(Self {
+            table: Arc::clone(table),
+            number,
+            connection,
+        })
+    }
 }
 
 impl Drop for Place {
@@ -138,21 +180,38 @@ impl Drop for Place {
     }
 }
 
-/// Serves a TCP listener for ever.
-pub async fn tcp(listener: TcpListener, app: Arc<App>, door: Door, most: usize) {
+/// Serves a TCP listener for ever, over TLS if there is an acceptor.
+pub async fn tcp(listener: TcpListener, app: Arc<App>, door: Door, most: usize, tls: Option<TlsAcceptor>) {
     let port = listener
         .local_addr()
         .map_or(0, |address: SocketAddr| address.port());
     let table = new_table(most);
     loop {
-        match listener.accept().await {
-            Ok((stream, _)) => {
-                // Lines of an abort are small and urgent.
-                stream.set_nodelay(true).ok();
-                serve(&table, stream, &app, door, port);
+        let (stream, peer) = match listener.accept().await {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                accept_failed(&error).await;
+                continue;
             }
-            Err(error) => accept_failed(&error).await,
-        }
+        };
+        // All are busy: closed unanswered.
+        let Some(place) = Place::of(&table, Some(peer)) else {
+            continue;
+        };
+        // Lines of an abort are small and urgent.
+        stream.set_nodelay(true).ok();
+        let (app, number) = (Arc::clone(&app), place.number);
+        let task = match tls.clone() {
+            None => tokio::spawn(serve(place, stream, app, door, port)),
+            Some(tls) => tokio::spawn(async move {
+                match tokio::time::timeout(HANDSHAKE_WITHIN, tls.accept(stream)).await {
+                    Ok(Ok(stream)) => serve(place, stream, app, door, port).await,
+                    Ok(Err(error)) => tracing::debug!(%peer, %error, "no TLS handshake"),
+                    Err(_) => tracing::debug!(%peer, "no TLS handshake in time"),
+                }
+            }),
+        };
+        table.started(number, task.abort_handle());
     }
 }
 
@@ -161,7 +220,13 @@ pub async fn unix(listener: UnixListener, app: Arc<App>, most: usize) {
     let table = new_table(most);
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => serve(&table, stream, &app, Door::Socket, 0),
+            Ok((stream, _)) => {
+                if let Some(place) = Place::of(&table, None) {
+                    let number = place.number;
+                    let task = tokio::spawn(serve(place, stream, Arc::clone(&app), Door::Socket, 0));
+                    table.started(number, task.abort_handle());
+                }
+            }
             Err(error) => accept_failed(&error).await,
         }
     }
@@ -179,37 +244,24 @@ async fn accept_failed(error: &std::io::Error) {
     tokio::time::sleep(ACCEPT_AGAIN_AFTER).await;
 }
 
-fn serve<S>(table: &Arc<Table>, stream: S, app: &Arc<App>, door: Door, port: u16)
+async fn serve<S>(place: Place, stream: S, app: Arc<App>, door: Door, port: u16)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let Some((number, connection)) = table.admit() else {
-        // All are busy: closed unanswered.
-        return;
-    };
-    let place = Place {
-        table: Arc::clone(table),
-        number,
-    };
-    let app = Arc::clone(app);
-    let task = tokio::spawn(async move {
-        let _place = place;
-        let watched = Arc::clone(&connection);
-        let service = service_fn(move |request: Request<Incoming>| {
-            let busy = Busy::new(&connection);
-            let app = Arc::clone(&app);
-            async move { Ok::<_, std::convert::Infallible>(calls::answer(&app, door, port, request, busy).await) }
-        });
-        let builder = builder();
-        let served = builder.serve_connection(TokioIo::new(stream), service);
-        tokio::select! {
-            ended = served => if let Err(error) = ended {
-                tracing::debug!(%error, "a connection ended badly");
-            },
-            () = silent(&watched) => {}
-        }
+    let connection = Arc::clone(&place.connection);
+    let service = service_fn(|request: Request<Incoming>| {
+        let busy = Busy::new(&connection);
+        let app = Arc::clone(&app);
+        async move { Ok::<_, std::convert::Infallible>(calls::answer(&app, door, port, request, busy).await) }
     });
-    table.started(number, task.abort_handle());
+    let builder = builder();
+    let served = builder.serve_connection(TokioIo::new(stream), service);
+    tokio::select! {
+        ended = served => if let Err(error) = ended {
+            tracing::debug!(%error, "a connection ended badly");
+        },
+        () = silent(&place.connection) => {}
+    }
 }
 
 fn builder() -> auto::Builder<TokioExecutor> {
@@ -245,13 +297,17 @@ async fn silent(connection: &Connection) {
 mod tests {
     use super::*;
 
+    fn at(address: &str) -> SocketAddr {
+        address.parse().unwrap()
+    }
+
     #[test]
     fn who_waits_for_nothing_makes_room() {
         let table = new_table(2);
-        let (first, connection) = table.admit().unwrap();
+        let (first, connection) = table.admit(Some(at("10.0.0.1:1"))).unwrap();
         connection.authorize();
-        let (second, _) = table.admit().unwrap();
-        let (third, _) = table.admit().unwrap();
+        let (second, _) = table.admit(Some(at("10.0.0.2:1"))).unwrap();
+        let (third, _) = table.admit(Some(at("10.0.0.3:1"))).unwrap();
         let held = |number| table.open.lock().1.contains_key(&number);
         assert!(held(first) && !held(second) && held(third));
     }
@@ -259,11 +315,32 @@ mod tests {
     #[test]
     fn the_busy_keep_their_place() {
         let table = new_table(1);
-        let (number, connection) = table.admit().unwrap();
+        let (number, connection) = table.admit(None).unwrap();
         let busy = Busy::new(&connection);
-        assert!(table.admit().is_none());
+        assert!(table.admit(None).is_none());
         drop(busy);
-        assert!(table.admit().is_some());
+        assert!(table.admit(None).is_some());
         assert!(!table.open.lock().1.contains_key(&number));
+    }
+
+    #[test]
+    fn a_crowd_from_one_address_takes_its_own_places() {
+        let table = new_table(8);
+        let (known, connection) = table.admit(Some(at("10.0.0.1:1"))).unwrap();
+        connection.authorize();
+        // From the crowd's own address, on its way to show a token.
+        let (other, _) = table.admit(Some(at("10.0.0.2:1"))).unwrap();
+        let crowd: Vec<_> = (0..100)
+            .map(|port| {
+                table
+                    .admit(Some(at(&format!("10.0.0.1:{}", port + 2))))
+                    .unwrap()
+                    .0
+            })
+            .collect();
+        let held = |number: &u64| table.open.lock().1.contains_key(number);
+        assert!(held(&known) && held(&other));
+        assert_eq!(crowd.iter().filter(|number| held(number)).count(), 4);
+        assert!(held(&crowd[99]));
     }
 }

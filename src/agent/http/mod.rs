@@ -8,17 +8,21 @@ pub mod answer;
 pub mod calls;
 pub mod guard;
 pub mod listen;
+pub mod rate;
 pub mod streams;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use firedrill_wire::{AgentInfo, FaultInfo, PROTOCOL_VERSION, Problem, Route};
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 
+use crate::access::{Access, Caller};
 use crate::clock;
 use crate::host::Host;
 use crate::proxy;
+
+use listen::Connection;
 
 /// How long the list of faults is kept before the host is looked at again, in milliseconds.
 const FAULTS_KEPT_MS: u64 = 1_000;
@@ -38,10 +42,14 @@ pub enum Door {
 pub struct App {
     /// The core.
     pub host: Arc<Host>,
-    /// The token for everything.
-    pub token: guard::Token,
-    /// The token that may only abort and see who it is.
-    pub abort_token: guard::Token,
+    /// Who may do what. Replaced as one when it is read again.
+    pub access: RwLock<Arc<Access>>,
+    /// The names this agent answers to.
+    pub names: guard::Names,
+    /// How often callers of the first listener may ask.
+    pub rates: rate::Rates,
+    /// What the agent may do beyond its user, in words.
+    pub privileges: String,
     /// What the host is called.
     pub name: String,
     /// The agent's labels.
@@ -75,7 +83,8 @@ impl App {
             routes: self.live_routes(),
             faults: self.fault_list(),
             abort_port: Some(self.abort_port),
-            notes: vec![self.keeper_note()],
+            notes: vec![self.keeper_note(), self.privileges.clone()],
+            policy: self.access().policy.view(),
         }
     }
 
@@ -87,6 +96,18 @@ impl App {
             None => "a keeper process undoes what is on if the agent dies or hangs; both killed at once is the one case that waits for the next start of the agent, or `firedrill-agent abort` on the host"
                 .to_owned(),
         }
+    }
+
+    /// Who may do what, now.
+    pub fn access(&self) -> Arc<Access> {
+        Arc::clone(&self.access.read())
+    }
+
+    /// Another set of tokens and rules from now on; what is on stays on.
+    pub fn replace_access(&self, access: Access) {
+        *self.access.write() = Arc::new(access);
+        // The faults are listed with what the policy says of them.
+        self.faults.lock().1.clear();
     }
 
     /// The routes with the addresses that the proxy really listens on.
@@ -119,15 +140,32 @@ impl App {
         ));
     }
 
+    /// Notes in the audit log who asked for something that is not a read. Renewals, once a second each, are not
+    /// noted.
+    pub fn note(&self, caller: &Caller, connection: &Connection, method: &hyper::Method, path: &str) {
+        let path: String = path.chars().take(128).collect();
+        self.host.audit(format!(
+            "{} from {}: {method} {path}",
+            caller.name,
+            connection.peer()
+        ));
+    }
+
     fn fault_list(&self) -> Vec<FaultInfo> {
         let now = clock::tick().0 / 1_000;
         let mut faults = self.faults.lock();
         if faults.1.is_empty() || now.saturating_sub(faults.0) > FAULTS_KEPT_MS {
-            let list = self.host.faults().iter();
-            *faults = (
-                now,
-                list.map(|fault| crate::check::info(fault.as_ref())).collect(),
-            );
+            let access = self.access();
+            let list = self.host.faults().iter().map(|fault| {
+                let mut info = crate::check::info(fault.as_ref());
+                if let Some(forbidden) = access.policy.never(info.name.as_str()) {
+                    info.available = false;
+                    info.why_not = Some(format!("{}: {}", forbidden.title, forbidden.detail));
+                    info.remedy = Some(forbidden.remedy);
+                }
+                info
+            });
+            *faults = (now, list.collect());
         }
         faults.1.clone()
     }

@@ -48,6 +48,8 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use firedrill_wire::Route;
 
+use crate::privileges;
+
 pub use client::{Client, ProxyError};
 pub use control::Leave;
 pub use probe::{Probe, ProbeRequest};
@@ -121,6 +123,10 @@ pub fn run(args: ProxyArgs) -> anyhow::Result<()> {
         limits: Limits::default(),
     };
     raise_descriptor_limit();
+    // Ports that need one are bound again after the proxy has died: by another process.
+    let ports = privileges::route_ports(&config.routes);
+    privileges::keep(&privileges::needed(std::iter::empty(), ports))
+        .context("capabilities cannot be given up")?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .thread_name("proxy")

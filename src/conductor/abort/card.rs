@@ -7,7 +7,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use firedrill_fleet::{Token, write_private};
+use firedrill_fleet::{Access, Token, write_private};
+use firedrill_trust::{Fingerprint, PinnedTls};
 use firedrill_wire::DrillId;
 use serde::{Deserialize, Serialize};
 
@@ -46,6 +47,25 @@ pub struct CardAgent {
     /// The abort-only token.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token: Option<Token>,
+    /// Its certificate; none: no TLS, on this computer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pin: Option<Fingerprint>,
+}
+
+impl CardAgent {
+    /// Its abort listener's address, as a plan would write it.
+    pub fn url(&self) -> String {
+        let scheme = if self.pin.is_some() { "https" } else { "http" };
+        format!("{scheme}://{}", self.address)
+    }
+
+    /// What the card lets in with.
+    pub fn access(&self) -> Access {
+        Access {
+            token: self.token.clone(),
+            pin: self.pin,
+        }
+    }
 }
 
 /// Why there is no card.
@@ -79,6 +99,7 @@ impl AbortCard {
             address: target.address,
             host: target.host.clone(),
             token: target.token.clone(),
+            pin: target.tls.as_ref().map(PinnedTls::pin),
         });
         Self {
             version: 1,
@@ -98,6 +119,7 @@ impl AbortCard {
             address: card.address,
             host: card.host.clone(),
             token: card.token.clone(),
+            tls: card.pin.map(PinnedTls::new),
         };
         self.agents.iter().enumerate().map(target).collect()
     }
@@ -151,6 +173,7 @@ mod tests {
             address: "127.0.0.1:7432".parse().unwrap(),
             host: "127.0.0.1:7432".to_owned(),
             token: Some(Token::new("s3cret")),
+            tls: Some(PinnedTls::new(Fingerprint::of(b"certificate"))),
         }];
         let card = AbortCard::new("d1".into(), "Payment is slow", 5, &targets);
         card.write(&path).unwrap();

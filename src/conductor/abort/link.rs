@@ -4,6 +4,7 @@ use std::{net::SocketAddr, time::Duration};
 
 use bytes::Bytes;
 use firedrill_fleet::Token;
+use firedrill_trust::{PinnedTls, wrong_pin};
 use http_body_util::{BodyExt, Full};
 use hyper::{
     Method, Request,
@@ -12,7 +13,10 @@ use hyper::{
     header::{AUTHORIZATION, CONTENT_TYPE, HOST},
 };
 use hyper_util::rt::TokioIo;
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
 
 /// No agent says more than this in one answer.
 const MAX_ANSWER_BYTES: usize = 2 * 1024 * 1024;
@@ -34,6 +38,8 @@ pub struct AbortTarget {
     pub host: String,
     /// The abort-only token, or the one for every call.
     pub token: Option<Token>,
+    /// TLS with its certificate; none: no TLS, on this computer.
+    pub tls: Option<PinnedTls>,
 }
 
 impl AbortTarget {
@@ -69,7 +75,25 @@ impl Link {
         };
         // Nagle's delay is the only thing lost where this fails.
         stream.set_nodelay(true).ok();
-        let (sender, connection) = http1::handshake(TokioIo::new(stream))
+        let Some(tls) = &target.tls else {
+            return Self::over(TokioIo::new(stream), target).await;
+        };
+        let shaking = TlsConnector::from(tls.config()).connect(ServerName::from(target.address.ip()), stream);
+        match tokio::time::timeout(CONNECT_LIMIT, shaking).await {
+            Ok(Ok(stream)) => Self::over(TokioIo::new(stream), target).await,
+            Ok(Err(error)) => Err(match wrong_pin(&error) {
+                Some(wrong) => format!("{} is not believed: {wrong}", target.address),
+                None => format!("{}: {error}", target.address),
+            }),
+            Err(_) => Err(format!("{}: no TLS within 2 s", target.address)),
+        }
+    }
+
+    async fn over<S>(stream: TokioIo<S>, target: &AbortTarget) -> Result<Self, String>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let (sender, connection) = http1::handshake(stream)
             .await
             .map_err(|error| format!("{}: {error}", target.address))?;
         tokio::spawn(async move {

@@ -194,6 +194,7 @@ impl App {
             Ask::RefreshFleet => self.refresh(),
             Ask::TestAbort => self.test_abort(),
             Ask::SetToken { url, token } => self.set_token(&url, &token),
+            Ask::Enroll(line) => self.enroll(&line),
             Ask::OpenJournalDialog => self.open_journal_dialog(),
             Ask::ExportReport(drill) => self.export(&drill),
             Ask::Show(path) => self.show_path(path),

@@ -3,8 +3,9 @@
 use std::{sync::Arc, time::Instant};
 
 use firedrill_drill::{Call, Failure, Reply};
-use firedrill_fleet::{Gate, Token, driver};
+use firedrill_fleet::{Credentials, Gate, Token, driver};
 use firedrill_scene::{AgentHealth, AgentScene, Level};
+use firedrill_trust::Join;
 use firedrill_wire::{AgentInfo, ReleaseRequest};
 
 use super::app::{App, Work};
@@ -41,7 +42,7 @@ impl App {
         let credentials = self.credentials();
         let revision = self.plan.revision;
         for (index, entry) in plan.agents.iter().enumerate() {
-            let driver = match driver(entry, credentials.token(&entry.url).cloned()) {
+            let driver = match driver(entry, credentials.access(&entry.url)) {
                 Ok(driver) => driver,
                 Err(error) => {
                     self.heard(revision, index, Err((true, error.to_string())));
@@ -125,7 +126,7 @@ impl App {
                 .say(Level::Error, format!("the plan has no agent {name}"));
             return;
         };
-        let token = self.credentials().token(&entry.url).cloned();
+        let access = self.credentials().access(&entry.url);
         let request = ReleaseRequest {
             latch,
             reason,
@@ -133,7 +134,7 @@ impl App {
         };
         let work = self.work.clone();
         self.spawn(async move {
-            let released = match driver(&entry, token) {
+            let released = match driver(&entry, access) {
                 Ok(driver) => driver.release(request).await.map_err(|failure| match failure {
                     Failure::Refused { problem } => problem.to_string(),
                     Failure::NoAnswer { why } => why,
@@ -155,19 +156,43 @@ impl App {
     }
 
     pub(crate) fn set_token(&mut self, url: &str, token: &str) {
-        let file = self.options.credentials();
         let mut credentials = self.credentials();
         credentials.set_token(url, Token::new(token));
+        self.keep(credentials, &format!("the token for {url} is kept"));
+    }
+
+    /// Takes in an agent's join string.
+    pub(crate) fn enroll(&mut self, line: &str) {
+        let join: Join = match line.parse() {
+            Ok(join) => join,
+            Err(error) => {
+                self.publisher.say(Level::Error, format!("not enrolled: {error}"));
+                return;
+            }
+        };
+        let mut credentials = self.credentials();
+        credentials.enroll(&join);
+        let url = join.url();
+        let agents = self.plan.plan.as_ref().map(|plan| &plan.agents);
+        let in_plan = agents.is_some_and(|agents| agents.iter().any(|agent| agent.url == url));
+        let next = if in_plan {
+            String::new()
+        } else {
+            format!("; a plan names it by url = \"{url}\"")
+        };
+        self.keep(credentials, &format!("{} is enrolled{next}; kept", join.name));
+    }
+
+    fn keep(&mut self, credentials: Credentials, words: &str) {
+        let file = self.options.credentials();
         if let Some(tokens) = &mut self.plan.tokens {
             *tokens = credentials;
         } else if let Err(error) = credentials.save(&file) {
             self.publisher.say(Level::Error, error.to_string());
             return;
         }
-        self.publisher.say(
-            Level::Info,
-            format!("the token for {url} is kept in {}", file.display()),
-        );
+        self.publisher
+            .say(Level::Info, format!("{words} in {}", file.display()));
         self.refresh();
     }
 
@@ -186,7 +211,7 @@ impl App {
         let credentials = self.credentials();
         let revision = self.plan.revision;
         for (index, entry) in plan.agents.iter().enumerate() {
-            let Ok(driver) = driver(entry, credentials.token(&entry.url).cloned()) else {
+            let Ok(driver) = driver(entry, credentials.access(&entry.url)) else {
                 continue;
             };
             let line = Arc::clone(&self.line);

@@ -77,6 +77,7 @@ impl Peer {
             address: self.address,
             host: self.address.to_string(),
             token: None,
+            tls: None,
         }
     }
 

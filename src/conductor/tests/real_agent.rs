@@ -102,8 +102,8 @@ recover = "10s"
     }
 
     fn driver(&self) -> NativeDriver {
-        let token = self.credentials().token(&self.url()).cloned();
-        NativeDriver::new("payments-1", &self.url(), token).unwrap()
+        let access = self.credentials().access(&self.url());
+        NativeDriver::new("payments-1", &self.url(), access).unwrap()
     }
 
     fn card(&self) -> PathBuf {

@@ -17,7 +17,8 @@ use axum::{
     routing::{any, get},
 };
 use firedrill_drill::{Call, Failure, Reply};
-use firedrill_fleet::{Driver, Gate, NativeDriver, Token};
+use firedrill_fleet::{Access, Driver, Gate, NativeDriver, Token};
+use firedrill_trust::Fingerprint;
 use firedrill_wire::{Epoch, Fence, OpenRequest, Problem, ProblemKind, RenewRequest, Tick};
 use serde_json::json;
 
@@ -29,7 +30,14 @@ async fn serve(router: Router) -> String {
 }
 
 fn driver(url: &str) -> NativeDriver {
-    NativeDriver::new("a", url, Some(Token::new("t0ken"))).unwrap()
+    NativeDriver::new("a", url, access(None)).unwrap()
+}
+
+fn access(pin: Option<Fingerprint>) -> Access {
+    Access {
+        token: Some(Token::new("t0ken")),
+        pin,
+    }
 }
 
 fn info(agent: &str, protocol: u32) -> serde_json::Value {
@@ -233,4 +241,79 @@ async fn what_happens_on_an_agent_is_told() {
     tokio::time::timeout(Duration::from_secs(10), async { tokio::join!(watching, hearing) })
         .await
         .unwrap();
+}
+
+/// An agent that shows a certificate of its own, its fingerprint, and how many requests it has heard.
+async fn serve_tls() -> (String, Fingerprint, Arc<AtomicUsize>) {
+    let made = rcgen::generate_simple_self_signed(vec!["anything".to_owned()]).unwrap();
+    let fingerprint = Fingerprint::of(made.cert.der());
+    let key = rustls::pki_types::PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
+    let config = rustls::ServerConfig::builder_with_provider(firedrill_trust::provider())
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![made.cert.der().clone()], key.into())
+        .unwrap();
+    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("https://{}", listener.local_addr().unwrap());
+    let heard = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&heard);
+    tokio::spawn(async move {
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            let (acceptor, counter) = (acceptor.clone(), Arc::clone(&counter));
+            tokio::spawn(async move {
+                use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+                let Ok(mut stream) = acceptor.accept(stream).await else {
+                    return;
+                };
+                let mut head = vec![0; 4096];
+                while stream.read(&mut head).await.is_ok_and(|read| read > 0) {
+                    counter.fetch_add(1, Ordering::SeqCst);
+                    let body = info("one", 1).to_string();
+                    let answer = format!(
+                        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+                        body.len()
+                    );
+                    stream.write_all(answer.as_bytes()).await.unwrap();
+                }
+            });
+        }
+    });
+    (url, fingerprint, heard)
+}
+
+#[tokio::test]
+async fn the_enrolled_certificate_is_believed_and_no_other() {
+    let (url, fingerprint, heard) = serve_tls().await;
+    let known = NativeDriver::new("a", &url, access(Some(fingerprint))).unwrap();
+    let Reply::Info { result: Ok(info) } = known.call(Call::Info, &Gate::new()).await else {
+        panic!("no info");
+    };
+    assert_eq!(
+        (info.stamp.agent.as_str(), heard.load(Ordering::SeqCst)),
+        ("one", 1)
+    );
+    let other = Fingerprint::of(b"another certificate");
+    let wrong = NativeDriver::new("a", &url, access(Some(other))).unwrap();
+    let why = why_not(&wrong).await;
+    for words in [
+        &*url,
+        &fingerprint.to_string(),
+        &other.to_string(),
+        "firedrill-agent enroll",
+    ] {
+        assert!(why.contains(words), "{words}: {why}");
+    }
+    assert!(!why.contains("t0ken"));
+    assert_eq!(heard.load(Ordering::SeqCst), 1, "nobody else gets the token");
+}
+
+#[tokio::test]
+async fn without_an_enrolment_nothing_is_sent() {
+    let refused = NativeDriver::new("a", "https://10.0.0.7:7431", access(None)).unwrap_err();
+    assert!(refused.to_string().contains("firedrill enroll"), "{refused}");
+    let plain = NativeDriver::new("a", "http://10.0.0.7:7431", access(None)).unwrap_err();
+    assert!(plain.to_string().contains("TLS"), "{plain}");
 }

@@ -154,6 +154,7 @@ impl World {
                     faults: ["noop", "http.latency"].map(fault).into(),
                     abort_port: None,
                     notes: vec![],
+                    policy: None,
                 })),
             },
             Call::Open(_) => Reply::Opened {

@@ -4,13 +4,20 @@ use std::io::{BufRead as _, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
+use firedrill_trust::{Fingerprint, PinnedTls};
+use rustls::pki_types::ServerName;
+use rustls::{ClientConnection, StreamOwned};
 use serde_json::Value;
+
+/// What a client speaks over: plain or TLS.
+trait Wire: Read + Write + Send {}
+impl<T: Read + Write + Send> Wire for T {}
 
 pub struct Client {
     address: SocketAddr,
     pub token: Option<String>,
     pub host: String,
-    stream: BufReader<TcpStream>,
+    stream: BufReader<Box<dyn Wire>>,
 }
 
 pub struct Response {
@@ -39,11 +46,34 @@ impl Response {
     }
 }
 
+fn connect(address: SocketAddr) -> TcpStream {
+    let stream = TcpStream::connect(address).unwrap();
+    stream.set_nodelay(true).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    stream
+}
+
 impl Client {
     pub fn new(address: SocketAddr, token: &str) -> Self {
-        let stream = TcpStream::connect(address).unwrap();
-        stream.set_nodelay(true).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        Self::over(Box::new(connect(address)), address, token)
+    }
+
+    /// Over TLS, with the handshake done; anybody but the agent with this certificate is refused.
+    pub fn tls(address: SocketAddr, token: &str, pin: Fingerprint) -> std::io::Result<Self> {
+        let tls = PinnedTls::new(pin);
+        let mut stream = connect(address);
+        let mut session = ClientConnection::new(tls.config(), ServerName::from(address.ip())).unwrap();
+        while session.is_handshaking() {
+            session.complete_io(&mut stream)?;
+        }
+        Ok(Self::over(
+            Box::new(StreamOwned::new(session, stream)),
+            address,
+            token,
+        ))
+    }
+
+    fn over(stream: Box<dyn Wire>, address: SocketAddr, token: &str) -> Self {
         Self {
             address,
             token: Some(token.to_owned()),

@@ -32,10 +32,6 @@ pub const TESTS: &[(&str, fn())] = &[
         "both_versions_of_http_are_spoken",
         both_versions_of_http_are_spoken,
     ),
-    (
-        "addresses_that_others_can_reach_are_refused",
-        addresses_that_others_can_reach_are_refused,
-    ),
     ("a_taken_port_or_folder_is_named", a_taken_port_or_folder_is_named),
 ];
 
@@ -228,22 +224,6 @@ fn both_versions_of_http_are_spoken() {
     let mut client = rig.client();
     client.send("POST", "/v1/abort", "", b"");
     assert_eq!(lines(&client.answer()).last().unwrap()["line"], "end");
-}
-
-fn addresses_that_others_can_reach_are_refused() {
-    let temp = tempfile::tempdir().unwrap();
-    let program = firedrill_agent::config::SelfCommand::current(&[]).unwrap();
-    for address in ["0.0.0.0:0", "[::]:0", "10.1.2.3:7431"] {
-        let config = Config {
-            listen: address.parse().unwrap(),
-            ..Config::new(temp.path().join("state"), program.clone())
-        };
-        let refusal = server::start(config).err().expect("refused").to_string();
-        assert!(
-            refusal.contains("TLS") && refusal.contains("127.0.0.1"),
-            "{refusal}"
-        );
-    }
 }
 
 fn a_taken_port_or_folder_is_named() {

@@ -13,6 +13,7 @@ mod keeping;
 mod life;
 mod rig;
 mod routes;
+mod security;
 mod watch;
 
 use std::process::ExitCode;
@@ -21,7 +22,7 @@ use libtest_mimic::{Arguments, Trial};
 
 fn main() -> ExitCode {
     let subcommands = [
-        "serve", "burn", "fill", "keeper", "proxy", "abort", "doctor", "version",
+        "serve", "burn", "fill", "keeper", "proxy", "abort", "enroll", "doctor", "version",
     ];
     if std::env::args()
         .nth(1)
@@ -39,6 +40,7 @@ fn main() -> ExitCode {
         .chain(effects::TESTS)
         .chain(hazards::TESTS)
         .chain(keeping::TESTS)
+        .chain(security::TESTS)
     {
         trials.push(Trial::test(*name, move || {
             test();

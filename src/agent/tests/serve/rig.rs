@@ -25,6 +25,11 @@ pub struct Rig {
 
 impl Rig {
     pub fn new() -> Self {
+        Self::with(|config| config)
+    }
+
+    /// With another config.
+    pub fn with(change: impl FnOnce(Config) -> Config) -> Self {
         let temp = tempfile::tempdir().unwrap();
         let state = temp.path().join("state");
         let mut rig = Self {
@@ -32,8 +37,19 @@ impl Rig {
             state,
             _temp: temp,
         };
-        rig.start();
+        let config = change(rig.config());
+        rig.running = Some(server::start(config).unwrap());
         rig
+    }
+
+    /// A client over TLS.
+    pub fn tls(&self, address: SocketAddr, token: &str) -> Client {
+        Client::tls(address, token, self.ready().fingerprint.unwrap()).unwrap()
+    }
+
+    /// A token of the state folder.
+    pub fn secret(&self, file: &str) -> String {
+        std::fs::read_to_string(self.state.join(file)).unwrap()
     }
 
     pub fn config(&self) -> Config {

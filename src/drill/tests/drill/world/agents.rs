@@ -97,6 +97,7 @@ impl Agent {
                 fault("tcp.cut", true),
             ],
             notes: Vec::new(),
+            policy: None,
         }
     }
 

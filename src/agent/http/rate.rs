@@ -1,0 +1,127 @@
+//! How often a caller may ask: a bucket of tokens for each, refilled with time.
+
+use std::collections::HashMap;
+
+use firedrill_wire::{Problem, ProblemKind, Tick};
+use parking_lot::Mutex;
+
+/// Reads a second, and at once after a pause.
+const READS: Rate = Rate {
+    a_second: 500,
+    at_once: 1_000,
+};
+
+/// Openings, previews, starts and changes a second, and at once after a pause.
+const STARTS: Rate = Rate {
+    a_second: 100,
+    at_once: 400,
+};
+
+/// Callers that are remembered; there are about as many as tokens.
+const MAX_CALLERS: usize = 1_024;
+
+#[derive(Clone, Copy)]
+struct Rate {
+    a_second: u64,
+    at_once: u64,
+}
+
+/// What is limited. Aborts, reverts, closes, renewals and releases are not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// `GET`.
+    Read,
+    /// What starts something, or prepares it.
+    Start,
+}
+
+impl Kind {
+    fn rate(self) -> Rate {
+        match self {
+            Self::Read => READS,
+            Self::Start => STARTS,
+        }
+    }
+}
+
+/// One caller's bucket: how much of it is used, in microseconds of refilling.
+#[derive(Clone, Copy, Debug, Default)]
+struct Bucket {
+    used_us: u64,
+    seen: Tick,
+}
+
+impl Bucket {
+    fn take(&mut self, rate: Rate, now: Tick) -> bool {
+        self.used_us = self.used_us.saturating_sub(now.0.saturating_sub(self.seen.0));
+        self.seen = now;
+        let one_us = 1_000_000 / rate.a_second;
+        if self.used_us + one_us > rate.at_once * one_us {
+            return false;
+        }
+        self.used_us += one_us;
+        true
+    }
+}
+
+/// The buckets of one listener.
+#[derive(Debug, Default)]
+pub struct Rates {
+    buckets: Mutex<HashMap<(String, Kind), Bucket>>,
+}
+
+impl Rates {
+    /// Counts a request, or refuses it (429).
+    pub fn take(&self, caller: &str, kind: Kind, now: Tick) -> Result<(), Problem> {
+        let mut buckets = self.buckets.lock();
+        if buckets.len() >= MAX_CALLERS {
+            buckets.retain(|_, bucket| now.0.saturating_sub(bucket.seen.0) < 60_000_000);
+        }
+        let rate = kind.rate();
+        if buckets
+            .entry((caller.to_owned(), kind))
+            .or_default()
+            .take(rate, now)
+        {
+            return Ok(());
+        }
+        let what = match kind {
+            Kind::Read => "reads",
+            Kind::Start => "openings, starts and changes",
+        };
+        Err(Problem::new(
+            ProblemKind::TooMany,
+            "too many requests",
+            format!("{caller}: more than {} {what} a second", rate.a_second),
+            "ask less often; events (`GET /v1/events`) tell what changes. Aborts and reverts are never refused for their number",
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_burst_then_the_rate_and_each_caller_for_itself() {
+        let rates = Rates::default();
+        let mut now = Tick(1_000_000_000);
+        for _ in 0..STARTS.at_once {
+            rates.take("a", Kind::Start, now).unwrap();
+        }
+        let refusal = rates.take("a", Kind::Start, now).unwrap_err();
+        assert_eq!(refusal.kind, ProblemKind::TooMany);
+        rates.take("a", Kind::Read, now).unwrap();
+        rates.take("b", Kind::Start, now).unwrap();
+        now.0 += 1_000_000;
+        let passed = (0..1_000)
+            .filter(|_| rates.take("a", Kind::Start, now).is_ok())
+            .count();
+        assert_eq!(passed as u64, STARTS.a_second);
+        now.0 += 3_600_000_000;
+        let passed = (0..1_000)
+            .filter(|_| rates.take("a", Kind::Start, now).is_ok())
+            .count();
+        assert_eq!(passed as u64, STARTS.at_once);
+    }
+}

@@ -1,0 +1,374 @@
+//! `firedrill-agent install` and `uninstall`: a service of systemd, its config, policy and tokens; and all of it gone.
+
+use std::fs::{self, OpenOptions};
+use std::io::{ErrorKind, Write as _};
+use std::net::SocketAddr;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::access::Access;
+use crate::cli::{InstallArgs, UninstallArgs};
+use crate::config::SelfCommand;
+use crate::state::{StateFolder, read_small};
+
+const UNIT: &str = "etc/systemd/system/firedrill-agent.service";
+const WANTED: &str = "etc/systemd/system/multi-user.target.wants/firedrill-agent.service";
+const CONFIG: &str = "etc/firedrill-agent";
+const STATE: &str = "var/lib/firedrill-agent";
+
+/// How long a proxy that is told to end may take.
+const ENDS_WITHIN: Duration = Duration::from_secs(5);
+
+/// What a fresh policy says: everything is allowed until somebody says otherwise.
+const POLICY: &str = r#"# What may be injected on this host. It beats every console; what goes too far is refused, never clamped.
+# Read at the start and on `systemctl reload firedrill-agent`. A mistake in it: nothing may start.
+
+# faults = ["http.*", "tcp.*"]              # absent: all
+# routes = ["payments*"]                    # routes of the proxy; absent: all
+# processes = ["nginx", "/usr/bin/java"]    # by name, or by the path of the executable; absent: all
+longest = "1h"
+
+# [strongest."http.latency"]                # at most; rates at least
+# delay = "2s"
+# share = "50%"
+
+# [who.ada]                                 # once somebody is named, nobody else may start
+# faults = ["http.latency"]                 # `firedrill-agent enroll --operator ada` prints her join string
+"#;
+
+/// The unit. Kept in one piece, so that it can be read as systemd does.
+fn unit(program: &str) -> String {
+    format!(
+        "[Unit]
+Description=Firedrill agent: injects faults and always takes them back
+After=network.target
+
+[Service]
+Type=exec
+ExecStart={program} serve --config /{CONFIG}/agent.toml --state /{STATE}
+ExecReload=/bin/kill -HUP $MAINPID
+Restart=on-failure
+RestartSec=1
+# Only the agent itself is told to end. Its keeper is a child of it that must outlive it by a moment: when the
+# agent is killed the keeper takes back what is on, and leaves by itself. Its proxy stays too, so that traffic
+# goes on through the routes. control-group would kill both with it.
+KillMode=process
+# An end takes everything back first; a read-back may take 30 s.
+TimeoutStopSec=45
+StateDirectory=firedrill-agent
+StateDirectoryMode=0700
+UMask=0077
+LimitNOFILE=65536
+OOMScoreAdjust=-500
+NoNewPrivileges=yes
+# The agent itself gives up what its policy does not need, CAP_SETPCAP included.
+CapabilityBoundingSet=CAP_SYS_PTRACE CAP_KILL CAP_NET_BIND_SERVICE CAP_SETPCAP
+ProtectKernelModules=yes
+ProtectClock=yes
+RestrictSUIDSGID=yes
+LockPersonality=yes
+
+[Install]
+WantedBy=multi-user.target
+"
+    )
+}
+
+fn config(listen: SocketAddr) -> String {
+    format!(
+        r#"# What the agent of this host is started with; see `firedrill-agent serve --help`.
+# Off loopback it speaks TLS alone; `firedrill-agent enroll --state /{STATE}` prints the line for a console.
+
+listen = "{listen}"                  # aborts are served on the next port too
+# name = "payments-1"                       # the kernel's name for the host if not given
+# dns_names = ["payments-1.internal"]       # names that consoles reach it by, besides its own
+# labels = {{ env = "staging", service = "payments" }}
+# routes = ["payments=127.0.0.1:8081=127.0.0.1:9081:http"]
+"#
+    )
+}
+
+/// Writes everything; what is there already stays, but for the unit.
+pub fn install(args: &InstallArgs, program: &SelfCommand) -> anyhow::Result<()> {
+    let root = &args.root;
+    let mut words = vec![program.program.display().to_string()];
+    words.extend(program.words.iter().cloned());
+    if words
+        .iter()
+        .any(|word| word.contains(|c: char| c.is_whitespace() || "\"'\\%$".contains(c)))
+    {
+        bail!(
+            "{} cannot stand in a unit file; copy the program to a plain path such as /usr/local/bin",
+            words.join(" ")
+        );
+    }
+    folder(&root.join(CONFIG), 0o755)?;
+    folder(&root.join("etc/systemd/system"), 0o755)?;
+    folder(&root.join("var/lib"), 0o755)?;
+    for (path, text) in [
+        (root.join(CONFIG).join("agent.toml"), config(args.listen)),
+        (root.join(CONFIG).join("policy.toml"), POLICY.to_owned()),
+    ] {
+        match OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o644)
+            .open(&path)
+        {
+            Ok(mut file) => {
+                file.write_all(text.as_bytes())?;
+                println!("written  {}", path.display());
+            }
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => println!("kept     {}", path.display()),
+            Err(error) => return Err(error).with_context(|| format!("cannot write {}", path.display())),
+        }
+    }
+    // Tokens, for the owner alone, so that a join string can be had before the first start is looked at.
+    let state = StateFolder::open(&root.join(STATE))?;
+    Access::load(&state, None)?;
+    println!("written  {} (tokens, mode 0600)", state.path().display());
+    let path = root.join(UNIT);
+    fs::write(&path, unit(&words.join(" "))).with_context(|| format!("cannot write {}", path.display()))?;
+    println!("written  {}", path.display());
+    println!(
+        "next:    systemctl daemon-reload && systemctl enable --now firedrill-agent\n         firedrill-agent enroll --state /{STATE}"
+    );
+    Ok(())
+}
+
+fn folder(path: &Path, mode: u32) -> anyhow::Result<()> {
+    let made = fs::DirBuilder::new().recursive(true).mode(mode).create(path);
+    made.with_context(|| format!("cannot make {}", path.display()))
+}
+
+/// Removes everything, and looks whether it is gone.
+pub fn uninstall(args: &UninstallArgs) -> anyhow::Result<()> {
+    let root = &args.root;
+    let state = root.join(STATE);
+    if state.exists() {
+        let held =
+            StateFolder::open(&state).context("end it first: systemctl disable --now firedrill-agent")?;
+        let on = held
+            .load()
+            .records
+            .iter()
+            .filter(|record| !record.state.is_off())
+            .count();
+        if on > 0 {
+            bail!(
+                "{on} injections of {} are not known to be off: `firedrill-agent abort --state {0}` first, then uninstall",
+                state.display()
+            );
+        }
+    }
+    for process in processes(&state) {
+        if process.is_proxy {
+            kill(Pid::from_raw(process.pid), Signal::SIGTERM).ok();
+            let began = Instant::now();
+            while crate::faults::process::stat(process.pid).is_ok_and(|it| it.state != 'Z')
+                && began.elapsed() < ENDS_WITHIN
+            {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+        }
+    }
+    let paths: Vec<PathBuf> = [UNIT, WANTED, CONFIG, STATE]
+        .iter()
+        .map(|it| root.join(it))
+        .collect();
+    for path in &paths {
+        let removed = match fs::symlink_metadata(path) {
+            Ok(found) if found.is_dir() => fs::remove_dir_all(path),
+            Ok(_) => fs::remove_file(path),
+            Err(_) => Ok(()),
+        };
+        removed.with_context(|| format!("cannot remove {}", path.display()))?;
+    }
+    let mut left = 0;
+    for path in &paths {
+        let gone = matches!(fs::symlink_metadata(path), Err(error) if error.kind() == ErrorKind::NotFound);
+        left += usize::from(!gone);
+        println!("{}  {}", if gone { "gone" } else { "LEFT" }, path.display());
+    }
+    let processes = processes(&state);
+    for process in &processes {
+        println!("LEFT  process {}: {}", process.pid, process.words);
+    }
+    if processes.is_empty() {
+        println!("gone  processes of {}", state.display());
+    }
+    if left + processes.len() > 0 {
+        bail!("something is left, see above");
+    }
+    println!("next: systemctl daemon-reload; the program itself is where you put it");
+    Ok(())
+}
+
+struct Found {
+    pid: i32,
+    words: String,
+    is_proxy: bool,
+}
+
+/// Processes of the agent that were started with this state folder.
+fn processes(state: &Path) -> Vec<Found> {
+    let folder = state.to_string_lossy();
+    let own = std::process::id().cast_signed();
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+    pids.filter(|pid| *pid != own)
+        .filter_map(|pid| {
+            let line = read_small(Path::new(&format!("/proc/{pid}/cmdline"))).ok()?;
+            let words: Vec<&str> = line.split('\0').collect();
+            let ours = ["serve", "proxy", "keeper"]
+                .iter()
+                .find(|word| words.contains(word))?;
+            let inside = |word: &&str| {
+                word.strip_prefix(&*folder)
+                    .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+            };
+            words.iter().any(inside).then(|| Found {
+                pid,
+                words: words.join(" ").trim().to_owned(),
+                is_proxy: *ours == "proxy",
+            })
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    fn program() -> SelfCommand {
+        SelfCommand {
+            program: PathBuf::from("/usr/local/bin/firedrill"),
+            words: vec!["agent".to_owned()],
+        }
+    }
+
+    /// Every directive of the unit, as systemd 255 knows it; `systemd-analyze verify` was not run here.
+    const KNOWN: &[(&str, &[&str])] = &[
+        ("[Unit]", &["Description", "After"]),
+        (
+            "[Service]",
+            &[
+                "Type",
+                "ExecStart",
+                "ExecReload",
+                "Restart",
+                "RestartSec",
+                "KillMode",
+                "TimeoutStopSec",
+                "StateDirectory",
+                "StateDirectoryMode",
+                "UMask",
+                "LimitNOFILE",
+                "OOMScoreAdjust",
+                "NoNewPrivileges",
+                "CapabilityBoundingSet",
+                "ProtectKernelModules",
+                "ProtectClock",
+                "RestrictSUIDSGID",
+                "LockPersonality",
+            ],
+        ),
+        ("[Install]", &["WantedBy"]),
+    ];
+
+    #[test]
+    fn the_unit_says_what_systemd_knows() {
+        let text = unit("/usr/local/bin/firedrill agent");
+        let mut section = "";
+        let mut seen = Vec::new();
+        for line in text
+            .lines()
+            .filter(|line| !line.is_empty() && !line.starts_with('#'))
+        {
+            if line.starts_with('[') {
+                section = line;
+                continue;
+            }
+            let (key, value) = line.split_once('=').unwrap();
+            let known = KNOWN.iter().find(|(name, _)| *name == section).unwrap().1;
+            assert!(known.contains(&key) && !value.is_empty(), "{section} {line}");
+            seen.push(key);
+        }
+        assert_eq!(
+            seen.len(),
+            KNOWN.iter().map(|(_, keys)| keys.len()).sum::<usize>()
+        );
+        assert!(text.contains("\nKillMode=process\n") && text.contains("\nType=exec\n"));
+        assert!(text.contains(
+            "\nExecStart=/usr/local/bin/firedrill agent serve --config /etc/firedrill-agent/agent.toml --state /var/lib/firedrill-agent\n"
+        ));
+    }
+
+    #[test]
+    fn what_was_installed_can_be_read_and_is_gone_after() {
+        let root = tempfile::tempdir().unwrap();
+        let listen: SocketAddr = "0.0.0.0:7431".parse().unwrap();
+        let args = InstallArgs {
+            root: root.path().to_owned(),
+            listen,
+        };
+        install(&args, &program()).unwrap();
+        let file = crate::config::ConfigFile::read(&root.path().join(CONFIG).join("agent.toml")).unwrap();
+        assert_eq!(file.listen, Some(listen));
+        let policy = crate::policy::Policy::load(&root.path().join(CONFIG).join("policy.toml"))
+            .view()
+            .unwrap();
+        assert_eq!(
+            (policy.broken, policy.rules),
+            (None, vec!["longest: 1h".to_owned()])
+        );
+        let token = root.path().join(STATE).join("token");
+        assert_eq!(fs::metadata(&token).unwrap().permissions().mode() & 0o777, 0o600);
+        // Again: tokens and what a person wrote stay.
+        let before = fs::read_to_string(&token).unwrap();
+        fs::write(root.path().join(CONFIG).join("policy.toml"), "longest = \"5m\"\n").unwrap();
+        install(&args, &program()).unwrap();
+        assert_eq!(fs::read_to_string(&token).unwrap(), before);
+        let policy = fs::read_to_string(root.path().join(CONFIG).join("policy.toml")).unwrap();
+        assert_eq!(policy, "longest = \"5m\"\n");
+        let gone = UninstallArgs {
+            root: root.path().to_owned(),
+        };
+        {
+            let _runs = StateFolder::open(&root.path().join(STATE)).unwrap();
+            let refusal = format!("{:#}", uninstall(&gone).unwrap_err());
+            assert!(refusal.contains("systemctl disable --now"), "{refusal}");
+        }
+        uninstall(&gone).unwrap();
+        for path in [UNIT, CONFIG, STATE] {
+            assert!(!root.path().join(path).exists(), "{path}");
+        }
+        uninstall(&gone).unwrap();
+    }
+
+    #[test]
+    fn a_program_that_no_unit_can_name_is_refused() {
+        let root = tempfile::tempdir().unwrap();
+        let args = InstallArgs {
+            root: root.path().to_owned(),
+            listen: "127.0.0.1:7431".parse().unwrap(),
+        };
+        let program = SelfCommand {
+            program: PathBuf::from("/opt/my tools/firedrill-agent"),
+            words: Vec::new(),
+        };
+        assert!(
+            install(&args, &program)
+                .unwrap_err()
+                .to_string()
+                .contains("unit file")
+        );
+        assert!(!root.path().join(UNIT).exists());
+    }
+}

@@ -1,0 +1,734 @@
+//! The host's own policy: what may be injected here, how strong, how long, by whom. It beats every console.
+//!
+//! A TOML file beside the agent's config. Nothing is clamped: what goes too far is refused, with the rule's own
+//! words and with what would satisfy it. A file that cannot be read allows no start. `noop`, which changes
+//! nothing and tests the abort path, is held to no rule.
+//!
+//! ```toml
+//! faults = ["http.*", "process.pause"]        # absent: all
+//! routes = ["payments*"]                      # of the proxy; absent: all
+//! processes = ["nginx", "/usr/bin/java"]      # by name, or by the path of the executable; absent: all
+//! longest = "10m"
+//!
+//! [strongest."http.latency"]                  # at most; a rate at least, because a slower link is stronger
+//! delay = "500ms"
+//! share = "50%"
+//!
+//! [who.ada]                                   # once somebody is named, nobody else may start
+//! faults = ["http.latency"]                   # further rules, for her alone
+//! longest = "1m"
+//! ```
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use firedrill_catalogue::quantity::{self, Memory};
+use firedrill_catalogue::{FAULTS, FaultSpec, ParamKind, Parameters};
+use firedrill_wire::{PolicyView, Problem, ProblemKind};
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::faults::Prepared;
+use crate::state::read_small;
+
+/// The fault that changes nothing.
+const NOOP: &str = "noop";
+
+/// Entries of one list.
+const MAX_ENTRIES: usize = 1_024;
+
+/// What the host allows.
+#[derive(Debug, Default)]
+pub struct Policy {
+    file: Option<PathBuf>,
+    everybody: Limits,
+    strongest: BTreeMap<String, BTreeMap<String, Value>>,
+    who: BTreeMap<String, Limits>,
+    /// Why the file could not be read.
+    broken: Option<String>,
+}
+
+/// The file.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Rules {
+    faults: Option<Vec<String>>,
+    routes: Option<Vec<String>>,
+    processes: Option<Vec<String>>,
+    longest: Option<String>,
+    #[serde(default)]
+    strongest: BTreeMap<String, BTreeMap<String, Value>>,
+    #[serde(default)]
+    who: BTreeMap<String, Limits>,
+}
+
+/// What may be given for everybody and again for one.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Limits {
+    faults: Option<Vec<String>>,
+    routes: Option<Vec<String>>,
+    processes: Option<Vec<String>>,
+    longest: Option<String>,
+}
+
+/// An injection that is asked for, or a change of its strength.
+#[derive(Clone, Copy)]
+pub struct Asked<'a> {
+    /// The caller's name.
+    pub who: &'a str,
+    /// The fault.
+    pub spec: &'a FaultSpec,
+    /// Checked, with defaults.
+    pub parameters: &'a Parameters,
+    /// The route, for faults on routes.
+    pub route: Option<&'a str>,
+    /// What it would hit; `None` for a change, whose target has been checked.
+    pub prepared: Option<&'a Prepared>,
+    /// How long; `None` for a change.
+    pub ends_in_ms: Option<u64>,
+}
+
+impl Policy {
+    /// Reads the file; one that cannot be read allows nothing.
+    pub fn load(path: &Path) -> Self {
+        let read = read_small(path).map_err(|error| error.to_string());
+        let parsed = read.and_then(|text| Self::parse(&text));
+        let mut policy = parsed.unwrap_or_else(|why| {
+            tracing::error!(path = %path.display(), why, "the policy cannot be read: nothing may start");
+            Self {
+                broken: Some(why),
+                ..Self::default()
+            }
+        });
+        policy.file = Some(path.to_owned());
+        policy
+    }
+
+    fn parse(text: &str) -> Result<Self, String> {
+        let rules: Rules =
+            toml_edit::de::from_str(text).map_err(|error| error.to_string().trim().to_owned())?;
+        let policy = Self {
+            file: None,
+            everybody: Limits {
+                faults: rules.faults,
+                routes: rules.routes,
+                processes: rules.processes,
+                longest: rules.longest,
+            },
+            strongest: rules.strongest,
+            who: rules.who,
+            broken: None,
+        };
+        policy.check_rules()?;
+        Ok(policy)
+    }
+
+    /// A rule that can never match is a mistake, and a mistake here must not open a door.
+    fn check_rules(&self) -> Result<(), String> {
+        for (name, limits) in self.limits() {
+            for pattern in limits.faults.iter().flatten() {
+                if !FAULTS.iter().any(|spec| matches(pattern, spec.name)) {
+                    return Err(format!("{name}faults: no fault is named \"{pattern}\""));
+                }
+            }
+            let lists = [&limits.faults, &limits.routes, &limits.processes];
+            if lists
+                .iter()
+                .any(|list| list.as_ref().is_some_and(|it| it.len() > MAX_ENTRIES))
+            {
+                return Err(format!("{name}a list has more than {MAX_ENTRIES} entries"));
+            }
+            if let Some(longest) = &limits.longest {
+                quantity::duration_ms(longest).map_err(|why| format!("{name}longest: {why}"))?;
+            }
+        }
+        for (pattern, bounds) in &self.strongest {
+            let mut found = FAULTS
+                .iter()
+                .filter(|spec| matches(pattern, spec.name))
+                .peekable();
+            if found.peek().is_none() {
+                return Err(format!("strongest.\"{pattern}\": no fault is named so"));
+            }
+            for spec in found {
+                for (key, bound) in bounds {
+                    let param = spec.params.iter().find(|param| param.name == key);
+                    let param = param.ok_or_else(|| {
+                        format!(
+                            "strongest.\"{pattern}\".{key}: {} has no such parameter",
+                            spec.name
+                        )
+                    })?;
+                    Bound::read(param.kind, bound)
+                        .map_err(|why| format!("strongest.\"{pattern}\".{key}: {why}"))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// All limits, with how a rule of theirs is called.
+    fn limits(&self) -> impl Iterator<Item = (String, &Limits)> {
+        let named = self
+            .who
+            .iter()
+            .map(|(name, limits)| (format!("who.{name}."), limits));
+        std::iter::once((String::new(), &self.everybody)).chain(named)
+    }
+
+    /// Whether this may be done; if not, which rule forbids it and what would satisfy it.
+    pub fn check(&self, asked: Asked<'_>) -> Result<(), Problem> {
+        if let Some(why) = &self.broken {
+            return Err(self.forbids(
+                "the policy cannot be read, so nothing may start",
+                why.clone(),
+                "mend the file".to_owned(),
+            ));
+        }
+        if asked.spec.name == NOOP {
+            return Ok(());
+        }
+        self.check_limits("", &self.everybody, asked)?;
+        if !self.who.is_empty() {
+            let limits = self.who.get(asked.who).ok_or_else(|| {
+                let names: Vec<_> = self.who.keys().map(String::as_str).collect();
+                self.forbids(
+                    "not this person",
+                    format!("who: the token shown is that of \"{}\"", asked.who),
+                    format!(
+                        "may start: {}; or add a table [who.{}]",
+                        names.join(", "),
+                        asked.who
+                    ),
+                )
+            })?;
+            self.check_limits(&format!("who.{}.", asked.who), limits, asked)?;
+        }
+        for (pattern, bounds) in &self.strongest {
+            if matches(pattern, asked.spec.name) {
+                for (key, bound) in bounds {
+                    self.check_strength(pattern, key, bound, asked)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn check_limits(&self, of: &str, limits: &Limits, asked: Asked<'_>) -> Result<(), Problem> {
+        let name = asked.spec.name;
+        if let Some(list) = &limits.faults
+            && !any(list, name)
+        {
+            return Err(self.forbids(
+                "not this fault",
+                format!("{of}faults: {name} is not in it"),
+                format!("allowed: {}", words(list)),
+            ));
+        }
+        if let (Some(list), Some(route)) = (&limits.routes, asked.route)
+            && !any(list, route)
+        {
+            return Err(self.forbids(
+                "not this route",
+                format!("{of}routes: {route} is not in it"),
+                format!("allowed: {}", words(list)),
+            ));
+        }
+        if let (Some(list), Some(process)) = (
+            &limits.processes,
+            asked.prepared.and_then(|prepared| prepared.process.as_ref()),
+        ) {
+            let path = std::fs::read_link(format!("/proc/{}/exe", process.pid)).unwrap_or_default();
+            let path = path.to_string_lossy();
+            if !any(list, &process.name) && !any(list, &path) {
+                return Err(self.forbids(
+                    "not this process",
+                    format!(
+                        "{of}processes: {} {} {path} is not in it",
+                        process.pid, process.name
+                    ),
+                    format!("allowed: {}", words(list)),
+                ));
+            }
+        }
+        let longest = limits
+            .longest
+            .as_ref()
+            .and_then(|text| quantity::duration_ms(text).ok());
+        if let (Some(longest), Some(asked)) = (longest, asked.ends_in_ms)
+            && asked > longest
+        {
+            return Err(self.forbids(
+                "too long",
+                format!("{of}longest: {} was asked for", quantity::show_ms(asked)),
+                format!("at most {}", quantity::show_ms(longest)),
+            ));
+        }
+        Ok(())
+    }
+
+    fn check_strength(
+        &self,
+        pattern: &str,
+        key: &str,
+        bound: &Value,
+        asked: Asked<'_>,
+    ) -> Result<(), Problem> {
+        let param = asked.spec.params.iter().find(|param| param.name == key);
+        let bound = param.and_then(|param| Bound::read(param.kind, bound).ok());
+        let Some((asked_words, allowed)) = bound.and_then(|bound| bound.exceeded(key, asked.parameters))
+        else {
+            return Ok(());
+        };
+        Err(self.forbids(
+            "too strong",
+            format!("strongest.\"{pattern}\".{key}: {asked_words} was asked for"),
+            format!("{key} {allowed}"),
+        ))
+    }
+
+    fn forbids(&self, title: &str, detail: String, remedy: String) -> Problem {
+        let file = self.file.as_deref().unwrap_or(Path::new("the policy")).display();
+        Problem::new(
+            ProblemKind::Policy,
+            format!("the agent's policy forbids it: {title}"),
+            detail,
+            format!("{remedy}; the rules of this host are in {file}"),
+        )
+    }
+
+    /// Why a fault can never be started here, if so.
+    pub fn never(&self, fault: &str) -> Option<Problem> {
+        if let Some(why) = &self.broken {
+            return Some(self.forbids(
+                "the policy cannot be read, so nothing may start",
+                why.clone(),
+                "mend the file".to_owned(),
+            ));
+        }
+        let list = self.everybody.faults.as_ref()?;
+        (fault != NOOP && !any(list, fault)).then(|| {
+            self.forbids(
+                "not this fault",
+                format!("faults: {fault} is not in it"),
+                format!("allowed: {}", words(list)),
+            )
+        })
+    }
+
+    /// As `GET /v1/agent` shows it.
+    pub fn view(&self) -> Option<PolicyView> {
+        let file = self.file.as_ref()?.display().to_string();
+        let mut rules = Vec::new();
+        for (of, limits) in self.limits() {
+            let lists = [
+                ("faults", &limits.faults),
+                ("routes", &limits.routes),
+                ("processes", &limits.processes),
+            ];
+            for (key, list) in lists {
+                rules.extend(list.as_ref().map(|list| format!("{of}{key}: {}", words(list))));
+            }
+            rules.extend(
+                limits
+                    .longest
+                    .as_ref()
+                    .map(|longest| format!("{of}longest: {longest}")),
+            );
+        }
+        for (pattern, bounds) in &self.strongest {
+            let bounds = bounds
+                .iter()
+                .map(|(key, bound)| format!("strongest.\"{pattern}\".{key}: {bound}"));
+            rules.extend(bounds);
+        }
+        if !self.who.is_empty() {
+            let names: Vec<_> = self.who.keys().map(String::as_str).collect();
+            rules.push(format!("who: {}", names.join(", ")));
+        }
+        Some(PolicyView {
+            file,
+            rules,
+            broken: self.broken.clone(),
+        })
+    }
+}
+
+/// The strongest that a parameter may be.
+#[derive(Clone, Debug, PartialEq)]
+enum Bound {
+    AtMostUs(u64),
+    AtMostShare(f64),
+    AtLeastBytes(u64),
+    AtMostCount(u64),
+    Memory(Memory),
+    Is(String),
+    BeginsWith(String),
+}
+
+impl Bound {
+    fn read(kind: ParamKind, value: &Value) -> Result<Self, String> {
+        let text = || {
+            value
+                .as_str()
+                .ok_or_else(|| format!("expected text in quotes, found {value}"))
+        };
+        Ok(match kind {
+            ParamKind::Duration { .. } => Self::AtMostUs(quantity::duration_us(text()?)?),
+            ParamKind::Share if value.is_number() => Self::AtMostShare(quantity::share(&value.to_string())?),
+            ParamKind::Share => Self::AtMostShare(quantity::share(text()?)?),
+            ParamKind::Bandwidth { .. } => Self::AtLeastBytes(quantity::bandwidth(text()?)?),
+            ParamKind::Count { .. } => Self::AtMostCount(
+                value
+                    .as_u64()
+                    .ok_or_else(|| format!("expected a whole number, found {value}"))?,
+            ),
+            ParamKind::Memory { .. } => Self::Memory(quantity::memory(text()?)?),
+            ParamKind::Choice(words) if words.contains(&text()?) => Self::Is(text()?.to_owned()),
+            ParamKind::Choice(words) => return Err(format!("one of {}", words.join(", "))),
+            ParamKind::Text { .. } => Self::BeginsWith(text()?.to_owned()),
+        })
+    }
+
+    /// What was asked for and what is allowed, in words, where that is more.
+    fn exceeded(&self, key: &str, parameters: &Parameters) -> Option<(String, String)> {
+        match self {
+            Self::AtMostUs(most) => {
+                // What arrives late is late by the delay and its jitter.
+                let jitter = if key == "delay" {
+                    parameters.duration_us("jitter")
+                } else {
+                    0
+                };
+                let asked = parameters.duration_us(key).saturating_add(jitter);
+                let plus = if jitter > 0 { " with its jitter" } else { "" };
+                (asked > *most).then(|| {
+                    (
+                        format!("{}{plus}", quantity::show_ms(asked / 1_000)),
+                        format!("at most {}", quantity::show_ms(most / 1_000)),
+                    )
+                })
+            }
+            Self::AtMostShare(most) => {
+                let asked = parameters.share(key);
+                (asked > *most).then(|| {
+                    (
+                        format!("{:.1} %", asked * 100.0),
+                        format!("at most {:.1} %", most * 100.0),
+                    )
+                })
+            }
+            Self::AtLeastBytes(least) => {
+                let asked = parameters.bandwidth(key)?;
+                (asked < *least).then(|| (format!("{asked} B/s"), format!("at least {least} B/s")))
+            }
+            Self::AtMostCount(most) => {
+                let asked = parameters.count(key)?;
+                (asked > *most).then(|| (asked.to_string(), format!("at most {most}")))
+            }
+            Self::Memory(bound) => {
+                let asked = parameters.memory(key)?;
+                // What is left to others is a floor, what is taken has a ceiling.
+                let floor = key == "keep_free";
+                let inside = match (asked, *bound) {
+                    (Memory::Bytes(asked), Memory::Bytes(bound)) if floor => asked >= bound,
+                    (Memory::Bytes(asked), Memory::Bytes(bound)) => asked <= bound,
+                    (Memory::Share(asked), Memory::Share(bound)) if floor => asked >= bound,
+                    (Memory::Share(asked), Memory::Share(bound)) => asked <= bound,
+                    // How much of the host that is cannot be told from here.
+                    _ => false,
+                };
+                let most = if floor { "at least" } else { "at most" };
+                (!inside).then(|| {
+                    (
+                        amount(asked),
+                        format!("{most} {}, written in the same unit", amount(*bound)),
+                    )
+                })
+            }
+            Self::Is(only) => {
+                let asked = parameters.text(key).unwrap_or_default();
+                (asked != only).then(|| (asked.to_owned(), format!("only {only}")))
+            }
+            Self::BeginsWith(begin) => {
+                let asked = parameters.text(key).unwrap_or_default();
+                (!asked.starts_with(begin.as_str()))
+                    .then(|| (format!("{asked:?}"), format!("must begin with {begin:?}")))
+            }
+        }
+    }
+}
+
+fn amount(memory: Memory) -> String {
+    match memory {
+        Memory::Bytes(bytes) => format!("{bytes} B"),
+        Memory::Share(share) => format!("{:.1} %", share * 100.0),
+    }
+}
+
+fn any(patterns: &[String], text: &str) -> bool {
+    patterns.iter().any(|pattern| matches(pattern, text))
+}
+
+/// Whether a pattern with `*` for any text matches all of it.
+fn matches(pattern: &str, text: &str) -> bool {
+    let Some((begin, rest)) = pattern.split_once('*') else {
+        return pattern == text;
+    };
+    let Some(mut text) = text.strip_prefix(begin) else {
+        return false;
+    };
+    let mut parts: Vec<&str> = rest.split('*').collect();
+    let end = parts.pop().unwrap_or_default();
+    for part in parts {
+        match text.find(part) {
+            Some(at) => text = &text[at + part.len()..],
+            None => return false,
+        }
+    }
+    text.ends_with(end)
+}
+
+fn words(list: &[String]) -> String {
+    if list.is_empty() {
+        return "none".to_owned();
+    }
+    list.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn ask(
+        policy: &Policy,
+        who: &str,
+        fault: &str,
+        parameters: Value,
+        route: Option<&str>,
+        ms: u64,
+    ) -> Result<(), String> {
+        let spec = firedrill_catalogue::find(fault).unwrap();
+        let parameters = firedrill_catalogue::check(spec, &parameters).unwrap();
+        let prepared = Prepared::default();
+        let asked = Asked {
+            who,
+            spec,
+            parameters: &parameters,
+            route,
+            prepared: Some(&prepared),
+            ends_in_ms: Some(ms),
+        };
+        policy.check(asked).map_err(|problem| {
+            assert_eq!(problem.kind, ProblemKind::Policy);
+            problem.to_string()
+        })
+    }
+
+    const FILE: &str = r#"
+faults = ["http.*", "tcp.bandwidth", "cpu.burn", "memory.fill", "process.kill"]
+routes = ["pay*ments", "db"]
+longest = "10m"
+
+[strongest."http.*"]
+share = "50%"
+[strongest."http.latency"]
+delay = "500ms"
+path = "/api/"
+[strongest."tcp.bandwidth"]
+rate = "64KB/s"
+[strongest."cpu.burn"]
+cores = 2
+[strongest."memory.fill"]
+size = "1GiB"
+keep_free = "512MiB"
+[strongest."process.kill"]
+signal = "TERM"
+"#;
+
+    #[test]
+    fn every_rule_refuses_what_goes_too_far_and_lets_pass_what_does_not() {
+        let policy = Policy::parse(FILE).unwrap();
+        let latency =
+            |delay: &str, share: &str, path: &str| json!({"delay": delay, "share": share, "path": path});
+        let good = latency("500ms", "50%", "/api/pay");
+        assert_eq!(
+            ask(&policy, "x", "http.latency", good.clone(), Some("db"), 600_000),
+            Ok(())
+        );
+        assert_eq!(ask(&policy, "x", "noop", json!({}), None, 6_000_000), Ok(()));
+        for (words, fault, parameters, route, ms) in [
+            ("longest", "http.latency", good.clone(), "db", 600_001),
+            ("routes", "http.latency", good.clone(), "stock", 1_000),
+            ("faults", "tcp.refuse", json!({}), "db", 1_000),
+            (
+                "at most 500 ms",
+                "http.latency",
+                latency("501ms", "1%", "/api/"),
+                "db",
+                1_000,
+            ),
+            (
+                "at most 50.0 %",
+                "http.latency",
+                latency("1ms", "51%", "/api/"),
+                "db",
+                1_000,
+            ),
+            (
+                "begin with",
+                "http.latency",
+                latency("1ms", "1%", "/ap"),
+                "db",
+                1_000,
+            ),
+            (
+                "begin with",
+                "http.latency",
+                json!({"delay": "1ms", "share": "1%"}),
+                "db",
+                1_000,
+            ),
+            ("share", "http.status", json!({"code": 503}), "db", 1_000),
+            (
+                "at least 64000",
+                "tcp.bandwidth",
+                json!({"rate": "63KB/s"}),
+                "db",
+                1_000,
+            ),
+            (
+                "at most 1073741824",
+                "memory.fill",
+                json!({"size": "2GiB", "keep_free": "1GiB"}),
+                "",
+                1_000,
+            ),
+            (
+                "at least 536870912",
+                "memory.fill",
+                json!({"size": "1GiB"}),
+                "",
+                1_000,
+            ),
+            (
+                "same unit",
+                "memory.fill",
+                json!({"size": "5%", "keep_free": "1GiB"}),
+                "",
+                1_000,
+            ),
+            ("only TERM", "process.kill", json!({}), "", 1_000),
+            ("at most 2", "cpu.burn", json!({"cores": 3}), "", 1_000),
+        ] {
+            let route = Some(route).filter(|it| !it.is_empty());
+            let refusal = ask(&policy, "x", fault, parameters, route, ms).unwrap_err();
+            assert!(refusal.contains(words), "{words}: {refusal}");
+        }
+        let jitter = json!({"delay": "300ms", "jitter": "300ms", "share": "1%", "path": "/api/"});
+        assert!(
+            ask(&policy, "x", "http.latency", jitter, Some("db"), 1)
+                .unwrap_err()
+                .contains("600 ms with its jitter")
+        );
+        assert_eq!(
+            ask(
+                &policy,
+                "x",
+                "tcp.bandwidth",
+                json!({"rate": "64KB/s"}),
+                Some("pay-ments"),
+                1
+            ),
+            Ok(())
+        );
+        assert!(policy.never("tcp.refuse").is_some() && policy.never("noop").is_none());
+    }
+
+    #[test]
+    fn who_may_do_what() {
+        let policy =
+            Policy::parse("[who.ada]\nfaults = [\"http.latency\"]\nlongest = \"1m\"\n[who.bob]\n").unwrap();
+        let latency = json!({"delay": "1ms"});
+        assert_eq!(
+            ask(&policy, "ada", "http.latency", latency.clone(), None, 60_000),
+            Ok(())
+        );
+        assert_eq!(
+            ask(&policy, "bob", "tcp.refuse", json!({}), None, 600_000),
+            Ok(())
+        );
+        assert!(
+            ask(&policy, "ada", "tcp.refuse", json!({}), None, 1)
+                .unwrap_err()
+                .contains("who.ada.faults")
+        );
+        assert!(
+            ask(&policy, "ada", "http.latency", latency.clone(), None, 60_001)
+                .unwrap_err()
+                .contains("who.ada.longest")
+        );
+        let refusal = ask(&policy, "eve", "http.latency", latency, None, 1).unwrap_err();
+        assert!(
+            refusal.contains("ada, bob") && refusal.contains("[who.eve]"),
+            "{refusal}"
+        );
+    }
+
+    #[test]
+    fn a_broken_file_allows_nothing_and_says_so() {
+        for (text, words) in [
+            ("fault = []", "fault"),
+            ("faults = [\"http.latncy\"]", "http.latncy"),
+            ("longest = \"10\"", "longest"),
+            ("[strongest.\"http.latency\"]\nshare = \"200%\"", "share"),
+            ("[strongest.\"http.latency\"]\nspeed = 1", "speed"),
+            ("[who.ada]\nlongst = \"1m\"", "longst"),
+            ("faults = [", "faults"),
+        ] {
+            let temp = tempfile::tempdir().unwrap();
+            let path = temp.path().join("policy.toml");
+            std::fs::write(&path, text).unwrap();
+            let policy = Policy::load(&path);
+            let refusal = ask(&policy, "x", "noop", json!({}), None, 1).unwrap_err();
+            assert!(
+                refusal.contains(words) && refusal.contains("policy.toml"),
+                "{refusal}"
+            );
+            assert!(policy.view().unwrap().broken.is_some() && policy.never("noop").is_some());
+        }
+        let missing = Policy::load(Path::new("/nowhere/policy.toml"));
+        assert!(ask(&missing, "x", "noop", json!({}), None, 1).is_err());
+        assert_eq!(
+            ask(&Policy::default(), "x", "tcp.refuse", json!({}), None, 1),
+            Ok(())
+        );
+        assert!(Policy::default().view().is_none());
+    }
+
+    #[test]
+    fn patterns() {
+        for (pattern, text) in [
+            ("*", ""),
+            ("a*", "a"),
+            ("a*c", "abc"),
+            ("*b*", "abc"),
+            ("a*b*c", "aXbYc"),
+            ("abc", "abc"),
+        ] {
+            assert!(matches(pattern, text), "{pattern} {text}");
+        }
+        for (pattern, text) in [
+            ("a", "ab"),
+            ("a*", "b"),
+            ("a*a", "a"),
+            ("*b", "abc"),
+            ("a*b*c", "acb"),
+            ("", "a"),
+        ] {
+            assert!(!matches(pattern, text), "{pattern} {text}");
+        }
+    }
+}
