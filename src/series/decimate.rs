@@ -50,26 +50,18 @@ pub(crate) fn decimated(
         span_us: (to_us - from_us).saturating_add(1),
         pixels: pixels as u64,
     };
-    // Pixels that begin and end with a block are read without looking at samples.
     let grain = grain((end - begin) / pixels / 3);
-    let mut columns = 0_u32;
-    let mut first_free = 0;
-    let mut at = begin;
-    while at < end {
-        let Some(point) = series.point(at) else { break };
-        // The begin of a block may lie in the pixel before, which is done.
-        let pixel = grid.pixel(point.time_us).max(first_free);
-        first_free = pixel + 1;
-        let mut next = grid
-            .end_of(pixel)
-            .map_or(end, |time_us| series.begin_after(at + 1, time_us).min(end));
-        if next < end && next / grain * grain > at {
-            next = next / grain * grain;
-        }
-        lines.take(at, next);
-        columns += 1;
-        at = next;
+    let mut columns = Columns {
+        grid,
+        first_free: 0,
+        count: 0,
+    };
+    if grain == 1 {
+        columns.closely(&mut lines, begin, end);
+    } else {
+        columns.by_blocks(&mut lines, begin, end, grain);
     }
+    let columns = columns.count;
     if end < series.len() {
         lines.take(end, end + 1);
     }
@@ -80,6 +72,76 @@ pub(crate) fn decimated(
         } else {
             (end - begin) as f64 / f64::from(columns)
         },
+    }
+}
+
+/// The columns as they are drawn, from left to right.
+struct Columns {
+    grid: Grid,
+    /// Pixels before it are done.
+    first_free: u64,
+    count: u32,
+}
+
+impl Columns {
+    /// Draws `begin..end` sample by sample: where a pixel has few.
+    fn closely(&mut self, lines: &mut Lines<'_>, begin: usize, end: usize) {
+        let series = lines.series;
+        let mut at = begin;
+        while at < end {
+            let Some(point) = series.point(at) else { return };
+            let pixel = self.begin(point.time_us);
+            let next = self
+                .grid
+                .end_of(pixel)
+                .map_or(end, |time_us| series.begin_near(at + 1, time_us).min(end));
+            lines.take(at, next);
+            at = next;
+        }
+    }
+
+    /// Draws `begin..end` by blocks of `grain` samples, at least three a pixel, without looking at samples but at
+    /// both ends. A block is drawn in the pixel in which it begins.
+    fn by_blocks(&mut self, lines: &mut Lines<'_>, begin: usize, end: usize, grain: usize) {
+        let series = lines.series;
+        let mut column: Option<(u64, usize, Summary)> = None;
+        let mut at = begin;
+        while at < end {
+            let next = ((at / grain + 1) * grain).min(end);
+            let whole = if next - at == grain {
+                series.block(at, grain)
+            } else {
+                None
+            };
+            let block = match whole {
+                Some(block) => {
+                    *lines.visits += 1;
+                    block
+                }
+                None => series.summary(at, next, lines.visits),
+            };
+            let pixel = self.grid.pixel(block.first_us);
+            if self.grid.pixel(block.last_us) > pixel + 1 {
+                // It spans a time with few samples: they are drawn where they were.
+                lines.close(&mut column, at);
+                self.closely(lines, at, next);
+            } else if let Some((_, _, sum)) = column.as_mut().filter(|(open, ..)| *open >= pixel) {
+                *sum = sum.and(block);
+            } else {
+                lines.close(&mut column, at);
+                column = Some((self.begin(block.first_us), at, block));
+            }
+            at = next;
+        }
+        lines.close(&mut column, end);
+    }
+
+    /// The next column; its pixel is that of its first sample, unless that one is done.
+    fn begin(&mut self, time_us: u64) -> u64 {
+        let pixel = self.grid.pixel(time_us).max(self.first_free);
+        self.first_free = pixel + 1;
+        self.count += 1;
+        pixel
     }
 }
 
@@ -134,9 +196,21 @@ struct Lines<'a> {
 }
 
 impl Lines<'_> {
+    /// Ends a column before `end`.
+    fn close(&mut self, column: &mut Option<(u64, usize, Summary)>, end: usize) {
+        if let Some((_, begin, all)) = column.take() {
+            self.take_summed(begin, end, all);
+        }
+    }
+
     /// Takes the samples `begin..end` of one pixel.
     fn take(&mut self, begin: usize, end: usize) {
         let all = self.series.summary(begin, end, self.visits);
+        self.take_summed(begin, end, all);
+    }
+
+    /// Takes the samples `begin..end` of one pixel, of which `all` is known.
+    fn take_summed(&mut self, begin: usize, end: usize, all: Summary) {
         if all.first_gap == NONE {
             self.draw(begin, end, all);
             return;
@@ -172,24 +246,22 @@ impl Lines<'_> {
         } else {
             (other, one)
         };
-        self.draw_end(begin, earlier.0);
+        if begin != earlier.0 {
+            self.end(summary.first_us, summary.first);
+        }
         self.point(earlier.1, earlier.2);
         if later.0 != earlier.0 {
             self.point(later.1, later.2);
         }
-        self.draw_end(end - 1, later.0);
+        if end - 1 != later.0 {
+            self.end(summary.last_us, summary.last);
+        }
     }
 
-    /// The sample at an end of a pixel, unless it is a gap or the extreme next to it.
-    fn draw_end(&mut self, index: usize, extreme: usize) {
-        if index == extreme {
-            return;
-        }
-        *self.visits += 1;
-        if let Some(point) = self.series.point(index)
-            && let Some(value) = point.value
-        {
-            self.point(point.time_us, value);
+    /// The sample at an end of a pixel, unless it is a gap.
+    fn end(&mut self, time_us: u64, value: f64) {
+        if !value.is_nan() {
+            self.point(time_us, value);
         }
     }
 

@@ -26,7 +26,18 @@ pub(crate) struct Summary {
     pub(crate) first_gap: u32,
     /// The last gap; [`NONE`] when there is none.
     pub(crate) last_gap: u32,
+    /// The first sample; here too, so that drawing needs no sample. NaN is a gap.
+    pub(crate) first: f64,
+    /// The last sample; NaN is a gap.
+    pub(crate) last: f64,
+    /// When the first sample was; [`NEVER`] when there is none.
+    pub(crate) first_us: u64,
+    /// When the last sample was.
+    pub(crate) last_us: u64,
 }
+
+/// The time of a sample that is not there.
+const NEVER: u64 = u64::MAX;
 
 impl Summary {
     /// Of no samples.
@@ -39,6 +50,10 @@ impl Summary {
         max_at: NONE,
         first_gap: NONE,
         last_gap: NONE,
+        first: f64::NAN,
+        last: f64::NAN,
+        first_us: NEVER,
+        last_us: 0,
     };
 
     /// Of this run and the `later` one together.
@@ -58,6 +73,12 @@ impl Summary {
         }
         if later.last_gap != NONE {
             self.last_gap = later.last_gap;
+        }
+        if self.first_us == NEVER {
+            (self.first_us, self.first) = (later.first_us, later.first);
+        }
+        if later.first_us != NEVER {
+            (self.last_us, self.last) = (later.last_us, later.last);
         }
         self
     }

@@ -9,6 +9,9 @@ use crate::pyramid::{FACTOR, LEAF, NONE, Pyramid, Summary};
 /// many.
 pub(crate) const SEGMENT: usize = LEAF * FACTOR.pow(4);
 
+/// Samples of the lowest block that is kept for all segments together.
+const COARSE: usize = LEAF * FACTOR.pow(2);
+
 /// One sample.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Point {
@@ -32,7 +35,7 @@ struct Sealed {
     segments: Vec<Arc<Segment>>,
     /// The time of each segment's last sample: looking a time up touches only one segment.
     ends_us: Vec<u64>,
-    /// Its lowest blocks are segments.
+    /// Its lowest blocks are [`COARSE`] samples: what many segments are drawn from lies side by side.
     pyramid: Pyramid,
 }
 
@@ -65,7 +68,10 @@ impl Series {
             let full = std::mem::take(tail);
             let sealed = Arc::make_mut(&mut self.sealed);
             sealed.ends_us.push(time_us);
-            sealed.pyramid.push(full.summary(index + 1 - SEGMENT));
+            for block in 0..SEGMENT / COARSE {
+                let block = full.pyramid.get(level(COARSE, LEAF), block);
+                sealed.pyramid.push(block.unwrap_or(Summary::EMPTY));
+            }
             sealed.segments.push(Arc::new(full));
         }
         true
@@ -129,7 +135,15 @@ impl Series {
     }
 
     /// The same, known to be at `from` or after it: cheap when it is near.
-    pub(crate) fn begin_after(&self, from: usize, time_us: u64) -> usize {
+    pub(crate) fn begin_near(&self, from: usize, time_us: u64) -> usize {
+        const NEAR: usize = 64;
+        let segment = self.segment(from / SEGMENT);
+        let samples = segment.map_or(&[][..], |segment| &segment.samples);
+        let offset = (from % SEGMENT).min(samples.len());
+        let near = &samples[offset..samples.len().min(offset + NEAR)];
+        if let Some(found) = near.iter().position(|&(time, _)| time >= time_us) {
+            return from + found;
+        }
         self.first_from(from, time_us).max(from)
     }
 
@@ -157,10 +171,10 @@ impl Series {
     /// none, the samples until the next one may begin.
     fn largest_block(&self, at: usize, end: usize) -> (Summary, usize) {
         let sealed = &self.sealed;
-        if at.is_multiple_of(SEGMENT) && at / SEGMENT < sealed.segments.len() && at + SEGMENT <= end {
-            let found = largest(&sealed.pyramid, at / SEGMENT, (end - at) / SEGMENT);
+        if at.is_multiple_of(COARSE) && at + COARSE <= end {
+            let found = largest(&sealed.pyramid, at / COARSE, (end - at) / COARSE);
             if let Some((block, taken)) = found {
-                return (block, at + taken * SEGMENT);
+                return (block, at + taken * COARSE);
             }
         }
         let Some(segment) = self.segment(at / SEGMENT) else {
@@ -176,6 +190,23 @@ impl Series {
         let until = (offset + 1).next_multiple_of(LEAF).min(offset + (end - at));
         let samples = segment.samples.get(offset..until).unwrap_or_default();
         (summary(at, samples), at + (until - offset))
+    }
+
+    /// The complete block of `grain` samples that begins at `at`; `None` when there is none.
+    pub(crate) fn block(&self, at: usize, grain: usize) -> Option<Summary> {
+        if !at.is_multiple_of(grain) {
+            return None;
+        }
+        let sealed = || self.sealed.pyramid.get(level(grain, COARSE), at / grain);
+        let within = || {
+            let segment = self.segment(at / SEGMENT)?;
+            segment.pyramid.get(level(grain, LEAF), at % SEGMENT / grain)
+        };
+        if grain < COARSE {
+            within()
+        } else {
+            sealed().or_else(within)
+        }
     }
 
     fn segment(&self, number: usize) -> Option<&Segment> {
@@ -249,11 +280,6 @@ impl Segment {
             self.pyramid.push(block);
         }
     }
-
-    /// Of all its samples, the first of which is `first` in the whole series.
-    fn summary(&self, first: usize) -> Summary {
-        summary(first, &self.samples)
-    }
 }
 
 /// Of samples the first of which is `first` in the whole series. What a summary says is gathered in registers:
@@ -280,7 +306,14 @@ fn summary(first: usize, samples: &[(u64, f64)]) -> Summary {
         sample.map_or((0, NONE), |(at, &(time_us, _))| (time_us, (first + at) as u32))
     };
     let ((min_us, min_at), (max_us, max_at)) = (place(min_at), place(max_at));
+    let (Some(&(first_us, first_value)), Some(&(last_us, last))) = (samples.first(), samples.last()) else {
+        return Summary::EMPTY;
+    };
     Summary {
+        first: first_value,
+        last,
+        first_us,
+        last_us,
         min,
         max,
         min_us,
@@ -290,6 +323,11 @@ fn summary(first: usize, samples: &[(u64, f64)]) -> Summary {
         first_gap,
         last_gap,
     }
+}
+
+/// The level of blocks of `grain` samples in a pyramid whose lowest blocks are `lowest`.
+fn level(grain: usize, lowest: usize) -> usize {
+    ((grain / lowest).ilog2() / FACTOR.ilog2()) as usize
 }
 
 /// The size of the largest blocks that are not larger than `samples`; 1 when no block is so small.
