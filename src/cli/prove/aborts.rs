@@ -114,6 +114,7 @@ fn target((index, agent): (usize, &Agent)) -> AbortTarget {
         address: agent.abort_listen,
         host: agent.abort_listen.to_string(),
         token: Some(Token::new(&agent.abort_token)),
+        tls: None,
     }
 }
 
