@@ -1,7 +1,9 @@
 //! What the agent may do beyond its user, and what it gives up for good.
 //!
 //! Capabilities are a thread's: they are given up by the first thread, before there is a second. What is not in the
-//! bounding set no child gets back either, and with `no_new_privs` no set-uid program gives it.
+//! bounding set no child gets back either. With `no_new_privs` a program that is started gets no more than who starts
+//! it has, root's and set-uid ones included: so the proxy, which may no longer shrink its bounding set, is left with
+//! none.
 
 use caps::{CapSet, Capability, CapsHashSet};
 use firedrill_wire::Route;
