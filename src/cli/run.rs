@@ -15,7 +15,7 @@ use firedrill_conductor::{
 };
 use firedrill_drill::{Command, SliState, show_value};
 use firedrill_fleet::Credentials;
-use firedrill_plan::Rule;
+use firedrill_plan::{Plan, Rule};
 use firedrill_scene::{DrillScene, Review, SliScene};
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -97,7 +97,7 @@ pub fn run(arguments: RunArguments) -> anyhow::Result<ExitCode> {
     let folders = settings::folders()?;
     make_folder(&arguments.report)?;
     let drills = folders.data.join(settings::DRILLS);
-    if !end_what_is_open(&drills, arguments.found)? {
+    if !end_what_is_open(&drills, arguments.found, &plan)? {
         return Ok(ExitCode::from(MAY_BE_ON));
     }
     let overrides = arguments
@@ -131,8 +131,9 @@ pub fn run(arguments: RunArguments) -> anyhow::Result<ExitCode> {
     }
 }
 
-/// A drill whose console is gone is ended before another begins. Whether nothing of any is on.
-fn end_what_is_open(drills: &Path, found: Found) -> anyhow::Result<bool> {
+/// A drill whose console is gone is ended before another begins. Whether nothing of any may be on that hits agents of
+/// this plan.
+fn end_what_is_open(drills: &Path, found: Found, plan: &Plan) -> anyhow::Result<bool> {
     let open = open_drills(drills).into_iter().filter(|it| !it.runs);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -168,7 +169,11 @@ fn end_what_is_open(drills: &Path, found: Found) -> anyhow::Result<bool> {
                 "firedrill: something of \"{}\" may still be on; on its hosts run: firedrill-agent abort",
                 open.card.experiment
             );
-            return Ok(false);
+            let ours = |name: &str| plan.agents.iter().any(|it| it.name == name);
+            if held.iter().any(|it| it.may_be_on && ours(&it.agent)) {
+                return Ok(false);
+            }
+            continue;
         }
         println!("  nothing of it is on any more");
     }

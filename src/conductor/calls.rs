@@ -1,14 +1,17 @@
 //! What runs beside the drill: calls, tests, samplers, watchers. Each tells the drill how it went.
 
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc};
 
-use firedrill_drill::{Call, Event, Failure, Reply};
+use firedrill_drill::{At, Call, Event, Failure, Reply, Setup, StopNews};
 use firedrill_fleet::{Driver, Gate};
-use firedrill_plan::Plan;
+use firedrill_plan::{HttpCall, Plan};
 use firedrill_wire::{DrillId, Fence, OpenRequest, Opened, Scope, StartRequest};
 use tokio::sync::mpsc;
 
-use crate::abort::{AbortLine, random_id};
+use crate::{
+    abort::{AbortLine, random_id},
+    ledger, notices,
+};
 
 /// An agent to call.
 pub(crate) struct Caller {
@@ -70,6 +73,39 @@ pub(crate) async fn check_source(plan: Arc<Plan>, sender: mpsc::Sender<Event>) {
         }
     };
     tokio::join!(checking, sampling);
+}
+
+/// Asks an Alertmanager.
+pub(crate) async fn open_alerts(url: String, sender: mpsc::Sender<Event>) {
+    let result = notices::open_alerts(&url).await;
+    sender.send(Event::AlertsChecked { result }).await.ok();
+}
+
+/// Adds up what the drills beside this card spent.
+pub(crate) async fn history(card: PathBuf, plan: Arc<Plan>, at: At, sender: mpsc::Sender<Event>) {
+    let reading = tokio::task::spawn_blocking(move || {
+        let drills = card.parent().ok_or("the abort card has no folder")?;
+        let budget = plan.guardrails.error_budget.as_ref();
+        let sli = budget.and_then(|it| plan.slis.get(it.sli));
+        ledger::spent(drills, &plan.system, sli.map(|it| it.name.as_str()), at.wall_ms)
+    });
+    let result = reading.await.unwrap_or_else(|error| Err(error.to_string()));
+    sender.send(Event::HistoryRead { result }).await.ok();
+}
+
+/// Tells one of the plan's alerts of a stop.
+pub(crate) async fn alert(alert: usize, setup: Setup, stop: StopNews, sender: mpsc::Sender<Event>) {
+    let Some(target) = setup.plan.alerts.get(alert).cloned() else {
+        return;
+    };
+    let result = notices::alert(target, setup, stop).await;
+    sender.send(Event::Alerted { alert, result }).await.ok();
+}
+
+/// Sends an emergency action.
+pub(crate) async fn act(notice: usize, call: HttpCall, sender: mpsc::Sender<Event>) {
+    let result = notices::act(call).await;
+    sender.send(Event::Acted { notice, result }).await.ok();
 }
 
 /// Exercises the abort path: opens a drill of its own, starts `noop`, aborts that drill without a latch.

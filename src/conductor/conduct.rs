@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use firedrill_drill::{AbortedBy, At, Command, Drill, Effect, Entry, Event, Reply, Setup, Stamped, StopNews};
+use firedrill_drill::{AbortedBy, At, Command, Drill, Effect, Entry, Event, Reply, Setup, Stamped};
 use firedrill_fleet::{Credentials, Driver, DriverError, Gate, driver};
 use firedrill_plan::{AgentEntry, Plan};
 use firedrill_scene::SceneBuilder;
@@ -22,7 +22,6 @@ use crate::{
     clock::Clock,
     ledger::{self, Alive},
     log::{Log, LogThread},
-    notices,
 };
 
 /// Time passes for a drill this often.
@@ -325,16 +324,23 @@ impl<P: FnMut(&Drill, &SceneBuilder, At) + Send> Conductor<P> {
                         failed.get_or_insert(Event::JournalFailed { why });
                     }
                 }
-                Effect::CheckAlerts { url } => {
-                    let sender = self.sender.clone();
-                    self.spawn(async move {
-                        let result = notices::open_alerts(&url).await;
-                        sender.send(Event::AlertsChecked { result }).await.ok();
-                    });
+                Effect::CheckAlerts { url } => self.spawn(calls::open_alerts(url, self.sender.clone())),
+                Effect::ReadHistory => self.spawn(calls::history(
+                    self.card.clone(),
+                    Arc::clone(&self.drill.setup().plan),
+                    at,
+                    self.sender.clone(),
+                )),
+                Effect::Alert { alert, stop } => {
+                    let setup = self.drill.setup().clone();
+                    self.spawn(calls::alert(alert, setup, stop, self.sender.clone()));
                 }
-                Effect::ReadHistory => self.read_history(at),
-                Effect::Alert { alert, stop } => self.alert(alert, stop),
-                Effect::Act { action, notice } => self.act(action, notice),
+                Effect::Act { action, notice } => {
+                    let on_stop = self.drill.experiment().and_then(|it| it.on_stop.get(action));
+                    if let Some(call) = on_stop.map(|it| it.http.clone()) {
+                        self.spawn(calls::act(notice, call, self.sender.clone()));
+                    }
+                }
                 Effect::End { .. } => self.over = true,
             }
         }
@@ -363,47 +369,6 @@ impl<P: FnMut(&Drill, &SceneBuilder, At) + Send> Conductor<P> {
         }
         let request = CloseRequest { journal };
         self.call(agent, firedrill_drill::Call::Close(epoch, request));
-    }
-
-    fn read_history(&self, at: At) {
-        let Some(drills) = self.card.parent().map(std::path::Path::to_owned) else {
-            return;
-        };
-        let plan = Arc::clone(&self.drill.setup().plan);
-        let sender = self.sender.clone();
-        self.spawn(async move {
-            let reading = tokio::task::spawn_blocking(move || {
-                let budget = plan.guardrails.error_budget.as_ref();
-                let sli = budget.and_then(|it| plan.slis.get(it.sli));
-                ledger::spent(&drills, &plan.system, sli.map(|it| it.name.as_str()), at.wall_ms)
-            });
-            let result = reading.await.unwrap_or_else(|error| Err(error.to_string()));
-            sender.send(Event::HistoryRead { result }).await.ok();
-        });
-    }
-
-    fn alert(&self, alert: usize, stop: StopNews) {
-        let setup = self.drill.setup().clone();
-        let Some(target) = setup.plan.alerts.get(alert).cloned() else {
-            return;
-        };
-        let sender = self.sender.clone();
-        self.spawn(async move {
-            let result = notices::alert(target, setup, stop).await;
-            sender.send(Event::Alerted { alert, result }).await.ok();
-        });
-    }
-
-    fn act(&self, action: usize, notice: usize) {
-        let on_stop = self.drill.experiment().and_then(|it| it.on_stop.get(action));
-        let Some(call) = on_stop.map(|it| it.http.clone()) else {
-            return;
-        };
-        let sender = self.sender.clone();
-        self.spawn(async move {
-            let result = notices::act(call).await;
-            sender.send(Event::Acted { notice, result }).await.ok();
-        });
     }
 
     fn call(&mut self, agent: usize, call: firedrill_drill::Call) {

@@ -1,6 +1,10 @@
 //! A drill that was armed and never ended: what is still on, and its end from here.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, UNIX_EPOCH},
+};
 
 use firedrill_drill::{Call, Failure, Reply};
 use firedrill_fleet::{Credentials, Gate, driver};
@@ -9,13 +13,16 @@ use firedrill_wire::AgentInfo;
 
 use crate::{
     abort::{AbortCard, AbortLine, AbortTarget, CardAgent},
-    clock::Clock,
+    clock::{Clock, wall_ms},
     conduct::resolve,
     ledger::{OpenDrill, note_aborted},
 };
 
 /// Agents of an open drill are looked at again this often.
 const LOOK: Duration = Duration::from_millis(500);
+
+/// No agent lets an injection live longer than an hour; a minute more for the last read-back.
+const HARD_LIMIT_MS: i64 = 61 * 60_000;
 
 /// What an agent of an open drill says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,6 +40,12 @@ pub async fn ask(card: &AbortCard) -> Vec<Holds> {
     let asked = card.agents.iter().map(|agent| async {
         let (words, may_be_on) = match info(agent).await {
             Ok(info) => said(&info, card),
+            Err(why) if outlived(card) => (
+                format!(
+                    "no answer; since its console's last sign the agent's own limit of 1 h has passed: {why}"
+                ),
+                false,
+            ),
             Err(why) => (format!("no answer, something may be on: {why}"), true),
         };
         Holds {
@@ -42,6 +55,17 @@ pub async fn ask(card: &AbortCard) -> Vec<Holds> {
         }
     });
     futures_util::future::join_all(asked).await
+}
+
+/// Whether everything of the drill has ended by the agents' own hard limit, whoever answers.
+fn outlived(card: &AbortCard) -> bool {
+    let written = card
+        .journal
+        .as_ref()
+        .and_then(|path| std::fs::metadata(path).ok()?.modified().ok());
+    let written = written.and_then(|at| at.duration_since(UNIX_EPOCH).ok());
+    let last_ms = written.map_or(0, |at| at.as_millis() as i64).max(card.wall_ms);
+    wall_ms().saturating_sub(last_ms) > HARD_LIMIT_MS
 }
 
 fn said(info: &AgentInfo, card: &AbortCard) -> (String, bool) {

@@ -522,18 +522,17 @@ impl Drill {
     }
 
     /// From the first opening on: a guardrail that no longer holds ends the drill.
-    pub(crate) fn watch_guardrails(&mut self) {
+    pub(crate) fn watch_guardrails(&mut self, tick: bool) {
         if !self.guards_contact() || self.guard.stopped {
             return;
         }
-        let changing = [
-            Rule::HarmBudget,
-            Rule::ErrorBudget,
-            Rule::Alerts,
-            Rule::Staffed,
-            Rule::Peak,
-        ];
-        for rule in changing {
+        // Budgets drain with every step; the others change slowly.
+        let slow: &[Rule] = if tick {
+            &[Rule::Alerts, Rule::Staffed, Rule::Peak]
+        } else {
+            &[]
+        };
+        for rule in [Rule::HarmBudget, Rule::ErrorBudget].iter().chain(slow).copied() {
             let Some(found) = self.find_rule(rule) else {
                 continue;
             };

@@ -269,7 +269,7 @@ impl Drill {
             self.watch_leases();
             self.refresh_alerts();
         }
-        self.watch_guardrails();
+        self.watch_guardrails(tick);
         if self.phase == Phase::Preflight {
             self.advance_preflight(tick);
         }

@@ -62,13 +62,26 @@ impl Hours {
     pub fn next_change(&self, wall_ms: i64) -> Option<String> {
         let now = self.local(wall_ms)?;
         let inside = self.holds(&now);
-        let start = now.with().second(0).subsec_nanosecond(0).build().ok()?;
-        // Minute by minute: a zone's own jumps are then no case of their own.
-        (1..=8 * i64::from(DAY_MIN)).find_map(|minutes| {
-            let then = start.checked_add(Span::new().minutes(minutes)).ok()?;
-            (self.holds(&then) != inside).then(|| {
-                let day = DAYS[usize::from(day_of(then.weekday()))];
-                format!("{day} {:02}:{:02} {}", then.hour(), then.minute(), self.zone)
+        let mut edges: Vec<u16> = self
+            .spans
+            .iter()
+            .flat_map(|it| [it.from_min, it.until_min])
+            .collect();
+        edges.sort_unstable();
+        let zone = time_zone(&self.zone)?;
+        (0..=8).find_map(|days| {
+            let date = now.date().checked_add(Span::new().days(days)).ok()?;
+            edges.iter().find_map(|minute| {
+                // 24:00 is the next day's 00:00, whose own edges come later.
+                let at = date
+                    .at(0, 0, 0, 0)
+                    .checked_add(Span::new().minutes(i64::from(*minute)))
+                    .ok()?;
+                let then = at.to_zoned(zone.clone()).ok()?;
+                (then > now && self.holds(&then) != inside).then(|| {
+                    let day = DAYS[usize::from(day_of(then.weekday()))];
+                    format!("{day} {:02}:{:02} {}", then.hour(), then.minute(), self.zone)
+                })
             })
         })
     }
