@@ -136,7 +136,7 @@ fn a_harm_budget_ends_a_drill() -> anyhow::Result<()> {
         "[guardrails]\nharm_budget = { per_drill = \"1s\", per_day = \"1500ms\" }\n",
     )?;
     // The stop conditions leave it to the budget.
-    rig.edit_plan("after = 2 }", "after = 900 }")?;
+    rig.edit_plan("after = 2 }", "after = 100 }")?;
     let ended = rig.run(ENDS_WITHIN)?.expect_code(3)?;
     ensure!(
         ended

@@ -21,6 +21,9 @@ use crate::{
 /// Agents of an open drill are looked at again this often.
 const LOOK: Duration = Duration::from_millis(500);
 
+/// An abort waits no longer for an agent's word on where it listens.
+const ASK: Duration = Duration::from_millis(500);
+
 /// No agent lets an injection live longer than an hour; a minute more for the last read-back.
 const HARD_LIMIT_MS: i64 = 61 * 60_000;
 
@@ -172,11 +175,29 @@ pub fn forget(open: &OpenDrill) {
     }
 }
 
+/// Where an agent's abort listener is by its own word, if it gives it at once; else it is on the next port.
+async fn abort_port(entry: &AgentEntry, credentials: &Credentials) -> Option<u16> {
+    let driver = driver(entry, credentials.token(&entry.url).cloned()).ok()?;
+    let gate = Gate::new();
+    let asked = driver.call(Call::Info, &gate);
+    match tokio::time::timeout(ASK, asked).await.ok()? {
+        Reply::Info { result } => result.ok()?.abort_port,
+        _ => None,
+    }
+}
+
 /// The abort listeners of a plan's agents: whoever has the plan and its tokens may always abort. `Err` names the
 /// agents that cannot be found.
 pub async fn abort_targets(plan: &Plan, credentials: &Credentials) -> (Vec<AbortTarget>, Vec<String>) {
     let found = plan.agents.iter().enumerate();
-    let found = found.map(|(index, entry)| resolve(entry, index, credentials));
+    let found = found.map(|(index, entry)| async move {
+        let (target, port) = tokio::join!(resolve(entry, index, credentials), abort_port(entry, credentials));
+        let mut target = target?;
+        if let Some(port) = port {
+            target.set_port(port);
+        }
+        Ok::<_, String>(target)
+    });
     let (mut targets, mut lost) = (Vec::new(), Vec::new());
     for target in futures_util::future::join_all(found).await {
         match target {
