@@ -177,7 +177,7 @@ pub fn forget(open: &OpenDrill) {
 
 /// Where an agent's abort listener is by its own word, if it gives it at once; else it is on the next port.
 async fn abort_port(entry: &AgentEntry, credentials: &Credentials) -> Option<u16> {
-    let driver = driver(entry, credentials.token(&entry.url).cloned()).ok()?;
+    let driver = driver(entry, credentials.access(&entry.url)).ok()?;
     let gate = Gate::new();
     let asked = driver.call(Call::Info, &gate);
     match tokio::time::timeout(ASK, asked).await.ok()? {

@@ -330,7 +330,7 @@ impl World {
         }
         self.counts.torn += 1;
         let landed = self.random.below(writes.len() + 1);
-        if let Some(durable) = writes.into_iter().take(landed).last()
+        if let Some(durable) = writes.into_iter().take(landed).next_back()
             && self.options.sabotage != Some(Sabotage::ForgetDisk)
         {
             self.agents[index].disk = *durable;
