@@ -24,7 +24,7 @@ fn refused(plan: &str, prepare: impl FnOnce(&mut World)) -> String {
     let verdict = world.verdict();
     assert_eq!(verdict.outcome, Outcome::Inconclusive);
     assert!(world.drill.injections().is_empty(), "nothing was injected");
-    first(&verdict).to_owned()
+    first(&verdict)
 }
 
 fn held(plan: &str, prepare: impl FnOnce(&mut World)) {
@@ -119,7 +119,7 @@ fn what_earlier_drills_spent_counts_and_must_be_known() {
         world.spent = Ok(Spent {
             harm_ms: 30_000,
             error_ms: 0.0,
-        })
+        });
     });
     assert!(
         words.starts_with("guardrail harm-budget: nothing left of 30 s of bad time for 24 hours"),
