@@ -1,6 +1,7 @@
 //! One drill, from its making to its verdict: events in, effects out.
 
 use std::{
+    collections::BTreeMap,
     future::Future,
     net::SocketAddr,
     path::PathBuf,
@@ -13,11 +14,11 @@ use firedrill_fleet::{Credentials, Driver, DriverError, Gate, driver};
 use firedrill_plan::{AgentEntry, Plan};
 use firedrill_scene::SceneBuilder;
 use firedrill_trust::PinnedTls;
-use firedrill_wire::{AgentInfo, CloseRequest, Epoch, LatchView};
+use firedrill_wire::{AgentInfo, CloseRequest, Epoch};
 use tokio::sync::{mpsc, watch};
 
 use crate::{
-    abort::{AbortCard, AbortHandle, AbortLine, AbortTarget, Board},
+    abort::{AbortCard, AbortHandle, AbortLine, AbortTarget, AgentLine, Board},
     calls::{self, Caller},
     clock::Clock,
     ledger::{self, Alive},
@@ -150,15 +151,8 @@ struct Conductor<P> {
 #[derive(Default)]
 struct Seen {
     press: u64,
-    agents: Vec<SeenAgent>,
-}
-
-#[derive(Default, Clone)]
-struct SeenAgent {
-    agent: usize,
-    beats: u64,
-    latch: Option<LatchView>,
-    abort: Option<firedrill_drill::AbortStatus>,
+    /// By index in the plan.
+    agents: BTreeMap<usize, Arc<AgentLine>>,
 }
 
 /// Whether it is the failure of a call that only goes through an open gate.
@@ -497,33 +491,25 @@ impl<P: FnMut(&Drill, &SceneBuilder, At) + Send> Conductor<P> {
         }
         for line in &board.agents {
             let agent = line.agent;
-            let all = &mut self.seen.agents;
-            let index = all.iter().position(|seen| seen.agent == agent);
-            let index = index.unwrap_or_else(|| {
-                all.push(SeenAgent {
-                    agent,
-                    ..SeenAgent::default()
-                });
-                all.len() - 1
-            });
-            let seen = &mut all[index];
+            let before = self.seen.agents.insert(agent, Arc::clone(line));
+            if before.as_ref().is_some_and(|it| Arc::ptr_eq(it, line)) {
+                continue;
+            }
+            let before = before.as_deref();
             let mut tell = |reply| news.push(Event::Agent { agent, reply });
-            if line.beats != seen.beats {
-                seen.beats = line.beats;
+            if line.beats != before.map_or(0, |it| it.beats) {
                 let stamp = line.stamp.clone().filter(|_| line.rtt_us.is_some());
                 let rtt_us = line.rtt_us;
                 tell(Reply::Heartbeat { rtt_us, stamp });
             }
-            if line.latch != seen.latch {
-                seen.latch.clone_from(&line.latch);
+            if line.latch.as_ref() != before.and_then(|it| it.latch.as_ref()) {
                 let latch = line.latch.clone();
                 tell(Reply::Latch { latch });
             }
-            if line.abort != seen.abort {
-                seen.abort.clone_from(&line.abort);
-                if let Some(status) = line.abort.clone() {
-                    tell(Reply::Abort { status });
-                }
+            if line.abort.as_ref() != before.and_then(|it| it.abort.as_ref())
+                && let Some(status) = line.abort.clone()
+            {
+                tell(Reply::Abort { status });
             }
         }
         news

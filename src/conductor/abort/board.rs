@@ -1,5 +1,6 @@
 //! What the abort line knows, for whoever looks: the conductor, and the window's scene without it.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use firedrill_drill::{AbortFold, AbortStatus};
@@ -57,8 +58,9 @@ pub struct Board {
     pub press: Option<Press>,
     /// When it was pressed.
     pub pressed: Option<Instant>,
-    /// A row an agent that the line is held to.
-    pub agents: Vec<AgentLine>,
+    /// A row an agent that the line is held to, in the plan's order. Shared, so that a copy of the board takes no
+    /// time that the abort line would have to wait for.
+    pub agents: Vec<Arc<AgentLine>>,
 }
 
 impl Board {
@@ -176,8 +178,8 @@ impl Shared {
 
     pub(crate) fn change_line(&self, agent: usize, change: impl FnOnce(&mut AgentLine)) {
         self.change(|board| {
-            if let Some(line) = board.agents.iter_mut().find(|line| line.agent == agent) {
-                change(line);
+            if let Ok(row) = board.agents.binary_search_by_key(&agent, |line| line.agent) {
+                change(Arc::make_mut(&mut board.agents[row]));
             }
         });
     }

@@ -129,6 +129,7 @@ fn clear(board: &mut Board) {
     board.press = None;
     board.pressed = None;
     for line in &mut board.agents {
+        let line = Arc::make_mut(line);
         line.abort = None;
         line.clean = false;
         line.given_up = false;
@@ -291,9 +292,9 @@ fn hold(handle: &AbortHandle, peers: &mut Vec<Running>, targets: Vec<AbortTarget
     for peer in peers.drain(..) {
         peer.task.abort();
     }
-    inner
-        .shared
-        .change(|board| board.agents = targets.iter().map(line).collect());
+    let mut lines: Vec<_> = targets.iter().map(|target| Arc::new(line(target))).collect();
+    lines.sort_by_key(|line| line.agent);
+    inner.shared.change(|board| board.agents = lines);
     for target in targets {
         let (tests, receiver) = mpsc::channel(4);
         let peer = Peer {
