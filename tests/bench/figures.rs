@@ -1,17 +1,22 @@
 //! The figures that Firedrill is held to, with the machine's own floor measured in the same run.
 //!
-//! `cargo bench --bench figures` measures all; words after `--` choose groups (`abort proxy latency stop killed
-//! agent frame window`), `--quick` takes a tenth of the samples. Prints a row a figure, with reached or not, and
+//! `cargo bench --bench figures` measures all; words after `--` choose groups (`abort fleet latency proxy agent
+//! stop killed frame window`), `--quick` takes a tenth of the samples. Prints a row a figure, with reached or not, and
 //! writes them to `target/bench/figures.json`. Nothing fails by a figure: machines differ.
 
 mod abort;
 mod agent;
+mod fleet;
 mod frame;
+mod hosts;
 mod killed;
 mod latency;
 mod measure;
+mod prometheus;
 mod proxy;
 mod servers;
+mod stop;
+mod tap;
 mod window;
 
 use std::path::PathBuf;
@@ -26,9 +31,11 @@ type Group = (&'static str, fn(&Effort) -> anyhow::Result<Vec<Row>>);
 
 const GROUPS: &[Group] = &[
     ("abort", abort::measure),
+    ("fleet", fleet::measure),
     ("latency", latency::measure),
     ("proxy", proxy::measure),
     ("agent", agent::measure),
+    ("stop", stop::measure),
     ("killed", killed::measure),
     ("frame", frame::measure),
     ("window", window::measure),
@@ -54,6 +61,7 @@ fn main() -> ExitCode {
     let result = match words.split_first() {
         // A server of the benchmark, in a process of its own.
         Some((word, rest)) if word == "serve" => servers::serve(rest),
+        Some((word, rest)) if word == "agents" => hosts::serve(rest),
         _ => figures(&words),
     };
     match result {

@@ -20,6 +20,11 @@ impl Samples {
         self.0.push(value);
     }
 
+    /// Takes another's.
+    pub fn append(&mut self, other: Self) {
+        self.0.extend(other.0);
+    }
+
     /// The smallest value that this share of the samples does not exceed; NaN without samples.
     pub fn quantile(&self, share: f64) -> f64 {
         let mut sorted = self.0.clone();

@@ -1,0 +1,161 @@
+//! Second bad source sample received → stop written, with 64 SLIs on one Prometheus.
+//!
+//! A real console (`firedrill run`) runs a drill with a real fault on a real agent. Measured is from just before
+//! the server writes the first byte of the answer that holds the second bad sample of an SLI to when the first byte
+//! of the console's `POST /v1/abort` is read off the connection to the agent. Then the console is killed, and the
+//! next one begins.
+
+use std::path::PathBuf;
+use std::thread::{Builder, JoinHandle};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, anyhow, ensure};
+use firedrill_testing::{Agent, Firedrill, PATIENCE, Upstream, programs, wait_until};
+use serde_json::json;
+
+use crate::Effort;
+use crate::measure::{Row, Samples};
+use crate::prometheus::{Prometheus, SLIS};
+use crate::tap::Tap;
+
+/// Drills side by side: most of a drill is waiting.
+const SIDE_BY_SIDE: usize = 4;
+
+/// No stop is begun after this.
+const AT_MOST: Duration = Duration::from_mins(2);
+
+pub fn measure(effort: &Effort) -> anyhow::Result<Vec<Row>> {
+    let stops = effort.samples(500);
+    let until = Instant::now() + if effort.quick { AT_MOST / 5 } else { AT_MOST };
+    let work = |number: usize| -> anyhow::Result<JoinHandle<anyhow::Result<Samples>>> {
+        let lane = Lane::start()?;
+        let thread = Builder::new().name(format!("drills-{number}"));
+        Ok(thread.spawn(move || lane.run(stops / SIDE_BY_SIDE, until))?)
+    };
+    let lanes = (0..SIDE_BY_SIDE).map(work).collect::<anyhow::Result<Vec<_>>>()?;
+    let mut all = Samples::default();
+    for lane in lanes {
+        all.append(lane.join().map_err(|_| anyhow!("a lane panicked"))??);
+    }
+    let row = Row::at_most(
+        format!("second bad sample sent → stop written, {SLIS} SLIs, p99"),
+        "ms",
+        all.p99(),
+        20.0,
+    );
+    Ok(vec![row.with(
+        json!({ "ms": all.json(), "drills_side_by_side": SIDE_BY_SIDE }),
+    )])
+}
+
+/// A place where one drill after another is stopped.
+struct Lane {
+    prometheus: Prometheus,
+    tap: Tap,
+    agent: Agent,
+    account: Firedrill,
+    plan: PathBuf,
+    _upstream: Upstream,
+}
+
+impl Lane {
+    fn start() -> anyhow::Result<Self> {
+        let upstream = Upstream::start()?;
+        let agent = Agent::build(programs!())
+            .label("service=web")
+            .http_route("web", upstream.address())?
+            .start()?;
+        let tap = Tap::start(agent.listen, agent.abort_listen)?;
+        let prometheus = Prometheus::start()?;
+        let account = Firedrill::new(programs!())?;
+        let url = format!("http://{}", tap.address);
+        account.know_at(&[(url.clone(), &agent)])?;
+        let text = format!(
+            r#"title = "Stops"
+system = "web"
+{}
+[[agent]]
+name = "web"
+url = "{url}"
+labels = {{ service = "web" }}
+
+[[experiment]]
+name = "Web is slow"
+hypothesis = "Nobody notices."
+lease = "10s"
+baseline = "500ms"
+recover = "10s"
+
+  [[experiment.step]]
+  inject = "http.latency"
+  target = {{ service = "web", mode = "one", route = "web" }}
+  with = {{ delay = "100ms" }}
+  for = "1m"
+"#,
+            prometheus.plan()
+        );
+        Ok(Self {
+            plan: account.file("plan.toml", &text)?,
+            prometheus,
+            tap,
+            agent,
+            account,
+            _upstream: upstream,
+        })
+    }
+
+    fn run(self, stops: usize, until: Instant) -> anyhow::Result<Samples> {
+        let mut samples = Samples::default();
+        for number in 0..stops {
+            if Instant::now() > until {
+                break;
+            }
+            // Another SLI each time, and another moment between two looks.
+            let wait = Duration::from_millis(number as u64 * 37 % 200);
+            samples.add(self.stop(number % SLIS, wait)?);
+        }
+        Ok(samples)
+    }
+
+    /// One drill up to its stop.
+    fn stop(&self, sli: usize, wait: Duration) -> anyhow::Result<Duration> {
+        let plan = self.plan.to_str().context("the path is UTF-8")?;
+        let mut console = self.account.start(&["run", plan, "--report", "report"])?;
+        let took = self.stopped(&mut console, sli, wait);
+        console.process.kill()?;
+        self.prometheus.turn_good();
+        took.with_context(|| format!("{}{}", console.process.rest(), console.process.stderr()))
+    }
+
+    fn stopped(
+        &self,
+        console: &mut firedrill_testing::Console,
+        sli: usize,
+        wait: Duration,
+    ) -> anyhow::Result<Duration> {
+        wait_until(PATIENCE * 2, "the fault is on", || {
+            // Asked seldom: other drills are being measured meanwhile.
+            std::thread::sleep(Duration::from_millis(100));
+            let on = self.agent.injections()?;
+            let active = on
+                .iter()
+                .any(|it| it["fault"] == "http.latency" && it["state"] == "active");
+            Ok((active || !console.process.is_running()).then_some(()))
+        })?;
+        ensure!(console.process.is_running(), "the drill ended before its fault");
+        std::thread::sleep(wait);
+        let before = self.tap.aborts();
+        self.prometheus.turn_bad(sli);
+        let second = self.prometheus.second_bad(PATIENCE)?;
+        let abort = self.tap.abort_after(second, PATIENCE)?;
+        ensure!(
+            self.tap.aborts() > before,
+            "the abort is older than the bad samples"
+        );
+        wait_until(PATIENCE, "the agent is free again", || {
+            std::thread::sleep(Duration::from_millis(20));
+            Ok(self.agent.info()?["open"].is_null().then_some(()))
+        })?;
+        Ok(abort - second)
+    }
+}
