@@ -34,8 +34,10 @@ pub fn measure(effort: &Effort) -> anyhow::Result<Vec<Row>> {
     };
     let lanes = (0..SIDE_BY_SIDE).map(work).collect::<anyhow::Result<Vec<_>>>()?;
     let mut all = Samples::default();
-    for lane in lanes {
-        all.append(lane.join().map_err(|_| anyhow!("a lane panicked"))??);
+    // All of them first: what a lane has started ends with its thread.
+    let ended: Vec<_> = lanes.into_iter().map(JoinHandle::join).collect();
+    for lane in ended {
+        all.append(lane.map_err(|_| anyhow!("a lane panicked"))??);
     }
     let row = Row::at_most(
         format!("second bad sample sent → stop written, {SLIS} SLIs, p99"),
