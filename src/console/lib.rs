@@ -98,6 +98,8 @@ pub struct Console {
     messages: f32,
     leave: views::leave::Leave,
     palette: views::palette::Palette,
+    open: views::open::OpenDrills,
+    safety: views::safety::Safety,
 }
 
 /// What is shown above the view.
@@ -106,6 +108,7 @@ enum Dialog {
     None,
     Aborting,
     Arming,
+    Open,
     Leave,
     Palette,
 }
@@ -124,6 +127,8 @@ impl Console {
             messages: 0.0,
             leave: views::leave::Leave::default(),
             palette: views::palette::Palette::default(),
+            open: views::open::OpenDrills::default(),
+            safety: views::safety::Safety::default(),
         }
     }
 
@@ -190,7 +195,8 @@ impl Console {
         self.show_view(ui, &places, &mut cx);
         match dialog {
             Dialog::Aborting => views::aborting::ui(ui, &places, &mut cx),
-            Dialog::Arming => views::arming::ui(ui, &places, &mut cx),
+            Dialog::Arming => views::arming::ui(ui, &places, &mut cx, &mut self.safety),
+            Dialog::Open => self.open.ui(ui, &places, &mut cx),
             Dialog::Leave => self.leave.ui(ui, &places, &mut cx, &mut self.design),
             Dialog::Palette => commands.extend(self.palette.ui(ui, &places, &cx)),
             Dialog::None => {}
@@ -225,6 +231,8 @@ impl Console {
             Dialog::Aborting
         } else if views::arming::wanted(scene) {
             Dialog::Arming
+        } else if self.open.wanted(scene) {
+            Dialog::Open
         } else if self.leave.wanted() {
             Dialog::Leave
         } else if self.palette.wanted() {

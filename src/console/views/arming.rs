@@ -3,7 +3,7 @@
 use egui::{Key, KeyboardShortcut, Modifiers, ScrollArea, Ui};
 use firedrill_scene::{ArmingScene, Ask, Scene};
 
-use super::live::check_row;
+use super::{live::check_row, safety::Safety};
 use crate::{
     cx::Cx,
     shell::{Places, dialog},
@@ -24,9 +24,18 @@ fn arming(scene: &Scene) -> Option<&ArmingScene> {
 }
 
 /// Draws it, if it is asked for.
-pub fn ui(ui: &mut Ui, places: &Places, cx: &mut Cx<'_>) {
-    let Some(arming) = arming(cx.scene) else { return };
-    let (answer, escape) = dialog(ui, places, "Confirm the start", 880.0, |ui| contents(ui, arming));
+pub fn ui(ui: &mut Ui, places: &Places, cx: &mut Cx<'_>, typed: &mut Safety) {
+    let Some(drill) = cx.scene.drill.clone() else {
+        return;
+    };
+    let Some(arming) = &drill.arming else { return };
+    let mut asks = Vec::new();
+    let (answer, escape) = dialog(ui, places, "Confirm the start", 880.0, |ui| {
+        contents(ui, arming, |ui| asks = typed.ui(ui, &drill.safety))
+    });
+    for ask in asks {
+        cx.ask(ask);
+    }
     let keys = ui.input_mut(|input| input.consume_shortcut(&START)) && arming.ready;
     match answer {
         Some(true) => cx.ask(Ask::Arm),
@@ -37,7 +46,7 @@ pub fn ui(ui: &mut Ui, places: &Places, cx: &mut Cx<'_>) {
     }
 }
 
-fn contents(ui: &mut Ui, arming: &ArmingScene) -> Option<bool> {
+fn contents(ui: &mut Ui, arming: &ArmingScene, guardrails: impl FnOnce(&mut Ui)) -> Option<bool> {
     widgets::headline(ui, &arming.title);
     ui.add_space(space::S);
     let room = (ui.available_height() - 150.0).max(80.0);
@@ -53,6 +62,7 @@ fn contents(ui: &mut Ui, arming: &ArmingScene) -> Option<bool> {
             for row in &arming.rows {
                 check_row(ui, row, 0.27);
             }
+            guardrails(ui);
         });
     ui.add_space(space::S);
     widgets::text(ui, &arming.stops_itself);

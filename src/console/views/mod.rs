@@ -6,6 +6,8 @@ pub mod design;
 pub mod fleet;
 pub mod leave;
 pub mod live;
+pub mod open;
 pub mod palette;
 pub mod review;
+pub mod safety;
 pub mod welcome;

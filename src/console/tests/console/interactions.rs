@@ -345,3 +345,59 @@ fn the_abort_can_be_told_to_the_incident_channel() {
         "{text}"
     );
 }
+
+#[test]
+fn a_drill_that_was_never_ended_is_aborted_or_watched_or_put_aside() {
+    let scene = || fixture::left_open();
+    let mut harness = console(scene(), View::Welcome, Theme::Dark, SIZE);
+    assert!(says(&harness, "its console is gone"));
+    click(&mut harness, "Abort it");
+    assert_eq!(harness.state().asks, [Ask::AbortOpen("d0".into())]);
+    let mut harness = console(scene(), View::Welcome, Theme::Dark, SIZE);
+    click(&mut harness, "Watch");
+    assert_eq!(harness.state().asks, [Ask::WatchOpen("d0".into())]);
+    let mut harness = console(scene(), View::Welcome, Theme::Dark, SIZE);
+    click(&mut harness, "Not now");
+    assert!(!says(&harness, "its console is gone"));
+    click(&mut harness, "ABORT");
+    assert!(aborted(&harness));
+}
+
+#[test]
+fn a_guardrail_in_the_way_is_overridden_with_a_reason_and_a_second_person_approves() {
+    let mut harness = console(fixture::guarded(), View::Live, Theme::Dark, SIZE);
+    click(&mut harness, "Override peak");
+    assert!(harness.state().asks.is_empty(), "without a reason");
+    type_into(
+        &mut harness,
+        "Reason to go on without \"peak\"",
+        "nobody shops today",
+    );
+    click(&mut harness, "Override peak");
+    type_into(&mut harness, "Approved by a second person", "Grace");
+    click(&mut harness, "Approve");
+    let wanted = [
+        Ask::Override {
+            rule: firedrill_plan::Rule::Peak,
+            reason: "nobody shops today".into(),
+        },
+        Ask::Approve { by: "Grace".into() },
+    ];
+    assert_eq!(harness.state().asks, wanted);
+}
+
+#[test]
+fn an_emergency_action_is_sent_by_hand() {
+    let mut scene = fixture::scene(Moment::Inject);
+    let drill = Arc::make_mut(scene.drill.as_mut().unwrap());
+    drill.safety.actions = vec![firedrill_scene::ActionRow {
+        index: 0,
+        what: "POST http://127.0.0.1:8080/admin/scale".into(),
+        when: "after a breach".into(),
+        sent: Vec::new(),
+        failed: false,
+    }];
+    let mut harness = console(scene, View::Live, Theme::Dark, SIZE);
+    click(&mut harness, "Send action 1");
+    assert_eq!(harness.state().asks, [Ask::RunAction(0)]);
+}

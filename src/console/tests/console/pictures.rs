@@ -158,6 +158,22 @@ fn dialogs() {
         Theme::Dark,
         SMALL,
     );
+    shoot(
+        r,
+        "open_drill_small",
+        fixture::left_open(),
+        View::Welcome,
+        Theme::Dark,
+        SMALL,
+    );
+    shoot(
+        r,
+        "arming_guarded_light_small",
+        fixture::guarded(),
+        View::Live,
+        Theme::Light,
+        SMALL,
+    );
 }
 
 #[test]

@@ -212,19 +212,20 @@ fn shown(drill: &DrillScene) -> Vec<&InjectionScene> {
 }
 
 fn fault_height(drill: &DrillScene) -> f32 {
-    match shown(drill).len() {
+    match shown(drill).len() + 2 * drill.safety.actions.len() {
         0 => 118.0,
         1 => 186.0,
         _ => 300.0,
     }
 }
 
-fn faults(ui: &mut Ui, drill: &DrillScene, cx: &Cx<'_>) {
+fn faults(ui: &mut Ui, drill: &DrillScene, cx: &mut Cx<'_>) {
     let shown = shown(drill);
     if shown.is_empty() {
         next(ui, drill);
         return;
     }
+    let mut asked = None;
     ScrollArea::vertical()
         .id_salt("faults")
         .auto_shrink(false)
@@ -235,7 +236,36 @@ fn faults(ui: &mut Ui, drill: &DrillScene, cx: &Cx<'_>) {
                 }
                 fault(ui, drill, injection, cx);
             }
+            asked = actions(ui, drill);
         });
+    if let Some(action) = asked {
+        cx.ask(Ask::RunAction(action));
+    }
+}
+
+/// Emergency actions, sent by hand while the drill runs; gives which.
+fn actions(ui: &mut Ui, drill: &DrillScene) -> Option<usize> {
+    let mut asked = None;
+    if drill.safety.actions.is_empty() {
+        return None;
+    }
+    widgets::rule(ui);
+    widgets::title(ui, "Emergency actions");
+    for action in &drill.safety.actions {
+        widgets::one_line(ui, rich(&action.what, mono(size::SMALL), Tokens::of(ui).text));
+        widgets::dim(ui, format!("by itself {}", action.when));
+        if let Some(last) = action.sent.last() {
+            let t = Tokens::of(ui);
+            widgets::small(ui, last, if action.failed { t.out } else { t.text });
+        }
+        if drill.verdict.is_none() {
+            let label = format!("Send action {}", action.index + 1);
+            if widgets::button(ui, &label).clicked() {
+                asked = Some(action.index);
+            }
+        }
+    }
+    asked
 }
 
 fn next(ui: &mut Ui, drill: &DrillScene) {
