@@ -10,6 +10,8 @@ pub struct AbortFold {
     status: AbortStatus,
     words: String,
     clean: bool,
+    /// Every injection of this abort has been named: nothing is read back before that.
+    all_named: bool,
 }
 
 impl AbortFold {
@@ -22,6 +24,7 @@ impl AbortFold {
             },
             words: String::new(),
             clean: false,
+            all_named: false,
         }
     }
 
@@ -71,6 +74,7 @@ impl AbortFold {
                 for id in injections {
                     self.injection(id);
                 }
+                self.all_named = true;
                 self.status.problem = (!durable).then(|| {
                     "the agent's disk refused the latch: it does not survive the agent's restart; free its disk"
                         .to_owned()
@@ -81,6 +85,7 @@ impl AbortFold {
                 state,
                 evidence,
                 by_hand,
+                left,
                 ..
             } => {
                 let words = evidence.words.clone();
@@ -95,22 +100,35 @@ impl AbortFold {
                         "not read back as gone; on the host run: firedrill-agent abort".to_owned()
                     }));
                 }
-                if self.status.injections.iter().all(|known| known.state.is_off()) {
-                    self.status.reverted_us.get_or_insert(us);
-                }
+                self.all_named |= left == Some(0);
             }
             AbortLine::Proved {
                 injection,
                 clean,
                 evidence,
+                left,
                 ..
             } => {
                 self.injection(injection).proved = Some(clean);
                 if clean {
                     self.say(&evidence.words);
                 }
+                self.all_named |= left == Some(0);
             }
             AbortLine::End { clean, .. } => self.end(clean, us),
+        }
+        self.settle(us);
+    }
+
+    /// What has become true of all of them together.
+    fn settle(&mut self, us: u64) {
+        let all = &self.status.injections;
+        if !self.all_named || !all.iter().all(|known| known.state.is_off()) {
+            return;
+        }
+        self.status.reverted_us.get_or_insert(us);
+        if !all.is_empty() && all.iter().all(|known| known.proved == Some(true)) {
+            self.status.proved_us.get_or_insert(us);
         }
     }
 
@@ -189,6 +207,25 @@ mod tests {
                 ..Evidence::default()
             },
             by_hand: None,
+            left: None,
+        }
+    }
+
+    fn with_left(mut line: AbortLine, still: u32) -> AbortLine {
+        match &mut line {
+            AbortLine::Reverted { left, .. } | AbortLine::Proved { left, .. } => *left = Some(still),
+            _ => {}
+        }
+        line
+    }
+
+    fn proved(id: &str) -> AbortLine {
+        AbortLine::Proved {
+            injection: id.into(),
+            clean: true,
+            tick: Tick(2),
+            evidence: Evidence::default(),
+            left: None,
         }
     }
 
@@ -211,6 +248,37 @@ mod tests {
         assert_eq!((status.proved_us, status.latch), (Some(260), Some(3)));
         assert!(fold.clean());
         assert_eq!(fold.words(), "x is gone");
+    }
+
+    #[test]
+    fn one_of_two_read_back_before_the_disk_has_answered_is_not_all() {
+        let mut fold = AbortFold::new(At::default());
+        fold.line(reverted("x", InjectionState::Reverted), 10);
+        assert_eq!(
+            fold.status().reverted_us,
+            None,
+            "nobody has said that x is the only one"
+        );
+        fold.line(received(&["x", "y"]), 20);
+        assert_eq!(fold.status().reverted_us, None);
+        fold.line(reverted("y", InjectionState::Reverted), 30);
+        assert_eq!(fold.status().reverted_us, Some(30));
+    }
+
+    #[test]
+    fn the_last_one_needs_no_disk_to_be_the_last() {
+        let mut fold = AbortFold::new(At::default());
+        fold.line(with_left(reverted("x", InjectionState::Reverted), 1), 10);
+        fold.line(with_left(proved("x"), 2), 11);
+        assert_eq!((fold.status().reverted_us, fold.status().proved_us), (None, None));
+        fold.line(with_left(reverted("y", InjectionState::Reverted), 0), 20);
+        assert_eq!(
+            (fold.status().reverted_us, fold.status().proved_us),
+            (Some(20), None)
+        );
+        fold.line(with_left(proved("y"), 0), 30);
+        assert_eq!(fold.status().proved_us, Some(30));
+        assert!(!fold.clean(), "an answer without its end is unconfirmed");
     }
 
     #[test]

@@ -470,6 +470,7 @@ fn awaits(injection: &Injection, named: bool) -> Option<Awaited> {
 impl Stream {
     fn follow(&mut self, injections: &BTreeMap<Key, Injection>, tick: Tick, lines: &mut Vec<AbortLine>) {
         let Self { awaited, clean, .. } = self;
+        let first = lines.len();
         awaited.retain(|key, stage| {
             let Some(it) = injections.get(key) else {
                 return false;
@@ -484,6 +485,7 @@ impl Stream {
                     tick,
                     evidence: it.record.evidence.clone(),
                     by_hand: (it.state() != InjectionState::Reverted).then(|| it.record.by_hand.clone()),
+                    left: None,
                 });
                 *clean &= it.state().is_off() && !it.lingering;
                 if it.state() != InjectionState::Reverted {
@@ -512,9 +514,24 @@ impl Stream {
                 clean: proof.is_some(),
                 tick,
                 evidence,
+                left: None,
             });
             false
         });
+        self.count_left(&mut lines[first..]);
+    }
+
+    /// Says in each new line how many are still to come.
+    fn count_left(&self, lines: &mut [AbortLine]) {
+        let awaited = self.awaited.values();
+        let read_backs = awaited.filter(|stage| **stage == Awaited::ReadBack).count() as u32;
+        for line in lines {
+            match line {
+                AbortLine::Reverted { left, .. } => *left = Some(read_backs),
+                AbortLine::Proved { left, .. } => *left = Some(self.awaited.len() as u32),
+                AbortLine::Received { .. } | AbortLine::End { .. } => {}
+            }
+        }
     }
 }
 

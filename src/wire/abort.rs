@@ -58,6 +58,10 @@ pub enum AbortLine {
         /// What a person can do where the agent could not.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         by_hand: Option<String>,
+        /// How many read-backs this answer still waits for: with 0 all are told, whether or not the disk has
+        /// let `received` go out. Agents before this field do not say.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        left: Option<u32>,
     },
     /// A second mechanism has looked.
     Proved {
@@ -69,6 +73,9 @@ pub enum AbortLine {
         tick: Tick,
         /// What was seen.
         evidence: Evidence,
+        /// How many read-backs and proofs this answer still waits for.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        left: Option<u32>,
     },
     /// Nothing more follows.
     End {

@@ -212,7 +212,8 @@ impl Peer {
         let (tell, mut told) = mpsc::channel::<Told>(64);
         let mut attempts = FuturesUnordered::new();
         let mut orders = self.orders.clone();
-        let mut next = tokio::time::Instant::now();
+        // Unset: at once. tokio's timer counts whole milliseconds and rounds up, which the first send must not wait for.
+        let mut next = None;
         let mut heard = None::<Instant>;
         let give_up = order.give_up_after.map(|after| order.pressed + after);
         loop {
@@ -234,7 +235,7 @@ impl Peer {
                     }
                 }
                 Some(link) = attempts.next() => self.kept(link),
-                () = tokio::time::sleep_until(next) => {
+                () = due(next) => {
                     if give_up.is_some_and(|end| Instant::now() > end) {
                         self.shared.change_line(self.target.agent, |line| line.given_up = true);
                         break;
@@ -246,7 +247,7 @@ impl Peer {
                         let link = self.take_ready();
                         attempts.push(attempt(link, self.target.clone(), body.clone(), tell.clone()));
                     }
-                    next = tokio::time::Instant::now() + SECOND_TRY;
+                    next = Some(tokio::time::Instant::now() + SECOND_TRY);
                 }
             }
         }
@@ -287,6 +288,12 @@ impl Peer {
                 },
             }
         }
+    }
+}
+
+async fn due(at: Option<tokio::time::Instant>) {
+    if let Some(at) = at {
+        tokio::time::sleep_until(at).await;
     }
 }
 

@@ -4,6 +4,13 @@ use crate::bench::{Bench, Disk, key, limits};
 use firedrill_ward::{Effect, Event};
 use firedrill_wire::{AbortLine, Evidence, InjectionState as S, ProblemKind as P, Undo};
 
+fn left(line: &AbortLine) -> Option<u32> {
+    match line {
+        AbortLine::Reverted { left, .. } | AbortLine::Proved { left, .. } => *left,
+        AbortLine::Received { .. } | AbortLine::End { .. } => None,
+    }
+}
+
 #[test]
 fn an_abort_tells_of_receipt_read_back_and_proof() {
     let mut b = Bench::new();
@@ -72,7 +79,7 @@ fn a_slow_disk_holds_no_revert_and_a_refusing_one_is_told() {
     let ask = b.abort(Some("a1"), None, true);
     b.read_back(fence.epoch, "i1", true);
     assert!(
-        matches!(b.lines(ask)[..], [AbortLine::Reverted { .. }]),
+        matches!(b.lines(ask)[..], [AbortLine::Reverted { left: Some(0), .. }]),
         "{:?}",
         b.lines(ask)
     );
