@@ -1,5 +1,8 @@
 //! What is on the agent's disk.
 
+use std::collections::VecDeque;
+use std::sync::Arc;
+
 use firedrill_wire::{
     DrillId, Epoch, Evidence, FaultName, InjectionId, InjectionState, Instance, LatchView, Proof, Scope,
     Tick, Undo,
@@ -19,11 +22,11 @@ pub struct Durable {
     /// The highest latch number ever used.
     pub latch_number: u64,
     /// Drills that ended or were named in an abort, oldest first. They open no more.
-    pub dead_drills: Vec<DrillId>,
+    pub dead_drills: Arc<VecDeque<DrillId>>,
     /// Aborts seen, oldest first.
     pub aborts: Vec<PastAbort>,
     /// Every injection that may be on, and the newest results. On disk before a fault is applied.
-    pub records: Vec<UndoRecord>,
+    pub records: Vec<Arc<UndoRecord>>,
 }
 
 impl Durable {

@@ -4,6 +4,8 @@
 //! takes back. The exception is a host that hangs: then the revert is tried all the same, but the
 //! injection stays `unconfirmed` until the hanging call has returned and another revert came back clean.
 
+use std::sync::Arc;
+
 use firedrill_wire::{
     Evidence, InjectionState, InjectionView, PatchRequest, Problem, ProblemKind, Proof, Stamp, StartRequest,
     Tick, Undo,
@@ -49,7 +51,8 @@ pub(crate) enum Work {
 
 #[derive(Debug)]
 pub(crate) struct Injection {
-    pub record: UndoRecord,
+    /// Shared with the snapshots that are on their way to the disk: a snapshot copies nothing.
+    pub record: Arc<UndoRecord>,
     /// The start that made it; `None` for one of a former life.
     pub request: Option<StartRequest>,
     pub work: Work,
@@ -85,7 +88,7 @@ pub(crate) struct Injection {
 impl Injection {
     pub fn new(record: UndoRecord, request: Option<StartRequest>, work: Work) -> Self {
         Self {
-            record,
+            record: Arc::new(record),
             request,
             work,
             lingering: false,
@@ -103,6 +106,11 @@ impl Injection {
             proof_abandoned: false,
             changed: true,
         }
+    }
+
+    /// The record, to change it.
+    pub fn edit(&mut self) -> &mut UndoRecord {
+        Arc::make_mut(&mut self.record)
     }
 
     pub fn key(&self) -> Key {
@@ -128,8 +136,8 @@ impl Injection {
         };
         debug_assert!(legal, "{:?} -> {state:?}", self.record.state);
         if legal {
-            self.record.state = state;
-            self.record.changed = cx.now;
+            self.edit().state = state;
+            self.edit().changed = cx.now;
             self.changed = true;
             cx.unsaved |= state.is_off() || state == S::Unconfirmed;
         }
@@ -175,7 +183,7 @@ impl Injection {
         match self.state() {
             S::Starting => {
                 self.condemned = true;
-                self.record.reason = Some(why.to_owned());
+                self.edit().reason = Some(why.to_owned());
                 if matches!(self.work, Work::Saving(_)) {
                     self.work = Work::Idle;
                     self.answer = Some(cut_off("start"));
@@ -186,7 +194,7 @@ impl Injection {
             }
             S::Active => {
                 self.condemned = true;
-                self.record.reason = Some(why.to_owned());
+                self.edit().reason = Some(why.to_owned());
                 self.enter(S::Reverting, cx);
                 self.refuse_changers(&cut_off("change"), cx);
                 if self.work == Work::Idle {
@@ -249,7 +257,7 @@ impl Injection {
     /// Never began: the disk or the clock was in the way.
     pub fn refuse(&mut self, problem: Problem, cx: &mut Cx) {
         self.work = Work::Idle;
-        self.record.reason = Some(problem.to_string());
+        self.edit().reason = Some(problem.to_string());
         self.answer = Some(problem);
         self.enter(InjectionState::Refused, cx);
     }
@@ -262,15 +270,15 @@ impl Injection {
             return;
         }
         self.work = Work::Idle;
-        self.record.evidence = evidence;
+        self.edit().evidence = evidence;
         if self.one_shot() {
             self.enter(InjectionState::Done, cx);
         } else if self.condemned {
             self.revert(cx);
         } else {
             let ends_in_ms = self.request.as_ref().map_or(0, |request| request.ends_in_ms);
-            self.record.active_since = Some(cx.now);
-            self.record.ends_at = cx.now.plus_ms(ends_in_ms);
+            self.edit().active_since = Some(cx.now);
+            self.edit().ends_at = cx.now.plus_ms(ends_in_ms);
             self.enter(InjectionState::Active, cx);
         }
     }
@@ -283,7 +291,7 @@ impl Injection {
             return;
         }
         self.work = Work::Idle;
-        self.record.reason = Some(problem.to_string());
+        self.edit().reason = Some(problem.to_string());
         if !half_applied {
             self.answer = Some(problem);
             self.enter(InjectionState::Failed, cx);
@@ -310,10 +318,11 @@ impl Injection {
         self.work = Work::Idle;
         match result {
             Ok(evidence) => {
-                self.record.evidence = evidence;
+                self.edit().evidence = evidence;
                 if let Some(change) = &self.change {
-                    self.record.revision = change.revision;
-                    self.record.parameters = change.parameters.clone();
+                    let record = Arc::make_mut(&mut self.record);
+                    record.revision = change.revision;
+                    record.parameters = change.parameters.clone();
                 }
                 self.changed = true;
                 if self.condemned {
@@ -321,7 +330,7 @@ impl Injection {
                 }
             }
             Err(problem) if self.condemned => {
-                self.record.evidence.words = problem.to_string();
+                self.edit().evidence.words = problem.to_string();
                 self.revert(cx);
             }
             Err(problem) => {
@@ -358,13 +367,13 @@ impl Injection {
         self.refuse_changers(&problem, cx);
         self.work = Work::Idle;
         if self.one_shot() {
-            self.record.reason = Some(format!("{problem}: it may have happened, or happen yet"));
+            self.edit().reason = Some(format!("{problem}: it may have happened, or happen yet"));
             self.enter(InjectionState::Done, cx);
             return;
         }
         if !self.condemned {
             self.condemned = true;
-            self.record.reason = Some(problem.to_string());
+            self.edit().reason = Some(problem.to_string());
             self.enter(InjectionState::Reverting, cx);
         }
         self.revert(cx);
@@ -373,9 +382,9 @@ impl Injection {
     /// What a revert read. `by_hand`: what to do where it is not gone.
     pub fn read_back(&mut self, clean: bool, evidence: Evidence, by_hand: Option<String>, cx: &mut Cx) {
         self.work = Work::Idle;
-        self.record.evidence = evidence;
+        self.edit().evidence = evidence;
         if let Some(words) = by_hand {
-            self.record.by_hand = words;
+            self.edit().by_hand = words;
         }
         if clean && !self.lingering {
             self.fruitless = 0;
@@ -404,7 +413,7 @@ impl Injection {
         if clean {
             self.suspect = false;
             self.fruitless = 0;
-            self.record.proved = Some(Proof {
+            self.edit().proved = Some(Proof {
                 tick: cx.now,
                 evidence,
             });
@@ -415,7 +424,7 @@ impl Injection {
             "{} is reverted but not proved: {}",
             self.record.id, evidence.words
         ));
-        self.record.evidence.words = format!(
+        self.edit().evidence.words = format!(
             "{}; but another look says: {}",
             self.record.evidence.words, evidence.words
         );

@@ -79,7 +79,7 @@ impl Ward {
                 self.abandon_proofs(&injection.record.claims);
             }
             Err(problem) => {
-                injection.record.claims.clear();
+                injection.edit().claims.clear();
                 injection.refuse(problem, &mut self.cx);
             }
         }

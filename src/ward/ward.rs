@@ -1,6 +1,7 @@
 //! The state machine's face: one step, the snapshot, and what others may read.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 
 use firedrill_wire::{
     AgentId, DrillId, Epoch, EventKind, Fence, HolderSecret, InjectionId, InjectionState, InjectionView,
@@ -46,7 +47,7 @@ pub struct Ward {
     pub(crate) latch: Option<LatchView>,
     pub(crate) latch_number: u64,
     pub(crate) releasing: Option<Releasing>,
-    pub(crate) dead_drills: VecDeque<DrillId>,
+    pub(crate) dead_drills: Arc<VecDeque<DrillId>>,
     pub(crate) aborts: VecDeque<PastAbort>,
     pub(crate) injections: BTreeMap<Key, Injection>,
     pub(crate) streams: Vec<Stream>,
@@ -100,7 +101,7 @@ impl Ward {
             }),
             latch_number,
             releasing: None,
-            dead_drills: dead_drills.into(),
+            dead_drills,
             aborts: aborts.into(),
             injections: BTreeMap::new(),
             streams: Vec::new(),
@@ -116,7 +117,8 @@ impl Ward {
                 .audit(format!("restart: drill {drill}, epoch {epoch}, is dead"));
             ward.bury(drill);
         }
-        for mut record in records {
+        for record in records {
+            let mut record = Arc::unwrap_or_clone(record);
             record.changed = record.changed.min(now);
             let mut injection = Injection::new(record, None, Work::Idle);
             injection.changed = false;
@@ -140,7 +142,7 @@ impl Ward {
             injection.record.id, injection.record.drill
         ));
         if injection.record.undo == Undo::None {
-            injection.record.reason =
+            injection.edit().reason =
                 Some("the agent restarted during it: it may or may not have happened".to_owned());
             injection.enter(InjectionState::Done, &mut self.cx);
             return;
@@ -150,7 +152,7 @@ impl Ward {
             injection.state(),
             InjectionState::Starting | InjectionState::Active
         ) {
-            injection.record.reason = Some("restart".to_owned());
+            injection.edit().reason = Some("restart".to_owned());
             injection.enter(InjectionState::Reverting, &mut self.cx);
         }
         injection.revert(&mut self.cx);
@@ -218,7 +220,7 @@ impl Ward {
             }),
             Event::Observed { key, evidence } => self.on_result(&key, |it, _| {
                 if it.state() == InjectionState::Active {
-                    it.record.evidence = evidence;
+                    it.edit().evidence = evidence;
                 }
             }),
             Event::Unkept { why } => self.on_unkept(&why),
@@ -328,7 +330,7 @@ impl Ward {
             .injections
             .values()
             .filter(|it| it.holds_claims())
-            .map(|it| it.record.clone())
+            .map(|it| Arc::clone(&it.record))
             .collect();
         let mut results: Vec<_> = self.injections.values().filter(|it| !it.holds_claims()).collect();
         results.sort_by_key(|it| std::cmp::Reverse(it.record.changed));
@@ -336,14 +338,14 @@ impl Ward {
             results
                 .into_iter()
                 .take(RESULTS_ON_DISK)
-                .map(|it| it.record.clone()),
+                .map(|it| Arc::clone(&it.record)),
         );
         Durable {
             epoch: self.epoch,
             open: self.open.as_ref().map(|open| open.fence.drill.clone()),
             latch: self.latch.clone().filter(|_| self.releasing.is_none()),
             latch_number: self.latch_number,
-            dead_drills: self.dead_drills.iter().cloned().collect(),
+            dead_drills: Arc::clone(&self.dead_drills),
             aborts: self.aborts.iter().cloned().collect(),
             records,
         }
@@ -363,10 +365,11 @@ impl Ward {
         if self.dead_drills.contains(&drill) {
             return;
         }
-        while self.dead_drills.len() >= self.cx.limits.dead_drills {
-            self.dead_drills.pop_front();
+        let dead = Arc::make_mut(&mut self.dead_drills);
+        while dead.len() >= self.cx.limits.dead_drills {
+            dead.pop_front();
         }
-        self.dead_drills.push_back(drill);
+        dead.push_back(drill);
         self.cx.unsaved = true;
     }
 
