@@ -13,7 +13,7 @@ use firedrill_wire::{Evidence, Problem, ProblemKind, Route, RouteProtocol, Scope
 
 use super::{Failure, Fault, Held, NotHere, Order, Prepared, ReadBack, words};
 use crate::proxy::protocol::{RefusalKind, RuleReport, RuleSpec, SetRule};
-use crate::proxy::{Client, ProbeRequest, ProxyError};
+use crate::proxy::{Announced, Client, Probe, ProbeRequest, ProxyError};
 use crate::undo::Undo;
 
 /// How long a lost proxy may take to be there again before a revert says that it cannot read back.
@@ -110,6 +110,7 @@ impl RouteFault {
             set: None,
             request: ProbeRequest::default(),
             floor: None,
+            probe: None,
         }
     }
 }
@@ -304,6 +305,8 @@ struct HeldRule {
     set: Option<SetRule>,
     request: ProbeRequest,
     floor: Option<Duration>,
+    /// Announced with the removal, for the proof that follows it.
+    probe: Option<Announced>,
 }
 
 impl HeldRule {
@@ -319,13 +322,23 @@ impl HeldRule {
     }
 
     /// Removes the rule; if the proxy is lost, from the next one, where it is not.
-    fn remove(&self, client: &Client) -> Result<RuleReport, ProxyError> {
-        match client.remove(&self.id, LAST_GENERATION) {
-            Err(ProxyError::Down(_)) => {
-                client.up(BACK_WITHIN)?;
-                client.remove(&self.id, LAST_GENERATION)
-            }
+    fn remove(&mut self) -> Option<Result<RuleReport, ProxyError>> {
+        let client = self.client.as_ref()?;
+        let remove = || client.remove_and_announce(&self.id, LAST_GENERATION, &self.route);
+        let removed = match remove() {
+            Err(ProxyError::Down(_)) => client.up(BACK_WITHIN).and_then(|_| remove()),
             answered => answered,
+        };
+        Some(removed.map(|(report, probe)| {
+            self.probe = probe;
+            report
+        }))
+    }
+
+    fn send_probe(&mut self, client: &Client, patience: Duration) -> Result<Probe, ProxyError> {
+        match self.probe.take().filter(Announced::is_expected) {
+            Some(announced) => client.probe_announced(announced, &self.request, patience),
+            None => client.probe(&self.route, &self.request, patience),
         }
     }
 }
@@ -361,7 +374,7 @@ impl Held for HeldRule {
             evidence: words(why),
             by_hand: Some(BY_HAND.to_owned()),
         };
-        let Ok(client) = self.client() else {
+        let Some(removed) = self.remove() else {
             // No proxy of ours: one that was left behind lost its rules with the agent that set them.
             return ReadBack {
                 clean: true,
@@ -369,7 +382,7 @@ impl Held for HeldRule {
                 by_hand: None,
             };
         };
-        match self.remove(client) {
+        match removed {
             Ok(report) if report.is_off() => ReadBack {
                 clean: true,
                 evidence: evidence("the rule is not in the proxy, 0 requests held", &report),
@@ -387,13 +400,13 @@ impl Held for HeldRule {
     }
 
     fn prove(&mut self) -> (bool, Evidence) {
-        let Ok(client) = self.client() else {
+        let Some(client) = self.client.clone() else {
             return (false, words("there is no proxy to send a probe through"));
         };
         let deadline = Instant::now() + PROOF_TIMEOUT;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
-            let (gone, seen) = match client.probe(&self.route, &self.request, left) {
+            let (gone, seen) = match self.send_probe(&client, left) {
                 Ok(probe) => {
                     let met = probe.rules.contains(&self.id);
                     let late = self.floor.is_some_and(|floor| probe.took >= floor);

@@ -16,11 +16,15 @@ use parking_lot::{Condvar, Mutex};
 
 use super::probe::{self, Probe, ProbeRequest};
 use super::protocol::{
-    Answer, Command, Hello, MAX_LINE_BYTES, Outcome, Refusal, RefusalKind, Request, RuleReport, SetRule,
+    Answer, Command, Hello, MAX_LINE_BYTES, Outcome, Refusal, RefusalKind, Request, RouteStatus, RuleReport,
+    SetRule,
 };
 
 /// How long an answer may take. A removal waits for what is held, at most 2 s.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(4);
+
+/// How long an announced probe may wait to be sent: less than the proxy expects it.
+const ANNOUNCED_FOR: Duration = Duration::from_secs(3);
 
 /// Most commands under way at once.
 const MAX_PENDING: usize = 1024;
@@ -51,6 +55,22 @@ pub enum ProxyError {
 #[derive(Clone, Debug)]
 pub struct Client {
     shared: Arc<Shared>,
+}
+
+/// A command whose answer is still to come.
+#[derive(Debug)]
+struct Asked {
+    seq: u64,
+    answer: Receiver<Result<Answer, ProxyError>>,
+}
+
+/// A probe that the proxy has been told of.
+#[derive(Debug)]
+pub struct Announced {
+    status: RouteStatus,
+    prober: probe::Prober,
+    asked: Asked,
+    since: Instant,
 }
 
 type Waiter = SyncSender<Result<Answer, ProxyError>>;
@@ -136,6 +156,20 @@ impl Client {
         })
     }
 
+    /// The same, and announces the probe that is to prove it right behind, so that it need not wait for the
+    /// announcement later. None: it could not be announced.
+    pub fn remove_and_announce(
+        &self,
+        id: &str,
+        generation: u64,
+        route: &str,
+    ) -> Result<(RuleReport, Option<Announced>), ProxyError> {
+        let id = id.to_owned();
+        let removal = self.ask_for(Command::Remove { id, generation })?;
+        let announced = self.announce(route).ok();
+        Ok((self.wait(removal).and_then(report)?, announced))
+    }
+
     /// Where a rule is and what it has done, also after its removal.
     pub fn status(&self, id: &str) -> Result<RuleReport, ProxyError> {
         self.rule(Command::Status { id: id.to_owned() })
@@ -161,8 +195,16 @@ impl Client {
 
     /// Sends one command.
     pub fn call(&self, command: Command) -> Result<Answer, ProxyError> {
+        self.wait(self.ask_for(command)?)
+    }
+
+    fn ask_for(&self, command: Command) -> Result<Asked, ProxyError> {
         let seq = self.shared.next.fetch_add(1, Ordering::Relaxed);
         let answer = self.shared.send(seq, command)?;
+        Ok(Asked { seq, answer })
+    }
+
+    fn wait(&self, Asked { seq, answer }: Asked) -> Result<Answer, ProxyError> {
         match answer.recv_timeout(ANSWER_TIMEOUT) {
             Ok(answer) => answer,
             Err(RecvTimeoutError::Disconnected) => Err(self.down()),
@@ -174,10 +216,7 @@ impl Client {
     }
 
     fn rule(&self, command: Command) -> Result<RuleReport, ProxyError> {
-        match self.call(command)? {
-            Answer::Rule(report) => Ok(report),
-            other => Err(unexpected(&other)),
-        }
+        self.wait(self.ask_for(command)?).and_then(report)
     }
 
     fn down(&self) -> ProxyError {
@@ -192,29 +231,72 @@ impl Client {
         request: &ProbeRequest,
         patience: Duration,
     ) -> Result<Probe, ProxyError> {
-        let failed = |reason: String| ProxyError::Probe {
-            route: route.to_owned(),
-            reason,
-        };
+        self.probe_announced(self.announce(route)?, request, patience)
+    }
+
+    /// The same with a probe that the proxy has been told of.
+    pub fn probe_announced(
+        &self,
+        announced: Announced,
+        request: &ProbeRequest,
+        patience: Duration,
+    ) -> Result<Probe, ProxyError> {
+        let Announced {
+            status,
+            prober,
+            asked,
+            ..
+        } = announced;
+        self.wait(asked)?;
+        prober
+            .go(status.route.protocol, request, patience)
+            .map_err(|error| failed(&status.route.name, error.to_string()))
+    }
+
+    /// Tells the proxy of a probe, without waiting for its answer.
+    fn announce(&self, route: &str) -> Result<Announced, ProxyError> {
+        let find = |hello: Hello| hello.routes.into_iter().find(|status| status.route.name == route);
         let hello = self.hello().ok_or_else(|| self.down())?;
-        let status = hello.routes.iter().find(|status| status.route.name == route);
-        let status = status.ok_or_else(|| failed("the proxy has no such route".to_owned()))?;
-        let listening = match status.listening {
-            Some(address) => address,
+        let mut status =
+            find(hello).ok_or_else(|| failed(route, "the proxy has no such route".to_owned()))?;
+        if status.listening.is_none() {
             // Perhaps it listens by now.
-            None => self
-                .ask()?
-                .address(route)
-                .ok_or_else(|| failed("it does not listen".to_owned()))?,
-        };
-        let prober = probe::Prober::bind(listening).map_err(|error| failed(error.to_string()))?;
-        self.call(Command::ExpectProbe {
+            status = find(self.ask()?).unwrap_or(status);
+        }
+        let listening = status.listening;
+        let listening = listening.ok_or_else(|| failed(route, "it does not listen".to_owned()))?;
+        let prober = probe::Prober::bind(listening).map_err(|error| failed(route, error.to_string()))?;
+        let asked = self.ask_for(Command::ExpectProbe {
             route: route.to_owned(),
             from: prober.from(),
         })?;
-        prober
-            .go(status.route.protocol, request, patience)
-            .map_err(|error| failed(error.to_string()))
+        Ok(Announced {
+            status,
+            prober,
+            asked,
+            since: Instant::now(),
+        })
+    }
+}
+
+impl Announced {
+    /// Whether the proxy still expects it.
+    pub fn is_expected(&self) -> bool {
+        self.since.elapsed() < ANNOUNCED_FOR
+    }
+}
+
+fn failed(route: &str, reason: String) -> ProxyError {
+    ProxyError::Probe {
+        route: route.to_owned(),
+        reason,
+    }
+}
+
+fn report(answer: Answer) -> Result<RuleReport, ProxyError> {
+    match answer {
+        Answer::Rule(report) => Ok(report),
+        other => Err(unexpected(&other)),
     }
 }
 

@@ -7,8 +7,9 @@
 //! here, with the ids of the rules that hit it.
 
 use std::convert::Infallible;
+use std::future::poll_fn;
 use std::io;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
@@ -24,7 +25,7 @@ use hyper::{Method, Request, Response, StatusCode, Uri, Version};
 use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
 
-use super::pool::{Idle, Sender};
+use super::pool::{Idle, Upstream};
 use super::protocol::{Only, RuleSpec};
 use super::route::Route;
 use super::rule::{Rule, Tally, matches};
@@ -44,8 +45,8 @@ struct Client {
     route: Arc<Route>,
     flags: Arc<Flags>,
     probe: bool,
-    /// The upstream connection that the last answer came on, for the next request: no other processor has to
-    /// be woken for it. It goes to the pool when the client leaves.
+    /// The upstream connection that an answer comes on, or came on: kept for the next request. It goes to the pool
+    /// when the client leaves.
     own: Mutex<Option<Idle>>,
 }
 
@@ -65,18 +66,48 @@ pub async fn serve(stream: Shaped, route: Arc<Route>, flags: Arc<Flags>, probe: 
         probe,
         own: Mutex::default(),
     });
-    let service = service_fn(move |request| {
+    let service = service_fn(|request| {
         let client = Arc::clone(&client);
         async move { Ok::<_, Infallible>(client.answer(request).await) }
     });
-    hyper::server::conn::http1::Builder::new()
-        .max_header_size(MAX_HEAD_BYTES)
-        .serve_connection(TokioIo::new(stream), service)
-        .await
-        .map_err(io::Error::other)
+    let mut serving = pin!(
+        hyper::server::conn::http1::Builder::new()
+            .max_header_size(MAX_HEAD_BYTES)
+            .serve_connection(TokioIo::new(stream), service)
+    );
+    poll_fn(|cx| {
+        let served = serving.as_mut().poll(cx);
+        if served.is_pending() {
+            // Whatever the client does: an upload goes on while nobody reads the answer.
+            client.drive(cx);
+        }
+        served
+    })
+    .await
+    .map_err(io::Error::other)
 }
 
 impl Client {
+    /// See [`Upstream::drive`].
+    fn drive(&self, cx: &mut Context<'_>) {
+        // Not under the lock: what it wakes may be of this client.
+        let own = self.own.lock().take();
+        if let Some(mut own) = own
+            && own.drive(cx)
+        {
+            *self.own.lock() = Some(own);
+        }
+    }
+
+    /// The answer has been read to its end, or is given up, and with it the connection it came on.
+    fn release(&self, whole: bool) {
+        let mut own = self.own.lock();
+        match &mut *own {
+            Some(own) if whole => own.rest(),
+            _ => *own = None,
+        }
+    }
+
     async fn answer(self: &Arc<Self>, request: Request<Incoming>) -> Response<Answer> {
         self.flags.begin();
         let mut hits = String::new();
@@ -182,20 +213,15 @@ impl Client {
         request: Request<Incoming>,
     ) -> Result<Response<Answer>, (StatusCode, String)> {
         let request = prepare(request, &self.route.config.upstream)?;
-        let (sender, response) = self.send(request).await?;
+        let (upstream, response) = self.send(request).await?;
         let (mut head, body) = response.into_parts();
         drop_hop_by_hop(&mut head.headers);
         head.version = Version::HTTP_11;
-        let lease = Lease {
-            sender: Some(sender),
-            body,
-            ended: false,
-        };
-        let content = Content::Upstream(lease);
+        *self.own.lock() = Some(Idle::new(upstream));
         Ok(Response::from_parts(
             head,
             Answer {
-                content,
+                content: Content::Upstream { body, ended: false },
                 client: Arc::clone(self),
             },
         ))
@@ -205,34 +231,33 @@ impl Client {
     async fn send(
         &self,
         mut request: Request<Incoming>,
-    ) -> Result<(Sender, Response<Incoming>), (StatusCode, String)> {
+    ) -> Result<(Upstream, Response<Incoming>), (StatusCode, String)> {
         let upstream = &self.route.config.upstream;
         let failed = |what: String| (StatusCode::BAD_GATEWAY, format!("upstream {upstream} {what}"));
-        if let Some(mut sender) = self.idle().await {
-            match sender.try_send_request(request).await {
-                Ok(response) => return Ok((sender, response)),
+        if let Some(mut idle) = self.idle().await {
+            match idle.send(request).await {
+                Ok(response) => return Ok((idle, response)),
                 Err(mut error) => match error.take_message() {
                     Some(unsent) => request = unsent,
                     None => return Err(failed(format!("broke off: {}", error.into_error()))),
                 },
             }
         }
-        let mut sender = Box::pin(self.route.pool.connect())
+        let mut new = Box::pin(self.route.pool.connect())
             .await
             .map_err(|error| failed(format!("cannot be reached: {error}")))?;
-        let response = sender
-            .send_request(request)
-            .await
-            .map_err(|error| failed(format!("gave no answer: {error}")))?;
-        Ok((sender, response))
+        match new.send(request).await {
+            Ok(response) => Ok((new, response)),
+            Err(error) => Err(failed(format!("gave no answer: {}", error.into_error()))),
+        }
     }
 
-    async fn idle(&self) -> Option<Sender> {
+    async fn idle(&self) -> Option<Upstream> {
         let own = self.own.lock().take();
         if let Some(own) = own
-            && let Some(sender) = own.wake().await
+            && let Some(upstream) = own.wake().await
         {
-            return Some(sender);
+            return Some(upstream);
         }
         self.route.pool.take().await
     }
@@ -326,14 +351,7 @@ struct Answer {
 
 enum Content {
     Whole(Option<Bytes>),
-    Upstream(Lease),
-}
-
-/// A body that comes from the upstream, with the connection it comes on.
-struct Lease {
-    sender: Option<Sender>,
-    body: Incoming,
-    ended: bool,
+    Upstream { body: Incoming, ended: bool },
 }
 
 impl Body for Answer {
@@ -344,11 +362,13 @@ impl Body for Answer {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        match &mut self.content {
+        let Self { content, client } = &mut *self;
+        match content {
             Content::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
-            Content::Upstream(lease) => {
-                let frame = Pin::new(&mut lease.body).poll_frame(cx);
-                lease.ended |= matches!(frame, Poll::Ready(None));
+            Content::Upstream { body, ended } => {
+                client.drive(cx);
+                let frame = Pin::new(body).poll_frame(cx);
+                *ended |= matches!(frame, Poll::Ready(None));
                 frame
             }
         }
@@ -357,7 +377,7 @@ impl Body for Answer {
     fn is_end_stream(&self) -> bool {
         match &self.content {
             Content::Whole(bytes) => bytes.is_none(),
-            Content::Upstream(lease) => lease.body.is_end_stream(),
+            Content::Upstream { body, .. } => body.is_end_stream(),
         }
     }
 
@@ -366,7 +386,7 @@ impl Body for Answer {
             Content::Whole(bytes) => {
                 SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
             }
-            Content::Upstream(lease) => lease.body.size_hint(),
+            Content::Upstream { body, .. } => body.size_hint(),
         }
     }
 }
@@ -374,12 +394,9 @@ impl Body for Answer {
 impl Drop for Answer {
     fn drop(&mut self) {
         self.client.flags.end(&self.client.route);
-        // A body left unread takes its connection down with it.
-        if let Content::Upstream(lease) = &mut self.content
-            && (lease.ended || lease.body.is_end_stream())
-            && let Some(sender) = lease.sender.take()
-        {
-            *self.client.own.lock() = Some(Idle::new(sender));
+        if let Content::Upstream { body, ended } = &self.content {
+            // A body left unread takes its connection down with it.
+            self.client.release(*ended || body.is_end_stream());
         }
     }
 }

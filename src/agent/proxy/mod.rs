@@ -50,7 +50,7 @@ use firedrill_wire::Route;
 
 use crate::privileges;
 
-pub use client::{Client, ProxyError};
+pub use client::{Announced, Client, ProxyError};
 pub use control::Leave;
 pub use probe::{Probe, ProbeRequest};
 pub use supervisor::{ProxyEvent, Supervisor, SupervisorConfig};
@@ -132,10 +132,13 @@ pub fn run(args: ProxyArgs) -> anyhow::Result<()> {
         .thread_name("proxy")
         .build()
         .context("runtime")?;
-    let ended = runtime.block_on(serve(config));
+    // On a worker: what runs in `block_on` itself is woken through one, a thread later.
+    let ended = runtime.block_on(runtime.spawn(serve(config)));
     // What is still open was given its time.
     runtime.shutdown_timeout(Duration::from_millis(100));
-    ended.map(|leave| tracing::info!(?leave, "the proxy leaves"))
+    let leave = ended.context("the proxy's own task ended")??;
+    tracing::info!(?leave, "the proxy leaves");
+    Ok(())
 }
 
 /// The proxy as a future, for a runtime of the caller's. It ends as [`run`] does.

@@ -1,14 +1,21 @@
-//! Connections to an upstream that wait for the next request.
+//! Connections to an upstream, and those of them that wait for the next request.
 //!
-//! The one used last is taken first. They are kept for a few seconds only: a server that closes an idle
-//! connection just as a request is sent on it costs that request, and common servers wait no less than five.
+//! A connection has no task of its own: whoever uses it drives it, so that neither a request nor its answer waits
+//! for another thread to wake. The one used last is taken first. They are kept for a few seconds only: a server
+//! that closes an idle connection just as a request is sent on it costs that request, and common servers wait no
+//! less than five.
 
 use std::collections::VecDeque;
+use std::future::poll_fn;
 use std::io;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use hyper::body::Incoming;
-use hyper::client::conn::http1::{SendRequest, handshake};
+use hyper::client::conn::TrySendError;
+use hyper::client::conn::http1::{Connection, SendRequest, handshake};
+use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
 use tokio::net::TcpStream;
@@ -17,8 +24,49 @@ const MAX_IDLE: usize = 1024;
 const MAX_IDLE_TIME: Duration = Duration::from_secs(4);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The way to send a request to the upstream.
-pub type Sender = SendRequest<Incoming>;
+/// A connection to the upstream. Dropping it closes it.
+#[derive(Debug)]
+pub struct Upstream {
+    sender: SendRequest<Incoming>,
+    /// None: it has ended.
+    wire: Option<Box<Connection<TokioIo<TcpStream>, Incoming>>>,
+}
+
+impl Upstream {
+    /// Reads and writes what can be read and written now. False: it has ended.
+    pub fn drive(&mut self, cx: &mut Context<'_>) -> bool {
+        let Some(wire) = &mut self.wire else { return false };
+        if let Poll::Ready(ended) = Pin::new(&mut **wire).poll(cx) {
+            if let Err(error) = ended {
+                tracing::debug!(%error, "upstream connection ended");
+            }
+            self.wire = None;
+        }
+        self.wire.is_some()
+    }
+
+    /// Sends a request and waits for the head of its answer; its body comes while the connection is driven.
+    pub async fn send(
+        &mut self,
+        request: Request<Incoming>,
+    ) -> Result<Response<Incoming>, TrySendError<Request<Incoming>>> {
+        let mut answer = pin!(self.sender.try_send_request(request));
+        poll_fn(|cx| {
+            self.drive(cx);
+            answer.as_mut().poll(cx)
+        })
+        .await
+    }
+
+    /// Waits until it takes a request. False: it has ended.
+    async fn ready(&mut self) -> bool {
+        poll_fn(|cx| {
+            self.drive(cx);
+            self.sender.poll_ready(cx).map(|ready| ready.is_ok())
+        })
+        .await
+    }
+}
 
 /// Idle connections, the youngest at the back.
 #[derive(Debug)]
@@ -27,19 +75,19 @@ pub struct Pool {
     idle: Mutex<VecDeque<Idle>>,
 }
 
-/// A connection whose answer has been read to its end, and since when it waits.
+/// A connection whose request has been answered, and since when.
 #[derive(Debug)]
 pub struct Idle {
     since: Instant,
-    sender: Sender,
+    connection: Upstream,
 }
 
 impl Idle {
     /// From now on idle.
-    pub fn new(sender: Sender) -> Self {
+    pub fn new(connection: Upstream) -> Self {
         Self {
             since: Instant::now(),
-            sender,
+            connection,
         }
     }
 
@@ -47,9 +95,19 @@ impl Idle {
         self.since.elapsed() >= MAX_IDLE_TIME
     }
 
+    /// Its answer has been read to the end just now.
+    pub fn rest(&mut self) {
+        self.since = Instant::now();
+    }
+
+    /// See [`Upstream::drive`].
+    pub fn drive(&mut self, cx: &mut Context<'_>) -> bool {
+        self.connection.drive(cx)
+    }
+
     /// The connection, if it takes a request now.
-    pub async fn wake(mut self) -> Option<Sender> {
-        (!self.is_old() && self.sender.ready().await.is_ok()).then_some(self.sender)
+    pub async fn wake(mut self) -> Option<Upstream> {
+        (!self.is_old() && self.connection.ready().await).then_some(self.connection)
     }
 }
 
@@ -63,37 +121,46 @@ impl Pool {
     }
 
     /// An idle connection that takes a request now; none if there is none.
-    pub async fn take(&self) -> Option<Sender> {
+    pub async fn take(&self) -> Option<Upstream> {
         loop {
             let idle = self.idle.lock().pop_back()?;
-            if let Some(sender) = idle.wake().await {
-                return Some(sender);
+            if let Some(connection) = idle.wake().await {
+                return Some(connection);
             }
         }
     }
 
     /// A new connection.
-    pub async fn connect(&self) -> io::Result<Sender> {
+    pub async fn connect(&self) -> io::Result<Upstream> {
         let stream = connect(&self.upstream).await?;
-        let (sender, connection) = handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
-        tokio::spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::debug!(%error, "upstream connection ended");
-            }
-        });
-        Ok(sender)
+        let (sender, wire) = handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
+        Ok(Upstream {
+            sender,
+            wire: Some(Box::new(wire)),
+        })
     }
 
-    /// Keeps a connection for somebody else.
-    pub fn put(&self, connection: Idle) {
-        if connection.sender.is_closed() {
+    /// Keeps a connection for somebody else, if it takes a request. Nobody drives it meanwhile.
+    pub fn put(&self, mut idle: Idle) {
+        let connection = &mut idle.connection;
+        if !connection.drive(&mut Context::from_waker(Waker::noop())) || !connection.sender.is_ready() {
             return;
         }
-        let mut idle = self.idle.lock();
-        while idle.len() >= MAX_IDLE || idle.front().is_some_and(Idle::is_old) {
-            idle.pop_front();
+        let mut waiting = self.idle.lock();
+        while waiting.len() >= MAX_IDLE {
+            waiting.pop_front();
         }
-        idle.push_back(connection);
+        waiting.push_back(idle);
+        drop(waiting);
+        self.drop_old();
+    }
+
+    /// Closes those that have waited too long.
+    pub fn drop_old(&self) {
+        let mut waiting = self.idle.lock();
+        while waiting.front().is_some_and(Idle::is_old) {
+            waiting.pop_front();
+        }
     }
 }
 

@@ -280,7 +280,7 @@ impl Route {
     }
 }
 
-/// Closes connections whose next request's head has not come in time. One sweep for all of them: hyper's own
+/// Closes connections whose next request's head has not come in time, and old ones to the upstream. One sweep for all of them: hyper's own
 /// timer is made anew for each request.
 async fn sweep(route: Weak<Route>, header_timeout: Duration) {
     let mut ticks = tokio::time::interval((header_timeout / SWEEPS).max(Duration::from_millis(1)));
@@ -288,6 +288,7 @@ async fn sweep(route: Weak<Route>, header_timeout: Duration) {
         ticks.tick().await;
         let Some(route) = route.upgrade() else { return };
         let now = route.tick.fetch_add(1, Ordering::Relaxed) + 1;
+        route.pool.drop_old();
         let connections = route.connections.lock();
         for connection in connections.values() {
             if connection.flags.is_idle_for(u64::from(SWEEPS) + 1, now) {

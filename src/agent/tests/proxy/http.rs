@@ -1,7 +1,9 @@
 //! Requests: passed on unchanged, delayed, answered, woken.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener};
 use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::{Duration, Instant};
 
 use firedrill_agent::proxy::protocol::{Only, RuleSpec, SetRule};
@@ -121,6 +123,56 @@ fn connections_are_kept_on_both_sides() {
         accepted <= 4,
         "{accepted} connections for 25 requests one after the other"
     );
+}
+
+/// Answers at once with more than any buffers take, while it reads what it is sent; says how much that was.
+fn early_and_endless() -> (SocketAddr, Receiver<u64>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let (tell, told) = sync_channel(1);
+    thread("early", move || {
+        let (stream, _) = listener.accept().unwrap();
+        let mut reader = BufReader::new(stream.try_clone().unwrap());
+        let mut line = String::new();
+        while line != "\r\n" {
+            line.clear();
+            assert_ne!(reader.read_line(&mut line).unwrap(), 0);
+        }
+        thread("answer", move || {
+            let mut writer = stream;
+            write!(writer, "HTTP/1.1 200 OK\r\nContent-Length: {LARGE}\r\n\r\n").unwrap();
+            // It is never read to its end.
+            writer.write_all(&pattern(LARGE as usize)).ok();
+        });
+        let read = std::io::copy(&mut reader.take(LARGE), &mut std::io::sink());
+        tell.send(read.unwrap()).unwrap();
+    });
+    (address, told)
+}
+
+const LARGE: u64 = 64 * 1024 * 1024;
+
+#[test]
+fn an_upload_goes_on_while_nobody_reads_the_answer() {
+    let (upstream, uploaded) = early_and_endless();
+    let route = Route {
+        name: "early".into(),
+        listen: "127.0.0.1:0".into(),
+        upstream: upstream.to_string(),
+        protocol: RouteProtocol::Http,
+    };
+    let rig = Rig::with_routes(vec![route], Upstream::start(), Limits::default());
+    let mut stream = connect(rig.address("early"));
+    write!(
+        stream,
+        "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {LARGE}\r\n\r\n"
+    )
+    .unwrap();
+    stream.write_all(&pattern(LARGE as usize)).unwrap();
+    assert_eq!(uploaded.recv_timeout(PATIENCE).unwrap(), LARGE);
+    let mut status = [0; 12];
+    stream.read_exact(&mut status).unwrap();
+    assert_eq!(&status, b"HTTP/1.1 200");
 }
 
 #[test]
