@@ -1,10 +1,21 @@
 //! ABORT pressed → read back, by the console's own abort line, against a raw request on an idle connection.
+//!
+//! Read back is, for `http.latency`, that the proxy no longer has the rule, that no request is held, and that a
+//! probe came through the route; for `process.pause`, what `/proc` says of each thread. The clock runs from the press
+//! in the console's process until its abort line has read the agent's word of it.
+//!
+//! The raw request is `GET /healthz`, the least that the agent can be asked, on a connection to the same listener that
+//! was kept and idle since the abort before, sent by a thread that blocks on its answer: right before each press, so
+//! at the same pace and in the same state of the machine. It shows no token, is not parsed beyond its path, and wakes
+//! one thread of the agent. The heartbeat (`GET /v1/agent`) is measured beside it, for whoever wants the floor of a
+//! request that does something.
 
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
 use firedrill_conductor::{AbortLine, AbortTarget, Board, Clock};
+use firedrill_drill::AbortStatus;
 use firedrill_fleet::Token;
 use firedrill_testing::{Agent, Connection, PATIENCE, Upstream, programs};
 use serde_json::{Value, json};
@@ -35,15 +46,30 @@ pub fn measure(effort: &Effort) -> anyhow::Result<Vec<Row>> {
         repeated: 0,
     };
     let samples = effort.samples(2_000);
-    let latency = json!({ "delay": "10s" });
-    let mut rows = bench.fault("http.latency", &latency, &json!({ "route": "web" }), samples)?;
-    rows.extend(bench.fault(
-        "process.pause",
-        &json!({}),
-        &json!({ "pid": sleeper.0.id() }),
-        samples,
-    )?);
+    let latency = Case {
+        fault: "http.latency",
+        parameters: json!({ "delay": "10s" }),
+        scope: json!({ "route": "web" }),
+        read_back: |status| status.proved_us,
+    };
+    let pause = Case {
+        fault: "process.pause",
+        parameters: json!({}),
+        scope: json!({ "pid": sleeper.0.id() }),
+        read_back: |status| status.reverted_us,
+    };
+    let mut rows = bench.fault(&latency, samples)?;
+    rows.extend(bench.fault(&pause, samples)?);
     Ok(rows)
+}
+
+/// What is injected and aborted.
+struct Case {
+    fault: &'static str,
+    parameters: Value,
+    scope: Value,
+    /// When it was read back.
+    read_back: fn(&AbortStatus) -> Option<u64>,
 }
 
 /// What is paused.
@@ -73,30 +99,37 @@ struct Bench {
 }
 
 impl Bench {
-    fn fault(
-        &mut self,
-        fault: &str,
-        parameters: &Value,
-        scope: &Value,
-        samples: usize,
-    ) -> anyhow::Result<Vec<Row>> {
-        let (mut raw, mut read_back, mut proved) = <(Samples, Samples, Samples)>::default();
+    fn fault(&mut self, case: &Case, samples: usize) -> anyhow::Result<Vec<Row>> {
+        let Case { fault, .. } = case;
+        let [mut raw, mut heartbeat, mut read_back] = <[Samples; 3]>::default();
+        let [mut received, mut reverted, mut proved] = <[Samples; 3]>::default();
         let mut idle = Connection::open(self.agent.abort_listen, PATIENCE)?;
+        let mut other = Connection::open(self.agent.abort_listen, PATIENCE)?;
         for _ in 0..samples {
             self.drills += 1;
             let id = format!("drill-{}", self.drills);
             let drill = self.agent.open(&id, 60_000)?;
-            self.agent
-                .inject(&drill, &id, fault, parameters.clone(), scope.clone())?;
-            let (answer, took) = timed(|| self.agent.call_on(&mut idle, "GET", "/v1/agent", &Value::Null))?;
+            let (parameters, scope) = (case.parameters.clone(), case.scope.clone());
+            self.agent.inject(&drill, &id, fault, parameters, scope)?;
+            let (answer, took) = timed(|| self.agent.call_on(&mut other, "GET", "/v1/agent", &Value::Null))?;
+            ensure!(answer.status == 200, "{}", answer.status);
+            heartbeat.add(took);
+            let (answer, took) = timed(|| idle.call("GET", "/healthz", &[], ""))?;
             ensure!(answer.status == 200, "{}", answer.status);
             raw.add(took);
             let status = self.abort(&id)?;
-            read_back.push(status.0);
-            proved.push(status.1);
+            let ms = |us: Option<u64>| us.map(|us| us as f64 / 1e3).context("not told");
+            read_back.push(ms((case.read_back)(&status))?);
+            received.push(ms(status.received_us)?);
+            reverted.push(ms(status.reverted_us)?);
+            proved.push(ms(status.proved_us)?);
             self.agent.release()?;
         }
-        let details = json!({ "sent_again": self.repeated, "ms": read_back.json(), "proved_ms": proved.json(), "raw_request_ms": raw.json() });
+        let details = json!({
+            "sent_again": self.repeated, "read_back_ms": read_back.json(), "reverted_ms": reverted.json(),
+            "proved_ms": proved.json(), "received_and_on_disk_ms": received.json(),
+            "raw_request_ms": raw.json(), "heartbeat_ms": heartbeat.json(),
+        });
         Ok(vec![
             Row::at_most(
                 format!("{fault}: ABORT pressed → read back, p99"),
@@ -114,8 +147,8 @@ impl Bench {
         ])
     }
 
-    /// Presses and waits; milliseconds from the press to the read-back and to the proof.
-    fn abort(&mut self, drill: &str) -> anyhow::Result<(f64, f64)> {
+    /// Presses and waits for the end of the agent's answer.
+    fn abort(&mut self, drill: &str) -> anyhow::Result<AbortStatus> {
         self.line.begin(Some(drill.into()), Clock::start());
         let handle = self.line.handle();
         if let Some(target) = self.target.take() {
@@ -125,14 +158,10 @@ impl Bench {
         }
         handle.press("a benchmark", "bench");
         let board = wait(&self.line, |board| board.press.is_some() && !board.is_aborting())?;
-        let status = board
-            .agents
-            .first()
-            .and_then(|line| line.abort.as_ref())
-            .context("no abort")?;
+        let status = board.agents.into_iter().next().and_then(|line| line.abort);
+        let status = status.context("no abort")?;
         self.repeated += usize::from(status.sent > 1);
-        let ms = |us: Option<u64>| us.map(|us| us as f64 / 1e3).context("not told");
-        Ok((ms(status.reverted_us)?, ms(status.proved_us)?))
+        Ok(status)
     }
 }
 

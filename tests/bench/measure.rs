@@ -25,6 +25,11 @@ impl Samples {
         self.0.extend(other.0);
     }
 
+    /// The one added last; NaN without samples.
+    pub fn last(&self) -> f64 {
+        self.0.last().copied().unwrap_or(f64::NAN)
+    }
+
     /// The smallest value that this share of the samples does not exceed; NaN without samples.
     pub fn quantile(&self, share: f64) -> f64 {
         let mut sorted = self.0.clone();
@@ -50,7 +55,10 @@ impl Samples {
 
     /// All of it in a line of JSON.
     pub fn json(&self) -> Value {
-        json!({ "samples": self.0.len(), "p50": self.p50(), "p99": self.p99(), "max": self.max() })
+        json!({
+            "samples": self.0.len(), "min": self.quantile(0.0), "p50": self.p50(), "p99": self.p99(),
+            "max": self.max(),
+        })
     }
 }
 

@@ -40,8 +40,10 @@ impl Server {
     }
 }
 
-/// The process's work; it ends by being killed.
+/// The process's work; it ends by being killed. It leads a session of its own, as the proxy does: the kernel shares the
+/// processors out by sessions (sched_autogroup), and what is compared must get the same share.
 pub fn serve(words: &[String]) -> anyhow::Result<()> {
+    nix::unistd::setsid()?;
     let words: Vec<_> = words.iter().map(String::as_str).collect();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
