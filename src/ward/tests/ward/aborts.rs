@@ -40,6 +40,12 @@ fn an_abort_tells_of_receipt_read_back_and_proof() {
     assert_eq!(b.end(ask), None);
     b.proved(fence.epoch, "i2", true);
     assert_eq!(b.end(ask), Some(true));
+    let left: Vec<_> = b.lines(ask).iter().map(left).collect();
+    assert_eq!(
+        left,
+        [None, Some(1), Some(1), Some(0), Some(0), None],
+        "still to come"
+    );
     let proved = b.ward.injection(&"i1".into(), b.now).unwrap();
     assert_eq!(
         (proved.state, proved.reason.as_deref()),
