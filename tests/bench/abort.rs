@@ -158,7 +158,7 @@ impl Bench {
         }
         handle.press("a benchmark", "bench");
         let board = wait(&self.line, |board| board.press.is_some() && !board.is_aborting())?;
-        let status = board.agents.into_iter().next().and_then(|line| line.abort);
+        let status = board.agents.first().and_then(|line| line.abort.clone());
         let status = status.context("no abort")?;
         self.repeated += usize::from(status.sent > 1);
         Ok(status)
