@@ -289,7 +289,11 @@ impl Drill {
 
     /// Whether the abort line has contact to every agent of the drill.
     pub(crate) fn in_contact(&self) -> bool {
-        self.agents.iter().all(|it| !it.needed || it.contact)
+        let now_us = self.at.mono_us;
+        // By the beats' own age too: after a suspension other events come before the tick that takes contact away.
+        let fresh = |beat_us: Option<u64>| beat_us.is_some_and(|at| now_us.saturating_sub(at) <= BEAT_US);
+        let mut all = self.agents.iter().zip(&self.links);
+        all.all(|(agent, link)| !agent.needed || (agent.contact && fresh(link.beat_us)))
     }
 
     /// Whether something may be on or held: then lost contact or a lost lease stops the drill.

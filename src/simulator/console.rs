@@ -397,9 +397,8 @@ impl World {
         let Some(console) = self.console(life).filter(|console| !console.ended) else {
             return;
         };
-        let arms = console.drill.phase() == Phase::Arming
-            && console.drill.setup().arming == Arming::Ask
-            && console.drill.arming().ready;
+        let asks = console.drill.phase() == Phase::Arming && console.drill.setup().arming == Arming::Ask;
+        let arms = asks && console.drill.arming().ready;
         self.push(self.now + TICK_US, Happening::Tick { life });
         self.console_event(life, Event::Tick);
         if let Some(console) = self.console(life)
@@ -409,6 +408,11 @@ impl World {
         }
         if arms && self.random.chance(5_000) {
             let command = Command::Arm;
+            self.console_event(life, Event::Command { command });
+        }
+        // Nobody waits for ever for what stands in the way of a start.
+        if asks && !arms && self.healed && self.random.chance(1_000) {
+            let command = Command::Finish;
             self.console_event(life, Event::Command { command });
         }
     }

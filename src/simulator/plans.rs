@@ -122,7 +122,7 @@ pub(crate) fn choose(random: &mut Random, agents: usize, fleet: u8) -> Known {
 
 fn text(agents: usize, fleet: u8, steps: &str, lease_s: u64) -> String {
     let mut text = HEAD.to_owned();
-    text.push_str("\n[guardrails]\nmax_targets = 3\n");
+    text.push_str("\n[guardrails]\nmax_targets = 4\n");
     for agent in 0..agents {
         let service = if fleet & (1 << agent) == 0 { "other" } else { "s" };
         // Writing to a string does not fail.
