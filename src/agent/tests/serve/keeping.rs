@@ -222,8 +222,9 @@ fn what_hangs_over_its_time_is_ended() {
 fn a_stopped_agent_is_ended_with_all_it_held() {
     let temp = tempfile::tempdir().unwrap();
     let state = temp.path().join("state");
-    let process = Process::start(&state);
+    // Made first, so that it is waited for after the agent, which may hold it, is gone.
     let victim = Victim::new();
+    let process = Process::start(&state);
     let mut drill = Drill::open_for(process.client(), "d1", 2_000);
     drill.start("i1", "process.pause", Value::Null, json!({ "pid": victim.pid() }));
     process.signal(Signal::SIGSTOP);
@@ -234,8 +235,9 @@ fn a_stopped_agent_is_ended_with_all_it_held() {
 fn what_needs_a_keeper_ends_with_it() {
     let temp = tempfile::tempdir().unwrap();
     let state = temp.path().join("state");
-    let process = Process::start(&state);
+    // Made first, so that it is waited for after the agent, which may hold it, is gone.
     let victim = Victim::new();
+    let process = Process::start(&state);
     let mut drill = Drill::open(process.client(), "d1");
     drill.start("i1", "process.pause", Value::Null, json!({ "pid": victim.pid() }));
     burn(&mut drill, "i2");
@@ -399,7 +401,8 @@ fn a_torn_record_is_set_aside_and_latches() {
         .unwrap()
         .path();
     let mut text = std::fs::read_to_string(&record).unwrap();
-    text = text.replace("before", "BEFORE");
+    // Of the right form, and still not what was written.
+    text = text.replace(":\"before", ":\"BEFORE");
     std::fs::write(&record, text).unwrap();
     let process = Process::start(&state);
     assert_eq!(
