@@ -28,6 +28,7 @@ fn a_short_proof() -> anyhow::Result<()> {
     for row in [
         "simulated schedules",
         "agent killed",
+        "keeper killed",
         "proxy killed",
         "console killed",
         "console and agent killed",

@@ -15,6 +15,8 @@ use super::table::Row;
 
 /// From the press to the last read-back of all agents.
 const LIMIT_MS: f64 = 1_000.0;
+/// Long enough that no lapse is taken for an abort.
+const LEASE_MS: u64 = 60_000;
 /// A process that was paused runs again, as the kernel says, within this time of its read-back.
 const SEEN_LIMIT: Duration = Duration::from_millis(200);
 
@@ -72,7 +74,7 @@ fn round(line: &AbortLine, agents: &[Agent], sleepers: &[Process], number: u32) 
         board.agents.len() == agents.len() && board.agents.iter().all(|it| it.beats > 0)
     })?;
     for (agent, sleeper) in agents.iter().zip(sleepers) {
-        let fence = agent.open(&drill)?;
+        let fence = agent.open(&drill, LEASE_MS)?;
         let scope = json!({ "pid": sleeper.0.id() });
         agent.inject(&fence, &drill, "process.pause", &json!({}), &scope)?;
         ensure!(

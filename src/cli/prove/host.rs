@@ -160,11 +160,11 @@ impl Agent {
         Ok(serde_json::from_str(&text)?)
     }
 
-    /// Opens a drill; what its starts carry.
-    pub fn open(&self, drill: &str) -> anyhow::Result<Value> {
+    /// Opens a drill with a lease of so many milliseconds; what its starts carry.
+    pub fn open(&self, drill: &str, lease_ms: u64) -> anyhow::Result<Value> {
         let body = json!({
             "drill": drill, "nonce": format!("nonce of {drill}"), "experiment": "prove",
-            "console": "prove", "who": "prove", "lease_ms": 60_000,
+            "console": "prove", "who": "prove", "lease_ms": lease_ms,
         });
         let answer = self.call("POST", "/v1/drills", &body)?;
         Ok(json!({

@@ -1,4 +1,4 @@
-//! Console, agent and proxy ended by SIGKILL at random moments of a drill: when is a client served normally again?
+//! Console, agent, keeper and proxy ended by SIGKILL at random moments of a drill: when is a client served normally again?
 //!
 //! The client is an onlooker of its own: it pays through the route that the fault is on. A kill before the fault was on
 //! counts too: the fault must not come afterwards.
@@ -41,6 +41,8 @@ pub enum Victim {
     Console,
     /// `firedrill agent serve`.
     Agent,
+    /// Its keeper; nobody renews the lease then.
+    Keeper,
     /// Its proxy.
     Proxy,
     /// Console and agent at once.
@@ -49,13 +51,14 @@ pub enum Victim {
 
 impl Victim {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Agent, Self::Proxy, Self::Console, Self::Both];
+    pub const ALL: [Self; 5] = [Self::Agent, Self::Keeper, Self::Proxy, Self::Console, Self::Both];
 
     /// For the table.
     pub fn words(self) -> &'static str {
         match self {
             Self::Console => "console killed → client served normally",
             Self::Agent => "agent killed → client served normally",
+            Self::Keeper => "keeper killed → client served normally",
             Self::Proxy => "proxy killed → client served normally",
             Self::Both => "console and agent killed → client served normally",
         }
@@ -63,7 +66,7 @@ impl Victim {
 
     fn limit_ms(self) -> u64 {
         match self {
-            Self::Console | Self::Both => LEASE_MS + AFTER_MS,
+            Self::Console | Self::Both | Self::Keeper => LEASE_MS + AFTER_MS,
             Self::Agent | Self::Proxy => AFTER_MS,
         }
     }
@@ -137,7 +140,7 @@ impl Round<'_> {
         if self.victim.runs_a_console() {
             console = Some(self.console(&agent)?);
         } else {
-            let fence = agent.open("prove")?;
+            let fence = agent.open("prove", LEASE_MS)?;
             agent.inject(
                 &fence,
                 "prove-1",
@@ -154,29 +157,14 @@ impl Round<'_> {
         match self.victim {
             Victim::Console => {}
             Victim::Agent | Victim::Both => agent.process.kill(),
-            Victim::Proxy => {
-                let proxy = agent.helpers("proxy").first().copied().context("no proxy")?;
-                kill(Pid::from_raw(proxy), Signal::SIGKILL)?;
-            }
+            Victim::Keeper => end_helper(&agent, "keeper")?,
+            Victim::Proxy => end_helper(&agent, "proxy")?,
         }
         let took = wait_until_normal(route, began)?;
         if self.victim == Victim::Console {
-            self.nothing_left(&agent, began)?;
+            nothing_left(&agent, began)?;
         }
         Ok(took)
-    }
-
-    /// The agent itself says that nothing is on, once the lease is over.
-    fn nothing_left(&self, agent: &Agent, began: Instant) -> anyhow::Result<()> {
-        loop {
-            let left = agent.left_on()?;
-            if left.is_empty() && agent.call("GET", "/v1/agent", &serde_json::Value::Null)?["open"].is_null()
-            {
-                return Ok(());
-            }
-            anyhow::ensure!(began.elapsed() < PATIENCE, "still on: {}", left.join(", "));
-            std::thread::sleep(Duration::from_millis(20));
-        }
     }
 
     /// `firedrill run` of the demo's plan, in a home of its own.
@@ -257,5 +245,25 @@ fn wait_until_normal(route: SocketAddr, began: Instant) -> anyhow::Result<Durati
             "a client is not served normally within {PATIENCE:?}"
         );
         std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// SIGKILL to a process that the agent started.
+fn end_helper(agent: &Agent, kind: &str) -> anyhow::Result<()> {
+    let pid = agent.helpers(kind).first().copied();
+    let pid = pid.with_context(|| format!("the agent has no {kind}"))?;
+    kill(Pid::from_raw(pid), Signal::SIGKILL)?;
+    Ok(())
+}
+
+/// The agent itself says that nothing is on, once the lease is over.
+fn nothing_left(agent: &Agent, began: Instant) -> anyhow::Result<()> {
+    loop {
+        let left = agent.left_on()?;
+        if left.is_empty() && agent.call("GET", "/v1/agent", &serde_json::Value::Null)?["open"].is_null() {
+            return Ok(());
+        }
+        anyhow::ensure!(began.elapsed() < PATIENCE, "still on: {}", left.join(", "));
+        std::thread::sleep(Duration::from_millis(20));
     }
 }
