@@ -1,7 +1,4 @@
-//! The conductor and the engine against a real agent in this process.
-
-#![cfg(target_os = "linux")]
-#![expect(clippy::unwrap_used, reason = "a test fails by a panic")]
+//! Drills against an agent in this process; its keeper and its proxy are processes.
 
 use std::{
     io,
@@ -28,6 +25,30 @@ use firedrill_scene::{AgentHealth, Ask, Ours, Scene};
 use tokio::sync::mpsc;
 
 const PATIENCE: Duration = Duration::from_secs(40);
+
+/// Every test, by name.
+pub const TESTS: &[(&str, fn())] = &[
+    (
+        "a_drill_is_held_and_its_journal_sealed",
+        a_drill_is_held_and_its_journal_sealed,
+    ),
+    (
+        "no_start_is_sent_when_its_intent_is_not_on_disk",
+        no_start_is_sent_when_its_intent_is_not_on_disk,
+    ),
+    (
+        "a_press_aborts_latches_and_stops_renewals",
+        a_press_aborts_latches_and_stops_renewals,
+    ),
+    (
+        "a_person_drills_aborts_and_releases_by_the_window",
+        a_person_drills_aborts_and_releases_by_the_window,
+    ),
+    (
+        "a_window_that_is_closed_leaves_nothing_on",
+        a_window_that_is_closed_leaves_nothing_on,
+    ),
+];
 
 struct World {
     agent: Option<Running>,
@@ -169,7 +190,6 @@ impl Drop for World {
     }
 }
 
-#[test]
 fn a_drill_is_held_and_its_journal_sealed() {
     let world = World::new();
     let path = world.folder.path().join("d1.jsonl");
@@ -213,7 +233,6 @@ impl Log for FullAtIntent {
     }
 }
 
-#[test]
 fn no_start_is_sent_when_its_intent_is_not_on_disk() {
     let world = World::new();
     let finished = world.conduct(Box::new(FullAtIntent), 5, |_, _| {});
@@ -228,7 +247,6 @@ fn no_start_is_sent_when_its_intent_is_not_on_disk() {
     assert_eq!(world.started_by_the_drill(), 0, "the agent never heard of it");
 }
 
-#[test]
 fn a_press_aborts_latches_and_stops_renewals() {
     let world = World::new();
     let path = world.folder.path().join("d1.jsonl");
@@ -309,7 +327,6 @@ fn wait_for(engine: &EngineHandle, what: &str, is: impl Fn(&Scene) -> bool) -> A
     }
 }
 
-#[test]
 fn a_person_drills_aborts_and_releases_by_the_window() {
     let world = World::new();
     let plan = world.folder.path().join("plan.toml");
@@ -370,7 +387,6 @@ fn a_person_drills_aborts_and_releases_by_the_window() {
     engine.shutdown();
 }
 
-#[test]
 fn a_window_that_is_closed_leaves_nothing_on() {
     let world = World::new();
     let wakes = Arc::new(AtomicUsize::new(0));

@@ -1,0 +1,35 @@
+//! The conductor and the engine against a real agent.
+//!
+//! This program is the agent's too (`keeper`, `proxy`, …), so that its children are real.
+
+#![cfg_attr(
+    target_os = "linux",
+    expect(clippy::unwrap_used, reason = "a test fails by a panic")
+)]
+
+#[cfg(target_os = "linux")]
+mod drills;
+
+#[cfg(target_os = "linux")]
+fn main() -> std::process::ExitCode {
+    use libtest_mimic::{Arguments, Trial};
+
+    let children = ["keeper", "proxy", "burn", "fill"];
+    if std::env::args()
+        .nth(1)
+        .is_some_and(|word| children.contains(&word.as_str()))
+    {
+        return firedrill_agent::cli::main();
+    }
+    let trials = drills::TESTS.iter().map(|(name, test)| {
+        Trial::test(*name, move || {
+            test();
+            Ok(())
+        })
+    });
+    libtest_mimic::run(&Arguments::from_args(), trials.collect()).exit_code()
+}
+
+/// Agents run on Linux only; so do the tests against one.
+#[cfg(not(target_os = "linux"))]
+fn main() {}
