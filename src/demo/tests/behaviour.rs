@@ -19,11 +19,12 @@ fn start(build: Build) -> (System, Forwarder) {
     let bound = System::bind(build).unwrap();
     let forwarder = Forwarder::to(bound.payments_addr());
     let system = bound.start(Some(forwarder.address)).unwrap();
-    wait_until("customers are served", || system.load().good >= 20);
+    wait_until("customers are served", || system.load().good >= 60);
+    // A host that stands still for a moment lets several orders meet; without kept connections it would be one each.
     let connections = forwarder.connections();
     assert!(
-        connections <= 5,
-        "connections are kept: {connections} for 20 orders"
+        connections <= 20,
+        "connections are kept: {connections} for 60 orders"
     );
     (system, forwarder)
 }
