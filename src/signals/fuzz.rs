@@ -23,8 +23,9 @@ pub fn exposition(plan: &Plan, openmetrics: bool, texts: &[&str]) -> Vec<Sample>
     };
     let mut samples = Vec::new();
     for (look, text) in texts.iter().enumerate() {
-        evaluator.begin(1_790_000_000_000 + look as i64 * plan.metrics.every_ms.cast_signed());
-        if let Err(why) = evaluator.take(text, format, &origin) {
+        let now_ms = 1_790_000_000_000 + look as i64 * plan.metrics.every_ms.cast_signed();
+        evaluator.begin(now_ms);
+        if let Err(why) = evaluator.take(text, format, &origin, now_ms) {
             evaluator.failed(why);
         }
         samples.extend(evaluator.finish());
