@@ -60,6 +60,7 @@ impl Host {
                 request,
                 undo: if *call == b's' { Undo::ProcessHeld } else { Undo::None },
                 by_hand: "by hand".to_owned(),
+                needs_keeper: false,
             }),
             b'p' => read(body).map(|request| Event::Patch { ask: self.ask(), id: id(), request }),
             b'r' => Some(Event::Revert { ask: self.ask(), id: id() }),
