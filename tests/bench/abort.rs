@@ -23,6 +23,9 @@ use serde_json::{Value, json};
 use crate::Effort;
 use crate::measure::{Row, Samples, timed};
 
+/// Between two aborts: an agent allows a hundred openings and starts a second.
+const PACE: Duration = Duration::from_millis(25);
+
 pub fn measure(effort: &Effort) -> anyhow::Result<Vec<Row>> {
     let upstream = Upstream::start()?;
     let agent = Agent::build(programs!())
@@ -106,6 +109,7 @@ impl Bench {
         let mut idle = Connection::open(self.agent.abort_listen, PATIENCE)?;
         let mut other = Connection::open(self.agent.abort_listen, PATIENCE)?;
         for _ in 0..samples {
+            std::thread::sleep(PACE);
             self.drills += 1;
             let id = format!("drill-{}", self.drills);
             let drill = self.agent.open(&id, 60_000)?;
