@@ -62,6 +62,10 @@ fn main() -> ExitCode {
         // A server of the benchmark, in a process of its own.
         Some((word, rest)) if word == "serve" => servers::serve(rest),
         Some((word, rest)) if word == "agents" => hosts::serve(rest),
+        // A keeper or a proxy of those agents.
+        Some((word, _)) if ["keeper", "proxy"].contains(&word.as_str()) => {
+            return firedrill_agent::cli::main();
+        }
         _ => figures(&words),
     };
     match result {

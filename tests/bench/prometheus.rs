@@ -61,7 +61,7 @@ impl Prometheus {
                     format!(
                         "quantile = {{ q = 0.95, histogram = 'http_request_duration_seconds{{{job}}}', window = \"2s\" }}"
                     ),
-                    "band = { max = 1.0 }\nstop = { max = 5.0, after = 2 }",
+                    "band = { max = 1.0 }\nstop = { max = 2.0, after = 2 }",
                 ),
                 2 => (
                     format!("rate = {{ counter = 'orders_total{{{job}}}', window = \"2s\" }}"),

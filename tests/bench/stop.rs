@@ -85,7 +85,7 @@ labels = {{ service = "web" }}
 name = "Web is slow"
 hypothesis = "Nobody notices."
 lease = "10s"
-baseline = "500ms"
+baseline = "1s"
 recover = "10s"
 
   [[experiment.step]]
