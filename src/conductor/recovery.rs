@@ -12,9 +12,8 @@ use firedrill_plan::{AgentEntry, Driver, Plan};
 use firedrill_wire::AgentInfo;
 
 use crate::{
-    abort::{AbortCard, AbortLine, AbortTarget, CardAgent},
+    abort::{AbortCard, AbortLine, AbortTarget, CardAgent, resolve},
     clock::{Clock, wall_ms},
-    conduct::resolve,
     ledger::{OpenDrill, note_aborted},
 };
 

@@ -3,16 +3,16 @@
 //! A file is a line of JSON and the line's hash, put in place by a rename after an fsync: it is there whole or
 //! not at all. One that cannot be read is set aside, told, and never guessed at.
 
-use std::fs::{DirBuilder, File, OpenOptions};
-use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::fs::DirBuilder;
+use std::io;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use firedrill_ward::Key;
 
 use super::{Here, Record, Undone};
-use crate::state::read_small;
+use crate::state::{keep, read_small};
 
 /// Most records; the ward has fewer injections at once.
 const MAX_RECORDS: usize = 1_024;
@@ -59,14 +59,11 @@ impl Records {
     }
 
     fn file(&self, key: &Key) -> PathBuf {
-        // Names from the wire may be any text, a file's may not.
-        let name = blake3::hash(key.id.as_str().as_bytes()).to_hex();
-        self.path.join(format!("{}-{}.json", key.epoch.0, &name[..16]))
+        self.path.join(name(key))
     }
 
     /// Puts a record on disk, in place of a former one of the same injection. It is durable when this returns.
     pub fn write(&self, record: &Record) -> anyhow::Result<()> {
-        let path = self.file(&record.key);
         let mut text = serde_json::to_string(record)?;
         if text.len() > MAX_RECORD_BYTES {
             bail!("the undo record of {} has {} bytes", record.key.id, text.len());
@@ -75,20 +72,7 @@ impl Records {
         text.push('\n');
         text.push_str(&hash);
         text.push('\n');
-        let temporary = path.with_extension("new");
-        let write = || -> io::Result<()> {
-            let mut file = OpenOptions::new()
-                .create(true)
-                .truncate(true)
-                .write(true)
-                .mode(0o600)
-                .open(&temporary)?;
-            file.write_all(text.as_bytes())?;
-            file.sync_all()?;
-            std::fs::rename(&temporary, &path)?;
-            File::open(&self.path)?.sync_all()
-        };
-        write().with_context(|| format!("cannot write {}", path.display()))
+        keep(&self.path, &name(&record.key), text.as_bytes())
     }
 
     /// Forgets a record. Should it be there again after a crash, it is run again, to no harm.
@@ -158,6 +142,12 @@ impl Records {
         }
         Ok(told)
     }
+}
+
+/// The file of an injection's record. Names from the wire may be any text, a file's may not.
+fn name(key: &Key) -> String {
+    let id = blake3::hash(key.id.as_str().as_bytes()).to_hex();
+    format!("{}-{}.json", key.epoch.0, &id[..16])
 }
 
 fn read(path: &Path) -> anyhow::Result<Record> {

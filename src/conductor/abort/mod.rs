@@ -5,9 +5,11 @@ mod card;
 mod line;
 mod link;
 mod peer;
+mod resolve;
 
 pub use board::{AgentLine, Board, Press};
 pub use card::{AbortCard, CardAgent, CardError};
 pub(crate) use line::random_id;
 pub use line::{AbortHandle, AbortLine};
 pub use link::AbortTarget;
+pub(crate) use resolve::resolve;

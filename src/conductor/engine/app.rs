@@ -263,7 +263,7 @@ impl App {
         tokio::spawn(async move {
             let mut targets = Vec::new();
             for (index, entry) in plan.agents.iter().enumerate() {
-                let Ok(mut target) = crate::conduct::resolve(entry, index, &credentials).await else {
+                let Ok(mut target) = crate::abort::resolve(entry, index, &credentials).await else {
                     continue;
                 };
                 let info = fleet.get(index).and_then(|agent| agent.info.as_ref());
