@@ -91,7 +91,7 @@ pub fn verify(path: &Path, audits: &[PathBuf]) -> anyhow::Result<ExitCode> {
 fn compared(journal: &Journal, audits: &[PathBuf]) -> Result<String, String> {
     let given = handed(journal);
     if given.is_empty() {
-        let words = "no agent was given its hash: a drill that was aborted is not closed by its console";
+        let words = "no agent was given its hash: none that the drill had opened could be reached at its end";
         return if audits.is_empty() {
             Ok(words.to_owned())
         } else {
@@ -100,7 +100,7 @@ fn compared(journal: &Journal, audits: &[PathBuf]) -> Result<String, String> {
     }
     if audits.is_empty() {
         return Ok(format!(
-            "its hash was given to {} agents; compare with --audit FILE (the agent's audit log)",
+            "not compared with the agents' copies: its hash was given to {} of them; compare with --audit FILE (an agent's audit log)",
             given.len()
         ));
     }

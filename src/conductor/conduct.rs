@@ -13,7 +13,7 @@ use firedrill_fleet::{Credentials, Driver, DriverError, Gate, driver};
 use firedrill_plan::{AgentEntry, Plan};
 use firedrill_scene::SceneBuilder;
 use firedrill_wire::{AgentInfo, CloseRequest, Epoch};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::{
     abort::{AbortCard, AbortHandle, AbortLine, AbortTarget, AgentLine, Board, resolve},
@@ -67,12 +67,48 @@ pub enum BeginError {
     #[error(transparent)]
     Driver(#[from] DriverError),
     /// A thread cannot be made.
-    #[error("the journal's thread cannot be started: {0}; is the limit of threads reached?")]
+    #[error("the drill's threads cannot be started: {0}; is the limit of threads reached?")]
     Thread(#[from] std::io::Error),
+    /// Its thread is gone without a word.
+    #[error(
+        "the drill's thread broke off: this is a defect of the console, please report it; leases end what is on"
+    )]
+    BrokeOff,
 }
 
-/// Runs a drill to its end. `publish` is told of its state, at most at the frame rate.
+/// Runs a drill to its end; dropped before, it breaks off. `publish` is told of its state, at most at the frame rate.
+///
+/// Sampling, judging and every call of it are on a thread and a runtime of their own: whatever keeps the caller's
+/// runtime busy does not hold a stop.
 pub async fn conduct(
+    job: Job,
+    commands: mpsc::Receiver<Command>,
+    publish: impl FnMut(&Drill, &SceneBuilder, At) + Send + 'static,
+) -> Result<Finished, BeginError> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let (mut tell, told) = oneshot::channel();
+    std::thread::Builder::new()
+        .name("drill".to_owned())
+        .spawn(move || {
+            let result = runtime.block_on(async {
+                tokio::select! {
+                    result = run(job, commands, publish) => Some(result),
+                    () = tell.closed() => None,
+                }
+            });
+            // What blocks in there, a name that is looked up, is not waited for.
+            runtime.shutdown_background();
+            if let Some(result) = result {
+                // Who asked may be gone by now.
+                tell.send(result).ok();
+            }
+        })?;
+    told.await.unwrap_or(Err(BeginError::BrokeOff))
+}
+
+async fn run(
     job: Job,
     mut commands: mpsc::Receiver<Command>,
     publish: impl FnMut(&Drill, &SceneBuilder, At) + Send,

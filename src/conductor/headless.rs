@@ -11,7 +11,7 @@ use firedrill_fleet::Credentials;
 use firedrill_journal::JournalError;
 use firedrill_plan::Plan;
 use firedrill_scene::{DrillScene, Review};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use crate::{
     abort::{AbortHandle, AbortLine, random_id},
@@ -67,7 +67,7 @@ pub enum HeadlessError {
 }
 
 /// Runs one experiment to its verdict and reviews it from its journal. SIGINT, SIGTERM and SIGHUP abort.
-/// `progress` gets every scene. Blocks; call it outside of any runtime.
+/// `progress` gets the newest scene whenever it has taken the one before. Blocks; call it outside of any runtime.
 pub fn run_headless(
     job: &Headless,
     mut progress: impl FnMut(&DrillScene) + Send,
@@ -107,11 +107,21 @@ pub(crate) async fn run(
     };
     // Nobody commands: signals go by the abort line.
     let (_commands, receiver) = mpsc::channel(1);
-    let finished = conduct(work, receiver, |drill: &Drill, builder, at| {
-        progress(&builder.scene(drill, at));
-    })
-    .await?;
-    reviewed(&journal, &finished)
+    // A terminal that takes nothing holds this, and not the drill.
+    let (show, mut shown) = watch::channel(None);
+    let conducting = conduct(work, receiver, move |drill: &Drill, builder, at| {
+        show.send_replace(Some(Arc::new(builder.scene(drill, at))));
+    });
+    let showing = async {
+        while shown.changed().await.is_ok() {
+            let scene = shown.borrow_and_update().clone();
+            if let Some(scene) = scene {
+                progress(&scene);
+            }
+        }
+    };
+    let (finished, ()) = tokio::join!(conducting, showing);
+    reviewed(&journal, &finished?)
 }
 
 /// A finished drill from its journal, as everybody will read it.

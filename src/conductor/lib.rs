@@ -1,7 +1,7 @@
 //! Owns a drill: carries out its effects, turns replies into events, publishes scenes.
 //!
-//! Contract: one tokio runtime; the abort line has a thread, a runtime and connections of its own and needs
-//! nothing of the rest. Events are journaled, then stepped; effects run in their order; a durable record is on
+//! Contract: one tokio runtime for what people ask for; each drill has a thread and a runtime of its own, and so
+//! has the abort line, with connections of its own: it needs nothing of the rest. Events are journaled, then stepped; effects run in their order; a durable record is on
 //! disk before the effect after it is begun. The press of ABORT closes the drill's gate first, then goes to the
 //! agents, then to the journal. A window reads scenes without a lock and sends asks by a bounded queue.
 //!

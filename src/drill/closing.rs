@@ -204,11 +204,32 @@ impl Drill {
         }
     }
 
-    /// The journal has the answers of alerts and actions before it is closed.
+    /// The end of an aborted drill: the journal has the answers of alerts and actions before it is closed, and
+    /// the agents that the abort line has reached have its hash.
     pub(crate) fn conclude_when_told(&mut self) {
-        if self.notices_are_done() {
+        if self.notices_are_done() && self.copies_are_given() {
             self.conclude();
         }
+    }
+
+    /// An abort has killed the epochs; they are closed all the same, once, for the journal's hash in the agents'
+    /// audit logs. Whether nobody's answer is waited for any more.
+    fn copies_are_given(&mut self) -> bool {
+        let now_us = self.at.mono_us;
+        let mut waiting = false;
+        for (agent, epoch) in self.open_epochs() {
+            let reached = self.agents[agent].abort.as_ref().is_some_and(|it| it.ended);
+            let link = &mut self.links[agent];
+            if link.close_tries == 0 && reached {
+                link.close_tries = 1;
+                link.close_sent_us = Some(now_us);
+                self.call(agent, Call::Close(epoch, CloseRequest::default()));
+                waiting = true;
+            } else if let Some(sent) = link.close_sent_us {
+                waiting |= now_us.saturating_sub(sent) < CLOSE_ANSWER_US;
+            }
+        }
+        !waiting
     }
 
     fn begin_close(&mut self, words: &str) {

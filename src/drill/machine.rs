@@ -356,13 +356,12 @@ impl Drill {
             what: what.to_owned(),
             reason: reason.clone(),
         });
-        self.record(
-            Entry::Judged {
-                what: what.to_owned(),
-                reason: reason.clone(),
-            },
-            false,
-        );
+        let entry = Entry::Judged {
+            what: what.to_owned(),
+            reason: reason.clone(),
+        };
+        // A stop is on disk, with all that led to it, before anything else follows from it; what stops was sent.
+        self.record(entry, what == "stop");
         reason
     }
 

@@ -28,8 +28,8 @@ pub struct Prometheus {
 
 #[derive(Default)]
 struct State {
-    /// Whose values are bad.
-    bad: Option<usize>,
+    /// Whose values are bad, and from which source time on: a sample that was answered once does not change.
+    bad: Option<(usize, u64)>,
     /// The source times of bad samples that were answered, and when each was written first.
     told: Vec<(u64, Instant)>,
 }
@@ -81,7 +81,7 @@ impl Prometheus {
     /// From the next source sample on, this SLI's values are beyond its stop line.
     pub fn turn_bad(&self, sli: usize) {
         *self.state.lock() = State {
-            bad: Some(sli),
+            bad: Some((sli, newest_ms(now_ms()) + INTERVAL_MS)),
             told: Vec::new(),
         };
     }
@@ -110,12 +110,23 @@ fn value(sli: usize, bad: bool) -> &'static str {
     }
 }
 
-fn answer(form: &str, state: &Mutex<State>) -> String {
-    let now_ms = SystemTime::now()
+/// By the server's clock.
+fn now_ms() -> u64 {
+    SystemTime::now()
         .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(0));
-    let newest_ms = now_ms / INTERVAL_MS * INTERVAL_MS;
-    let bad = state.lock().bad;
+        .map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(0))
+}
+
+/// The time of the newest source sample.
+fn newest_ms(now_ms: u64) -> u64 {
+    now_ms / INTERVAL_MS * INTERVAL_MS
+}
+
+fn answer(form: &str, state: &Mutex<State>) -> String {
+    let now_ms = now_ms();
+    let newest_ms = newest_ms(now_ms);
+    let bad = state.lock().bad.filter(|(_, from_ms)| newest_ms >= *from_ms);
+    let bad = bad.map(|(sli, _)| sli);
     let mut series = Vec::new();
     for rest in form.split(MARK).skip(1) {
         let mark = rest

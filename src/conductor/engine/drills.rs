@@ -117,7 +117,7 @@ impl App {
         let handle = self.line.handle();
         let work = self.work.clone();
         let task = tokio::spawn(async move {
-            let show = |drill: &Drill, builder: &SceneBuilder, at: At| {
+            let show = move |drill: &Drill, builder: &SceneBuilder, at: At| {
                 publish(&publisher, &handle, drill, builder, at);
             };
             let result = match conduct(job, receiver, show).await {

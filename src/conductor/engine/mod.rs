@@ -113,7 +113,7 @@ pub fn start(options: Options) -> io::Result<EngineHandle> {
     let line = Arc::new(AbortLine::start()?);
     let abort = line.handle();
     let who = options.who.clone();
-    let publisher = Arc::new(Publisher::new(Arc::clone(&options.waker)));
+    let publisher = Arc::new(Publisher::new(Arc::clone(&options.waker))?);
     let (work, queue) = mpsc::channel(ASKS);
     let (tell, ended) = std_mpsc::sync_channel(1);
     {

@@ -1,8 +1,12 @@
 //! The scene that the window reads, replaced as a whole.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+        mpsc,
+    },
 };
 
 use arc_swap::ArcSwap;
@@ -23,17 +27,22 @@ pub(crate) struct Publisher {
     /// Held while a scene is changed, by the engine's tasks only.
     draft: Mutex<Scene>,
     messages: AtomicU64,
-    waker: Waker,
+    wake: mpsc::SyncSender<()>,
 }
 
 impl Publisher {
-    pub(crate) fn new(waker: Waker) -> Self {
-        Self {
+    /// The waker gets a thread of its own: a window that is stuck may hold it for as long as it is.
+    pub(crate) fn new(waker: Waker) -> io::Result<Self> {
+        let (wake, wakes) = mpsc::sync_channel(1);
+        std::thread::Builder::new()
+            .name("waker".to_owned())
+            .spawn(move || wakes.iter().for_each(|()| waker()))?;
+        Ok(Self {
             shown: ArcSwap::from_pointee(Scene::default()),
             draft: Mutex::new(Scene::default()),
             messages: AtomicU64::new(1),
-            waker,
-        }
+            wake,
+        })
     }
 
     /// The newest scene.
@@ -49,7 +58,8 @@ impl Publisher {
             draft.wall_ms = wall_ms();
             self.shown.store(Arc::new(draft.clone()));
         }
-        (self.waker)();
+        // One wake that waits already serves as well.
+        self.wake.try_send(()).ok();
     }
 
     /// Tells the person at the console.

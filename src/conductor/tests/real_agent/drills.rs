@@ -157,7 +157,7 @@ recover = "10s"
         &self,
         log: Box<dyn Log>,
         seconds: u32,
-        act: impl Fn(Phase, &AbortLine) + Send + Sync,
+        act: impl Fn(Phase, &AbortLine) + Send + 'static,
     ) -> Finished {
         let line = Arc::new(AbortLine::start().unwrap());
         let job = Job {
@@ -171,7 +171,7 @@ recover = "10s"
         };
         let (_commands, receiver) = mpsc::channel::<Command>(1);
         self.runtime.block_on(async {
-            let running = conduct(job, receiver, |drill, _, _| act(drill.phase(), &line));
+            let running = conduct(job, receiver, move |drill, _, _| act(drill.phase(), &line));
             tokio::time::timeout(PATIENCE, running).await.unwrap().unwrap()
         })
     }
@@ -252,7 +252,7 @@ fn a_press_aborts_latches_and_stops_renewals() {
     let path = world.folder.path().join("d1.jsonl");
     let log = Box::new(JournalFile::create(&path).unwrap());
     let pressed = AtomicUsize::new(0);
-    let finished = world.conduct(log, 30, |phase, line| {
+    let finished = world.conduct(log, 30, move |phase, line| {
         if phase == Phase::Inject && pressed.fetch_add(1, Ordering::SeqCst) == 10 {
             line.handle().press("it hurts", "Ada");
         }
