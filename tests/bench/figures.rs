@@ -1,7 +1,7 @@
 //! The figures that Firedrill is held to, with the machine's own floor measured in the same run.
 //!
 //! `cargo bench --bench figures` measures all; words after `--` choose groups (`abort fleet latency proxy agent
-//! stop killed frame window`), `--quick` takes a tenth of the samples. Prints a row a figure, with reached or not, and
+//! stop stuck killed frame window`), `--quick` takes a tenth of the samples. Prints a row a figure, with reached or not, and
 //! writes them to `target/bench/figures.json`. Nothing fails by a figure: machines differ.
 
 mod abort;
@@ -16,6 +16,7 @@ mod prometheus;
 mod proxy;
 mod servers;
 mod stop;
+mod stuck;
 mod tap;
 mod window;
 
@@ -36,6 +37,7 @@ const GROUPS: &[Group] = &[
     ("proxy", proxy::measure),
     ("agent", agent::measure),
     ("stop", stop::measure),
+    ("stuck", stuck::measure),
     ("killed", killed::measure),
     ("frame", frame::measure),
     ("window", window::measure),

@@ -10,9 +10,6 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use firedrill_testing::{Upstream, wait_until};
 use parking_lot::Mutex;
 
-/// SLIs of the plan.
-pub const SLIS: usize = 64;
-
 /// From one sample to the next at the source, in milliseconds.
 const INTERVAL_MS: u64 = 200;
 
@@ -42,13 +39,14 @@ impl Prometheus {
         Ok(Self { server, state })
     }
 
-    /// The `[metrics]` and the SLIs of a plan: all kinds of indicators, each with a stop line after two bad samples.
-    pub fn plan(&self) -> String {
+    /// The `[metrics]` and so many SLIs of a plan: all kinds of indicators, each with a stop line after two bad
+    /// samples.
+    pub fn plan(&self, slis: usize) -> String {
         let mut text = format!(
             "[metrics]\nprometheus = \"http://{}\"\nevery = \"100ms\"\n",
             self.server.address()
         );
-        for index in 0..SLIS {
+        for index in 0..slis {
             let job = format!("job=\"s{index:02}\"");
             let (kind, lines) = match index % 4 {
                 0 => (

@@ -2,21 +2,31 @@
 //!
 //! A real console (`firedrill run`) runs a drill with a real fault on a real agent. Measured is from just before
 //! the server writes the first byte of the answer that holds the second bad sample of an SLI to when the first byte
-//! of the console's `POST /v1/abort` is read off the connection to the agent. Then the console is killed, and the
-//! next one begins.
+//! of the console's `POST /v1/abort` is read off the connection to the agent and the stop stands in the journal's
+//! file, whichever is later. Then the console is killed, and the next one begins.
 
-use std::path::PathBuf;
+use std::io::{Read as _, Seek as _, SeekFrom};
+use std::path::{Path, PathBuf};
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, anyhow, ensure};
+use anyhow::{Context as _, anyhow, bail, ensure};
 use firedrill_testing::{Agent, Firedrill, PATIENCE, Upstream, programs, wait_until};
 use serde_json::json;
 
 use crate::Effort;
 use crate::measure::{Row, Samples};
-use crate::prometheus::{Prometheus, SLIS};
+use crate::prometheus::Prometheus;
 use crate::tap::Tap;
+
+/// SLIs of the plan.
+const SLIS: usize = 64;
+
+/// What the journal's record of a stop says.
+const STOP: &[u8] = b"\"what\":\"stop\"";
+
+/// The journal's file is looked at this often: what is seen there is at most this much later than it was written.
+const LOOK: Duration = Duration::from_micros(500);
 
 /// Drills side by side: most of a drill is waiting.
 const SIDE_BY_SIDE: usize = 4;
@@ -60,22 +70,12 @@ struct Lane {
     _upstream: Upstream,
 }
 
-impl Lane {
-    fn start() -> anyhow::Result<Self> {
-        let upstream = Upstream::start()?;
-        let agent = Agent::build(programs!())
-            .label("service=web")
-            .http_route("web", upstream.address())?
-            .start()?;
-        let tap = Tap::start(agent.listen, agent.abort_listen)?;
-        let prometheus = Prometheus::start()?;
-        let account = Firedrill::new(programs!())?;
-        let url = format!("http://{}", tap.address);
-        account.know_at(&[(url.clone(), &agent)])?;
-        let text = format!(
-            r#"title = "Stops"
+/// A plan with these `[metrics]` and SLIs, and a fault at an agent behind `url`.
+pub fn plan(url: &str, metrics: &str) -> String {
+    format!(
+        r#"title = "Stops"
 system = "web"
-{}
+{metrics}
 [[agent]]
 name = "web"
 url = "{url}"
@@ -93,9 +93,38 @@ recover = "10s"
   target = {{ service = "web", mode = "one", route = "web" }}
   with = {{ delay = "100ms" }}
   for = "1m"
-"#,
-            prometheus.plan()
-        );
+"#
+    )
+}
+
+/// When the journal's file has a stop that it did not have before `from`, a length in bytes.
+fn stop_in(journal: &Path, from: u64, limit: Duration) -> anyhow::Result<Instant> {
+    let until = Instant::now() + limit;
+    let mut file = std::fs::File::open(journal)?;
+    file.seek(SeekFrom::Start(from))?;
+    let mut read = Vec::new();
+    while Instant::now() < until {
+        if file.read_to_end(&mut read)? > 0 && read.windows(STOP.len()).any(|window| window == STOP) {
+            return Ok(Instant::now());
+        }
+        std::thread::sleep(LOOK);
+    }
+    bail!("no stop in {} within {limit:?}", journal.display())
+}
+
+impl Lane {
+    fn start() -> anyhow::Result<Self> {
+        let upstream = Upstream::start()?;
+        let agent = Agent::build(programs!())
+            .label("service=web")
+            .http_route("web", upstream.address())?
+            .start()?;
+        let tap = Tap::start(agent.listen, agent.abort_listen)?;
+        let prometheus = Prometheus::start()?;
+        let account = Firedrill::new(programs!())?;
+        let url = format!("http://{}", tap.address);
+        account.know_at(&[(url.clone(), &agent)])?;
+        let text = plan(&url, &prometheus.plan(SLIS));
         Ok(Self {
             plan: account.file("plan.toml", &text)?,
             prometheus,
@@ -147,9 +176,17 @@ recover = "10s"
         ensure!(console.process.is_running(), "the drill ended before its fault");
         std::thread::sleep(wait);
         let before = self.tap.aborts();
+        // Names begin with their time.
+        let journal = self.account.journals()?.into_iter().max().context("no journal")?;
+        let length = std::fs::metadata(&journal)?.len();
+        let looking = Builder::new().name("journal".to_owned());
+        let looking = looking.spawn(move || stop_in(&journal, length, PATIENCE))?;
         self.prometheus.turn_bad(sli);
         let second = self.prometheus.second_bad(PATIENCE)?;
         let abort = self.tap.abort_after(second, PATIENCE)?;
+        let written = looking
+            .join()
+            .map_err(|_| anyhow!("the look at the journal panicked"))??;
         ensure!(
             self.tap.aborts() > before,
             "the abort is older than the bad samples"
@@ -158,6 +195,6 @@ recover = "10s"
             std::thread::sleep(Duration::from_millis(20));
             Ok(self.agent.info()?["open"].is_null().then_some(()))
         })?;
-        Ok(abort - second)
+        Ok(abort.max(written) - second)
     }
 }

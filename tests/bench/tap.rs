@@ -1,4 +1,5 @@
-//! Stands between a console and an agent, passes bytes on, and notes when an abort's first byte comes by.
+//! Stands between a console and an agent, passes bytes on, and notes when an abort's first byte comes by, and when
+//! the agent's word that an injection is read back.
 //!
 //! An agent says which port its aborts are served on, and wants to be addressed by its own: both are put right on
 //! the way, by numbers of the same length.
@@ -15,11 +16,21 @@ use parking_lot::Mutex;
 /// What an abort begins with.
 const ABORT: &[u8] = b"POST /v1/abort ";
 
+/// What the line of an abort's answer says when an injection is read back.
+const REVERTED: &[u8] = b"\"line\":\"reverted\"";
+
+/// What came by, and when.
+#[derive(Default)]
+struct Seen {
+    aborts: Mutex<Vec<Instant>>,
+    reverted: Mutex<Vec<Instant>>,
+}
+
 /// Between a console and both listeners of an agent.
 pub struct Tap {
     /// For the plan.
     pub address: SocketAddr,
-    aborts: Arc<Mutex<Vec<Instant>>>,
+    seen: Arc<Seen>,
 }
 
 /// Puts the first port in the place of the second, written the same number of digits.
@@ -28,7 +39,7 @@ struct Ports(Vec<(String, String)>);
 
 impl Tap {
     pub fn start(first: SocketAddr, second: SocketAddr) -> anyhow::Result<Self> {
-        let aborts = Arc::default();
+        let seen = Arc::default();
         let (taken, taken_second) = (bind_like(first)?, bind_like(second)?);
         let (address, abort_address) = (taken.local_addr()?, taken_second.local_addr()?);
         let ports = |pairs: &[(u16, u16)]| {
@@ -38,24 +49,32 @@ impl Tap {
         let asked = ports(&[(address.port(), first.port())]);
         // `"abort_port":7432`, and no blank after the colon.
         let answered = ports(&[(second.port(), abort_address.port())]);
-        listen(taken, first, asked, answered, Arc::clone(&aborts))?;
+        listen(taken, first, asked, answered, Arc::clone(&seen))?;
         let asked = ports(&[(abort_address.port(), second.port())]);
         let answered = ports(&[(second.port(), abort_address.port())]);
-        listen(taken_second, second, asked, answered, Arc::clone(&aborts))?;
-        Ok(Self { address, aborts })
+        listen(taken_second, second, asked, answered, Arc::clone(&seen))?;
+        Ok(Self { address, seen })
     }
 
     /// When the first byte of an abort came by, not before `since`.
     pub fn abort_after(&self, since: Instant, limit: Duration) -> anyhow::Result<Instant> {
         let (at, _) = wait_until(limit, "an abort comes by", || {
-            Ok(self.aborts.lock().iter().copied().find(|at| *at >= since))
+            Ok(self.seen.aborts.lock().iter().copied().find(|at| *at >= since))
+        })?;
+        Ok(at)
+    }
+
+    /// When the agent's word that an injection is read back came by, not before `since`.
+    pub fn reverted_after(&self, since: Instant, limit: Duration) -> anyhow::Result<Instant> {
+        let (at, _) = wait_until(limit, "a read-back comes by", || {
+            Ok(self.seen.reverted.lock().iter().copied().find(|at| *at >= since))
         })?;
         Ok(at)
     }
 
     /// How many came by so far.
     pub fn aborts(&self) -> usize {
-        self.aborts.lock().len()
+        self.seen.aborts.lock().len()
     }
 }
 
@@ -75,15 +94,15 @@ fn listen(
     to: SocketAddr,
     asked: Ports,
     answered: Ports,
-    aborts: Arc<Mutex<Vec<Instant>>>,
+    seen: Arc<Seen>,
 ) -> anyhow::Result<()> {
     std::thread::Builder::new()
         .name("tap".to_owned())
         .spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
-                let (asked, answered, aborts) = (asked.clone(), answered.clone(), Arc::clone(&aborts));
+                let (asked, answered, seen) = (asked.clone(), answered.clone(), Arc::clone(&seen));
                 // A connection that cannot be passed on is closed; the console says so.
-                connect(stream, to, asked, answered, aborts).ok();
+                connect(stream, to, asked, answered, seen).ok();
             }
         })?;
     Ok(())
@@ -94,21 +113,28 @@ fn connect(
     to: SocketAddr,
     asked: Ports,
     answered: Ports,
-    aborts: Arc<Mutex<Vec<Instant>>>,
+    seen: Arc<Seen>,
 ) -> anyhow::Result<()> {
     let agent = TcpStream::connect(to)?;
     console.set_nodelay(true)?;
     agent.set_nodelay(true)?;
     let (from_console, to_console) = (console.try_clone()?, console);
     let (from_agent, to_agent) = (agent.try_clone()?, agent);
+    let by_console = Arc::clone(&seen);
     spawn(move || {
         pass(from_console, to_agent, &asked, |bytes| {
             if bytes.starts_with(ABORT) {
-                aborts.lock().push(Instant::now());
+                by_console.aborts.lock().push(Instant::now());
             }
         });
     })?;
-    spawn(move || pass(from_agent, to_console, &answered, |_| {}))
+    spawn(move || {
+        pass(from_agent, to_console, &answered, |bytes| {
+            if bytes.windows(REVERTED.len()).any(|window| window == REVERTED) {
+                seen.reverted.lock().push(Instant::now());
+            }
+        });
+    })
 }
 
 fn spawn(work: impl FnOnce() + Send + 'static) -> anyhow::Result<()> {
