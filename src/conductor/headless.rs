@@ -182,9 +182,12 @@ fn seed() -> u64 {
         .unwrap_or(1)
 }
 
+/// The main runtime. It leaves a core to the drill's thread and the abort line where there are two: with every worker
+/// busy a stop is as quick as without.
 pub(crate) fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
     tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
+        .worker_threads(cores.saturating_sub(1).clamp(1, 2))
         .thread_name("conductor")
         .enable_all()
         .build()

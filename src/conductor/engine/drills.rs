@@ -1,6 +1,6 @@
 //! A drill in the window: begin, commands, what is shown of it, its end.
 
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc};
 
 use firedrill_drill::{AgentStatus, Arming, At, Command, Drill, Phase};
 use firedrill_fleet::Credentials;
@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     abort::AbortHandle,
-    conduct::{Job, conduct},
+    conduct::{Finished, Job, conduct},
     headless::{Headless, journal_path, reviewed, setup},
     ledger::card_path,
     log::JournalFile,
@@ -121,7 +121,7 @@ impl App {
                 publish(&publisher, &handle, drill, builder, at);
             };
             let result = match conduct(job, receiver, show).await {
-                Ok(finished) => reviewed(&journal, &finished).map_err(|error| error.to_string()),
+                Ok(finished) => reviewing(journal, finished).await,
                 Err(error) => Err(error.to_string()),
             };
             // The loop may have ended.
@@ -172,6 +172,15 @@ impl App {
         self.publisher.update(|scene| scene.abort.armed = false);
         self.tour_finished(review);
         self.refresh();
+    }
+}
+
+/// A long journal takes a while: not on the runtime's few threads.
+async fn reviewing(journal: PathBuf, finished: Finished) -> Result<Review, String> {
+    let read = tokio::task::spawn_blocking(move || reviewed(&journal, &finished));
+    match read.await {
+        Ok(review) => review.map_err(|error| error.to_string()),
+        Err(error) => Err(error.to_string()),
     }
 }
 
