@@ -24,7 +24,7 @@ use firedrill_fleet::{BoxFuture, Credentials, Driver, NativeDriver, Token};
 use firedrill_scene::{AgentHealth, Ask, Ours, Scene};
 use tokio::sync::mpsc;
 
-const PATIENCE: Duration = Duration::from_secs(40);
+pub const PATIENCE: Duration = Duration::from_secs(40);
 
 /// Every test, by name.
 pub const TESTS: &[(&str, fn())] = &[
@@ -50,15 +50,17 @@ pub const TESTS: &[(&str, fn())] = &[
     ),
 ];
 
-struct World {
-    agent: Option<Running>,
-    folder: tempfile::TempDir,
-    runtime: tokio::runtime::Runtime,
+pub struct World {
+    pub agent: Option<Running>,
+    pub folder: tempfile::TempDir,
+    pub runtime: tokio::runtime::Runtime,
+    /// The value of the only SLI; above 10 it stops a drill.
+    pub depth: Arc<AtomicUsize>,
     metrics: String,
 }
 
 impl World {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut config = Config::new(folder.path().join("agent"), SelfCommand::current(&[]).unwrap());
         config.labels.insert("service".into(), "payments".into());
@@ -68,12 +70,17 @@ impl World {
             .block_on(tokio::net::TcpListener::bind("127.0.0.1:0"))
             .unwrap();
         let metrics = format!("http://{}/metrics", listener.local_addr().unwrap());
-        let router = Router::new().route("/metrics", get(|| async { "# TYPE depth gauge\ndepth 1\n" }));
+        let depth = Arc::new(AtomicUsize::new(1));
+        let now = Arc::clone(&depth);
+        let text =
+            move || async move { format!("# TYPE depth gauge\ndepth {}\n", now.load(Ordering::SeqCst)) };
+        let router = Router::new().route("/metrics", get(text));
         runtime.spawn(async move { axum::serve(listener, router).await });
         Self {
             agent,
             folder,
             runtime,
+            depth,
             metrics,
         }
     }
@@ -82,7 +89,7 @@ impl World {
         format!("http://{}", self.agent.as_ref().unwrap().ready.listen)
     }
 
-    fn plan(&self, seconds: u32) -> String {
+    pub fn plan(&self, seconds: u32) -> String {
         format!(
             r#"
 title = "Orders"
@@ -115,14 +122,14 @@ recover = "10s"
         )
     }
 
-    fn credentials(&self) -> Credentials {
+    pub fn credentials(&self) -> Credentials {
         let file = &self.agent.as_ref().unwrap().ready.token_file;
         let mut credentials = Credentials::default();
         credentials.set_token(&self.url(), Token::new(&std::fs::read_to_string(file).unwrap()));
         credentials
     }
 
-    fn driver(&self) -> NativeDriver {
+    pub fn driver(&self) -> NativeDriver {
         let access = self.credentials().access(&self.url());
         NativeDriver::new("payments-1", &self.url(), access).unwrap()
     }
@@ -131,7 +138,7 @@ recover = "10s"
         self.folder.path().join("abort-card.json")
     }
 
-    fn setup(&self, seconds: u32) -> Setup {
+    pub fn setup(&self, seconds: u32) -> Setup {
         let text = self.plan(seconds);
         let checked = firedrill_plan::check(&text);
         let mistakes: Vec<_> = checked
@@ -270,7 +277,7 @@ fn a_press_aborts_latches_and_stops_renewals() {
     assert_eq!(info.latch.unwrap().reason, "it hurts");
 }
 
-struct NoDesktop;
+pub struct NoDesktop;
 
 impl Desktop for NoDesktop {
     fn choose(&self, _: Choose, _: Option<String>) -> BoxFuture<'static, Option<PathBuf>> {
@@ -284,14 +291,15 @@ impl Desktop for NoDesktop {
     fn leave(&self) {}
 }
 
-fn engine_in(world: &World, wakes: &Arc<AtomicUsize>) -> EngineHandle {
+/// A console that knows the world's agent and counts its wakes.
+pub fn options_in(world: &World, wakes: &Arc<AtomicUsize>) -> Options {
     let config_dir = world.folder.path().join("config");
     world
         .credentials()
         .save(&config_dir.join("credentials.json"))
         .unwrap();
     let counter = Arc::clone(wakes);
-    engine::start(Options {
+    Options {
         config_dir,
         data_dir: world.folder.path().join("data"),
         // Would be started only if something could not be proved clean.
@@ -303,11 +311,14 @@ fn engine_in(world: &World, wakes: &Arc<AtomicUsize>) -> EngineHandle {
         console: "test".to_owned(),
         who: "Ada".to_owned(),
         version: "0.1.0".to_owned(),
-    })
-    .unwrap()
+    }
 }
 
-fn wait_for(engine: &EngineHandle, what: &str, is: impl Fn(&Scene) -> bool) -> Arc<Scene> {
+pub fn engine_in(world: &World, wakes: &Arc<AtomicUsize>) -> EngineHandle {
+    engine::start(options_in(world, wakes)).unwrap()
+}
+
+pub fn wait_for(engine: &EngineHandle, what: &str, is: impl Fn(&Scene) -> bool) -> Arc<Scene> {
     let begun = Instant::now();
     loop {
         let scene = engine.scene();

@@ -8,6 +8,8 @@
 )]
 
 #[cfg(target_os = "linux")]
+mod asks;
+#[cfg(target_os = "linux")]
 mod drills;
 
 #[cfg(target_os = "linux")]
@@ -21,7 +23,7 @@ fn main() -> std::process::ExitCode {
     {
         return firedrill_agent::cli::main();
     }
-    let trials = drills::TESTS.iter().map(|(name, test)| {
+    let trials = drills::TESTS.iter().chain(asks::TESTS).map(|(name, test)| {
         Trial::test(*name, move || {
             test();
             Ok(())
