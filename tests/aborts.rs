@@ -113,6 +113,33 @@ fn from_another_process() -> anyhow::Result<()> {
     let status = rig.firedrill.run(&["status"], ENDS_WITHIN)?.expect_code(0)?;
     ensure!(status.out.to_lowercase().contains("latched"), "{}", status.said());
     rig.wait_until_orders_work()?;
+    has_its_copy(&rig)
+}
+
+/// The agent keeps the hash of an aborted drill's journal too.
+fn has_its_copy(rig: &Rig) -> anyhow::Result<()> {
+    let journal = rig.firedrill.journal()?;
+    let journal = journal.to_str().context("the path is UTF-8")?;
+    let audit = rig.agent.state.join("audit.log");
+    let audit = audit.to_str().context("the path is UTF-8")?;
+    let compared = rig
+        .firedrill
+        .run(&["verify", journal, "--audit", audit], ENDS_WITHIN)?
+        .expect_code(0)?;
+    ensure!(
+        compared.out.contains("the audit logs have 1 of the 1 hashes"),
+        "{}",
+        compared.said()
+    );
+    let alone = rig
+        .firedrill
+        .run(&["verify", journal], ENDS_WITHIN)?
+        .expect_code(0)?;
+    ensure!(
+        alone.out.contains("not compared with the agents' copies"),
+        "{}",
+        alone.said()
+    );
     Ok(())
 }
 

@@ -10,6 +10,8 @@ use libtest_mimic::{Arguments, Completion, Failed, Trial};
 pub enum Peer {
     /// Debian's `prometheus`.
     Prometheus,
+    /// Debian's `prometheus-alertmanager`.
+    Alertmanager,
     /// `curl`.
     Curl,
     /// A display without a screen, and what presses keys on it and looks at it.
@@ -25,6 +27,7 @@ impl Peer {
     fn word(self) -> &'static str {
         match self {
             Self::Prometheus => "prometheus",
+            Self::Alertmanager => "alertmanager",
             Self::Curl => "curl",
             Self::Xvfb => "xvfb",
             Self::AtSpi => "atspi",
@@ -35,6 +38,7 @@ impl Peer {
     fn programs(self) -> &'static [&'static str] {
         match self {
             Self::Prometheus => &["prometheus"],
+            Self::Alertmanager => &["prometheus-alertmanager"],
             Self::Curl => &["curl"],
             Self::Xvfb => &["Xvfb", "xdotool", "xwininfo", "import"],
             Self::AtSpi => &["dbus-daemon"],
