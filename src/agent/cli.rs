@@ -7,6 +7,9 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::config::{Config, ConfigFile, SelfCommand, parse_dns_name, parse_label, parse_route};
 use crate::faults::child_main::ChildArgs;
@@ -229,12 +232,14 @@ pub fn run_as(command: AgentCommand, words: &[&str]) -> anyhow::Result<ExitCode>
     }
 }
 
+/// `FIREDRILL_LOG`: a level, or `target=level` with commas between; `info` where it is not given.
 fn start_log() {
-    let filter = tracing_subscriber::EnvFilter::try_from_env("FIREDRILL_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
+    let given = std::env::var("FIREDRILL_LOG").ok();
+    let filter = given.and_then(|text| text.parse::<Targets>().ok());
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let filter = filter.unwrap_or_else(|| Targets::new().with_default(LevelFilter::INFO));
+    tracing_subscriber::registry()
+        .with(lines.with_filter(filter))
         .init();
 }
 
