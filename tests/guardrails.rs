@@ -9,7 +9,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, ensure};
 use firedrill_demo::Build;
-use firedrill_testing::{Rig, Times, Upstream, programs, run, test};
+use firedrill_testing::{Folder, Rig, Times, Upstream, programs, run, test, wait_until};
+use nix::sys::signal::Signal;
 
 const ENDS_WITHIN: Duration = Duration::from_mins(2);
 const DAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
@@ -26,6 +27,11 @@ fn main() -> ExitCode {
             test("overridden_and_approved", &[], overridden_and_approved),
             test("a_harm_budget_ends_a_drill", &[], a_harm_budget_ends_a_drill),
             test("told_and_acted_on", &[], told_and_acted_on),
+            test(
+                "an_agent_runs_what_its_host_allows",
+                &[],
+                an_agent_runs_what_its_host_allows,
+            ),
         ],
     )
 }
@@ -272,6 +278,64 @@ fn told_and_acted_on() -> anyhow::Result<()> {
     };
     ensure!(
         place("bad samples in a row")? < place("/scale: done")?,
+        "{}",
+        broken.said()
+    );
+    Ok(())
+}
+
+fn an_agent_runs_what_its_host_allows() -> anyhow::Result<()> {
+    let folder = Folder::new()?;
+    let (policy, ran) = (folder.path().join("policy.toml"), folder.path().join("ran"));
+    let allow = |name: &str| {
+        let text = format!(
+            "[command.{name}]\nprogram = \"/bin/sh\"\narguments = [\"-c\", \"echo ran >> {}; exit 4\"]\n",
+            ran.display()
+        );
+        std::fs::write(&policy, text)
+    };
+    allow("another")?;
+    let words = ["--policy", policy.to_str().context("the path is UTF-8")?];
+    let times = Times {
+        fault_s: 40,
+        ..Times::default()
+    };
+    let mut rig = Rig::start_with(programs!(), Build::Fragile, times, |agent| agent.words(&words))?;
+    rig.firedrill.know(&[&rig.agent])?;
+    let text = rig.plan_text()?;
+    let action = format!(
+        "[[experiment.on_stop]]\ncommand = {{ agent = \"{}\", name = \"restart\" }}\n",
+        firedrill_demo::AGENT_NAME
+    );
+    std::fs::write(&rig.plan, format!("{text}\n{action}"))?;
+    let refused = rig.run(ENDS_WITHIN)?.expect_code(4)?;
+    ensure!(
+        refused
+            .out
+            .contains("its host does not allow it (it allows another)"),
+        "{}",
+        refused.said()
+    );
+    ensure!(!ran.exists(), "refused, and yet it ran");
+
+    allow("restart")?;
+    rig.agent.process.signal(Signal::SIGHUP)?;
+    wait_until(ENDS_WITHIN, "the policy is read again", || {
+        Ok((rig.agent.info()?["commands"][0] == "restart").then_some(()))
+    })?;
+    let broken = rig.run(ENDS_WITHIN)?.expect_code(1)?;
+    ensure!(std::fs::read_to_string(&ran)? == "ran\n", "it ran once");
+    let report = rig.report_json()?;
+    let sent = report["safety"]["actions"][0]["sent"][0]
+        .as_str()
+        .unwrap_or_default();
+    ensure!(sent.starts_with("by the stop: exit code 4 after "), "{report}");
+    let place = |what: &str| {
+        let found = broken.out.find(what);
+        found.with_context(|| format!("no {what} in {}", broken.said()))
+    };
+    ensure!(
+        place("bad samples in a row")? < place(": exit code 4 after ")?,
         "{}",
         broken.said()
     );

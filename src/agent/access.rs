@@ -74,8 +74,8 @@ pub struct Access {
 }
 
 impl Access {
-    /// Reads both; tokens that are missing are made. A policy that cannot be read allows no start.
-    pub fn load(state: &StateFolder, policy: Option<&Path>) -> anyhow::Result<Self> {
+    /// Reads the tokens; those that are missing are made.
+    pub fn load(state: &StateFolder, policy: Policy) -> anyhow::Result<Self> {
         let mut tokens = Vec::new();
         for (file, name, role) in [
             (TOKEN, "operator", Role::Operator),
@@ -91,10 +91,7 @@ impl Access {
         for (name, secret) in operators(state.path())? {
             tokens.push((Token::new(&secret), Caller::new(&name, Role::Operator)));
         }
-        Ok(Self {
-            tokens,
-            policy: policy.map_or_else(Policy::default, Policy::load),
-        })
+        Ok(Self { tokens, policy })
     }
 
     /// Whose token it is. Every token is compared, in constant time, whatever the ones before said.
@@ -202,7 +199,7 @@ mod tests {
     fn every_token_is_told_apart() {
         let temp = tempfile::tempdir().unwrap();
         let state = StateFolder::open(&temp.path().join("state")).unwrap();
-        let none = Access::load(&state, None).unwrap();
+        let none = Access::load(&state, Policy::default()).unwrap();
         let ada = Whose::Named("ada".to_owned());
         let (token, abort, new) = give_out(state.path(), &ada).unwrap();
         assert!(new && none.caller(&token).is_none());
@@ -210,7 +207,7 @@ mod tests {
             give_out(state.path(), &ada).unwrap(),
             (token.clone(), abort.clone(), false)
         );
-        let access = Access::load(&state, None).unwrap();
+        let access = Access::load(&state, Policy::default()).unwrap();
         let role = |token: &str| access.caller(token).map(|it| (it.name, it.role));
         assert_eq!(role(&token), Some(("ada".to_owned(), Role::Operator)));
         assert_eq!(role(&abort).unwrap().1, Role::Abort);
@@ -233,18 +230,18 @@ mod tests {
     fn a_token_that_others_may_read_is_refused() {
         let temp = tempfile::tempdir().unwrap();
         let state = StateFolder::open(&temp.path().join("state")).unwrap();
-        Access::load(&state, None).unwrap();
+        Access::load(&state, Policy::default()).unwrap();
         give_out(state.path(), &Whose::Named("ada".to_owned())).unwrap();
         for file in ["token", "observer-token", "abort-token", "operators/ada"] {
             let path = state.path().join(file);
             std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
-            let refusal = Access::load(&state, None).err().unwrap().to_string();
+            let refusal = Access::load(&state, Policy::default()).err().unwrap().to_string();
             assert!(
                 refusal.contains(file) && refusal.contains("chmod 600"),
                 "{refusal}"
             );
             std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
         }
-        Access::load(&state, None).unwrap();
+        Access::load(&state, Policy::default()).unwrap();
     }
 }

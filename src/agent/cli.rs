@@ -61,6 +61,7 @@ pub struct ServeArgs {
     pub config: Option<PathBuf>,
 
     /// What may be injected here, TOML; `policy.toml` beside the config if that is there. It cannot be read: no start.
+    /// None: on loopback every fault is allowed, off loopback only what can be taken back, for 10 min at the most.
     #[arg(long)]
     pub policy: Option<PathBuf>,
 
@@ -280,10 +281,7 @@ fn config(args: ServeArgs, program: SelfCommand) -> anyhow::Result<Config> {
 
 /// Keeps what the faults of this host need, before there is a second thread.
 fn give_up_privileges(config: &Config) -> anyhow::Result<()> {
-    let policy = config
-        .policy
-        .as_deref()
-        .map_or_else(Policy::default, Policy::load);
+    let policy = Policy::of(config.policy.as_deref(), config.off_loopback());
     let faults = firedrill_catalogue::FAULTS.iter().map(|spec| spec.name);
     let enabled = faults.filter(|name| policy.never(name).is_none());
     let ports = privileges::route_ports(&config.routes).chain([config.listen.port()]);

@@ -21,7 +21,7 @@ pub struct Config {
     pub tls: bool,
     /// Names that other hosts may call this one by, besides its own.
     pub dns_names: Vec<String>,
-    /// The host's policy; none: everything is allowed.
+    /// The host's policy. None: on loopback every fault is allowed, off loopback what can be taken back.
     pub policy: Option<PathBuf>,
     /// The state folder.
     pub state: PathBuf,
@@ -56,6 +56,11 @@ impl Config {
 }
 
 /// The config file, TOML. What the command line says comes before it.
+
+    /// Whether other hosts can reach it.
+    pub fn off_loopback(&self) -> bool {
+        !self.listen.ip().is_loopback()
+    }
 ///
 /// ```toml
 /// listen = "0.0.0.0:7431"

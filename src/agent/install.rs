@@ -14,6 +14,7 @@ use nix::unistd::Pid;
 use crate::access::Access;
 use crate::cli::{InstallArgs, UninstallArgs};
 use crate::config::SelfCommand;
+use crate::policy::{FRESH, Policy};
 use crate::state::{StateFolder, read_small};
 
 const UNIT: &str = "etc/systemd/system/firedrill-agent.service";
@@ -24,22 +25,16 @@ const STATE: &str = "var/lib/firedrill-agent";
 /// How long a proxy that is told to end may take.
 const ENDS_WITHIN: Duration = Duration::from_secs(5);
 
-/// What a fresh policy says: everything is allowed until somebody says otherwise.
-const POLICY: &str = r#"# What may be injected on this host. It beats every console; what goes too far is refused, never clamped.
-# Read at the start and on `systemctl reload firedrill-agent`. A mistake in it: nothing may start.
-
-# faults = ["http.*", "tcp.*"]              # absent: all
-# routes = ["payments*"]                    # routes of the proxy; absent: all
-# processes = ["nginx", "/usr/bin/java"]    # by name, or by the path of the executable; absent: all
-longest = "1h"
-
-# [strongest."http.latency"]                # at most; rates at least
-# delay = "2s"
-# share = "50%"
-
-# [who.ada]                                 # once somebody is named, nobody else may start
-# faults = ["http.latency"]                 # `firedrill-agent enroll --operator ada` prints her join string
-"#;
+/// What both units say of their rights and their folder.
+const RIGHTS: &str = "StateDirectory=firedrill-agent
+StateDirectoryMode=0700
+UMask=0077
+NoNewPrivileges=yes
+ProtectKernelModules=yes
+ProtectClock=yes
+RestrictSUIDSGID=yes
+LockPersonality=yes
+";
 
 /// The unit. Kept in one piece, so that it can be read as systemd does.
 fn unit(program: &str) -> String {
@@ -112,7 +107,7 @@ pub fn install(args: &InstallArgs, program: &SelfCommand) -> anyhow::Result<()> 
     folder(&root.join("var/lib"), 0o755)?;
     for (path, text) in [
         (root.join(CONFIG).join("agent.toml"), config(args.listen)),
-        (root.join(CONFIG).join("policy.toml"), POLICY.to_owned()),
+        (root.join(CONFIG).join("policy.toml"), FRESH.to_owned()),
     ] {
         match OpenOptions::new()
             .write(true)
@@ -130,7 +125,7 @@ pub fn install(args: &InstallArgs, program: &SelfCommand) -> anyhow::Result<()> 
     }
     // Tokens, for the owner alone, so that a join string can be had before the first start is looked at.
     let state = StateFolder::open(&root.join(STATE))?;
-    Access::load(&state, None)?;
+    Access::load(&state, Policy::default())?;
     println!("written  {} (tokens, mode 0600)", state.path().display());
     let path = root.join(UNIT);
     fs::write(&path, unit(&words.join(" "))).with_context(|| format!("cannot write {}", path.display()))?;
@@ -322,13 +317,12 @@ mod tests {
         install(&args, &program()).unwrap();
         let file = crate::config::ConfigFile::read(&root.path().join(CONFIG).join("agent.toml")).unwrap();
         assert_eq!(file.listen, Some(listen));
-        let policy = crate::policy::Policy::load(&root.path().join(CONFIG).join("policy.toml"))
+        let policy = Policy::of(Some(&root.path().join(CONFIG).join("policy.toml")), false)
             .view()
             .unwrap();
-        assert_eq!(
-            (policy.broken, policy.rules),
-            (None, vec!["longest: 1h".to_owned()])
-        );
+        let built_in = Policy::of(None, true).view().unwrap();
+        assert_eq!((&policy.broken, &policy.rules), (&None, &built_in.rules));
+        assert!(policy.rules.contains(&"longest: 10m".to_owned()), "{policy:?}");
         let token = root.path().join(STATE).join("token");
         assert_eq!(fs::metadata(&token).unwrap().permissions().mode() & 0o777, 0o600);
         // Again: tokens and what a person wrote stay.

@@ -17,6 +17,7 @@ mod check;
 pub mod cli;
 mod clock;
 pub mod config;
+mod commands;
 mod deadline;
 mod disk;
 mod doctor;

@@ -2,7 +2,8 @@
 //!
 //! A TOML file beside the agent's config. Nothing is clamped: what goes too far is refused, with the rule's own
 //! words and with what would satisfy it. A file that cannot be read allows no start. `noop`, which changes
-//! nothing and tests the abort path, is held to no rule.
+//! nothing and tests the abort path, is held to no rule. Without a file an agent that other hosts can reach does
+//! what [`FRESH`] says; one on loopback allows every fault, and no command.
 //!
 //! ```toml
 //! faults = ["http.*", "process.pause"]        # absent: all
@@ -17,10 +18,16 @@
 //! [who.ada]                                   # once somebody is named, nobody else may start
 //! faults = ["http.latency"]                   # further rules, for her alone
 //! longest = "1m"
+//!
+//! [command.restart-payments]                  # what emergency actions may run; absent: nothing
+//! program = "/usr/bin/systemctl"
+//! arguments = ["restart", "payments"]
+//! within = "20s"                              # at most 30 s; 10 s where it is not given
 //! ```
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 
 use firedrill_catalogue::quantity::{self, Memory};
 use firedrill_catalogue::{FAULTS, FaultSpec, ParamKind, Parameters};
@@ -28,6 +35,7 @@ use firedrill_wire::{PolicyView, Problem, ProblemKind};
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::commands::{self, Allowed};
 use crate::faults::Prepared;
 use crate::state::read_small;
 
@@ -37,13 +45,43 @@ const NOOP: &str = "noop";
 /// Entries of one list.
 const MAX_ENTRIES: usize = 1_024;
 
+/// What a fresh policy says: faults that are taken back, and not for long. What `install` writes, and what holds off
+/// loopback where there is no file.
+pub const FRESH: &str = r#"# What may be injected on this host. It beats every console; what goes too far is refused, never clamped.
+# Read at the start and on `systemctl reload firedrill-agent`. A mistake in it: nothing may start.
+# Without this file the same holds off loopback; on loopback every fault is allowed, and no command.
+
+faults = ["http.*", "tcp.*", "cpu.burn", "memory.fill", "process.pause"]    # not process.kill: nobody takes it back
+# routes = ["payments*"]                    # routes of the proxy; absent: all
+# processes = ["nginx", "/usr/bin/java"]    # by name, or by the path of the executable; absent: all
+longest = "10m"
+
+# [strongest."http.latency"]                # at most; rates at least
+# delay = "2s"
+# share = "50%"
+
+# [who.ada]                                 # once somebody is named, nobody else may start
+# faults = ["http.latency"]                 # `firedrill-agent enroll --operator ada` prints her join string
+
+# [command.restart-payments]                # what emergency actions of a plan may run; absent: nothing
+# program = "/usr/bin/systemctl"            # no shell; arguments are these and no others
+# arguments = ["restart", "payments"]
+# within = "20s"                            # at most 30s
+"#;
+
+/// Where [`FRESH`] holds without a file, in words.
+const BUILT_IN: &str =
+    "the built-in policy of an agent off loopback; `serve --policy FILE` gives it one of its own";
+
 /// What the host allows.
 #[derive(Debug, Default)]
 pub struct Policy {
-    file: Option<PathBuf>,
+    /// Where it stands, for people; `None`: there is none.
+    source: Option<String>,
     everybody: Limits,
     strongest: BTreeMap<String, BTreeMap<String, Value>>,
     who: BTreeMap<String, Limits>,
+    commands: BTreeMap<String, Allowed>,
     /// Why the file could not be read.
     broken: Option<String>,
 }
@@ -60,6 +98,8 @@ struct Rules {
     strongest: BTreeMap<String, BTreeMap<String, Value>>,
     #[serde(default)]
     who: BTreeMap<String, Limits>,
+    #[serde(default)]
+    command: BTreeMap<String, Allowed>,
 }
 
 /// What may be given for everybody and again for one.
@@ -90,18 +130,41 @@ pub struct Asked<'a> {
 }
 
 impl Policy {
-    /// Reads the file; one that cannot be read allows nothing.
-    pub fn load(path: &Path) -> Self {
+    /// The file's, if there is one.
+    pub fn of(file: Option<&Path>, off_loopback: bool) -> Self {
+        match file {
+            Some(path) => Self::load(path),
+            None if off_loopback => {
+                let mut policy = Self::parse(FRESH).unwrap_or_else(Self::broken);
+                policy.source = Some(BUILT_IN.to_owned());
+                policy
+            }
+            None => Self::default(),
+        }
+    }
+
+    fn broken(why: String) -> Self {
+        Self {
+            broken: Some(why),
+            ..Self::default()
+        }
+    }
+
+    /// Reads the file; one that cannot be read, or that anybody may change, allows nothing.
+    fn load(path: &Path) -> Self {
         let read = read_small(path).map_err(|error| error.to_string());
-        let parsed = read.and_then(|text| Self::parse(&text));
+        let parsed = read.and_then(|text| {
+            let mode = std::fs::metadata(path).map_or(0, |it| it.permissions().mode());
+            if mode & 0o002 != 0 {
+                return Err(format!("anybody may change it (mode {:o})", mode & 0o777));
+            }
+            Self::parse(&text)
+        });
         let mut policy = parsed.unwrap_or_else(|why| {
             tracing::error!(path = %path.display(), why, "the policy cannot be read: nothing may start");
-            Self {
-                broken: Some(why),
-                ..Self::default()
-            }
+            Self::broken(why)
         });
-        policy.file = Some(path.to_owned());
+        policy.source = Some(path.display().to_string());
         policy
     }
 
@@ -109,7 +172,7 @@ impl Policy {
         let rules: Rules =
             toml_edit::de::from_str(text).map_err(|error| error.to_string().trim().to_owned())?;
         let policy = Self {
-            file: None,
+            source: None,
             everybody: Limits {
                 faults: rules.faults,
                 routes: rules.routes,
@@ -118,9 +181,11 @@ impl Policy {
             },
             strongest: rules.strongest,
             who: rules.who,
+            commands: rules.command,
             broken: None,
         };
         policy.check_rules()?;
+        commands::check(&policy.commands)?;
         Ok(policy)
     }
 
@@ -179,30 +244,14 @@ impl Policy {
 
     /// Whether this may be done; if not, which rule forbids it and what would satisfy it.
     pub fn check(&self, asked: Asked<'_>) -> Result<(), Problem> {
-        if let Some(why) = &self.broken {
-            return Err(self.forbids(
-                "the policy cannot be read, so nothing may start",
-                why.clone(),
-                "mend the file".to_owned(),
-            ));
+        if let Some(broken) = self.nothing() {
+            return Err(broken);
         }
         if asked.spec.name == NOOP {
             return Ok(());
         }
         self.check_limits("", &self.everybody, asked)?;
-        if !self.who.is_empty() {
-            let limits = self.who.get(asked.who).ok_or_else(|| {
-                let names: Vec<_> = self.who.keys().map(String::as_str).collect();
-                self.forbids(
-                    "not this person",
-                    format!("who: the token shown is that of \"{}\"", asked.who),
-                    format!(
-                        "may start: {}; or add a table [who.{}]",
-                        names.join(", "),
-                        asked.who
-                    ),
-                )
-            })?;
+        if let Some(limits) = self.named(asked.who)? {
             self.check_limits(&format!("who.{}.", asked.who), limits, asked)?;
         }
         for (pattern, bounds) in &self.strongest {
@@ -213,6 +262,42 @@ impl Policy {
             }
         }
         Ok(())
+    }
+
+    /// The limits of this person alone; once somebody is named, everybody else is refused.
+    fn named(&self, who: &str) -> Result<Option<&Limits>, Problem> {
+        if self.who.is_empty() {
+            return Ok(None);
+        }
+        self.who.get(who).map(Some).ok_or_else(|| {
+            let names: Vec<_> = self.who.keys().map(String::as_str).collect();
+            self.forbids(
+                "not this person",
+                format!("who: the token shown is that of \"{who}\""),
+                format!("may start: {}; or add a table [who.{who}]", names.join(", ")),
+            )
+        })
+    }
+
+    /// A command of the allow-list, for this person.
+    pub fn command(&self, name: &str, who: &str) -> Result<&Allowed, Problem> {
+        if let Some(broken) = self.nothing() {
+            return Err(broken);
+        }
+        self.named(who)?;
+        self.commands.get(name).ok_or_else(|| {
+            let names: Vec<_> = self.commands.keys().cloned().collect();
+            self.forbids(
+                "not this command",
+                format!("command: {name} is not in it"),
+                format!("allowed: {}; or add a table [command.{name}]", words(&names)),
+            )
+        })
+    }
+
+    /// The names of the allow-list.
+    pub fn commands(&self) -> Vec<String> {
+        self.commands.keys().cloned().collect()
     }
 
     fn check_limits(&self, of: &str, limits: &Limits, asked: Asked<'_>) -> Result<(), Problem> {
@@ -289,23 +374,32 @@ impl Policy {
     }
 
     fn forbids(&self, title: &str, detail: String, remedy: String) -> Problem {
-        let file = self.file.as_deref().unwrap_or(Path::new("the policy")).display();
+        let source = self
+            .source
+            .as_deref()
+            .unwrap_or("the policy, which this agent has none of");
         Problem::new(
             ProblemKind::Policy,
             format!("the agent's policy forbids it: {title}"),
             detail,
-            format!("{remedy}; the rules of this host are in {file}"),
+            format!("{remedy}; the rules of this host are in {source}"),
         )
+    }
+
+    /// Why nothing at all is allowed, if so.
+    fn nothing(&self) -> Option<Problem> {
+        let why = self.broken.as_ref()?;
+        Some(self.forbids(
+            "the policy cannot be read, so nothing may start",
+            why.clone(),
+            "mend the file".to_owned(),
+        ))
     }
 
     /// Why a fault can never be started here, if so.
     pub fn never(&self, fault: &str) -> Option<Problem> {
-        if let Some(why) = &self.broken {
-            return Some(self.forbids(
-                "the policy cannot be read, so nothing may start",
-                why.clone(),
-                "mend the file".to_owned(),
-            ));
+        if let Some(broken) = self.nothing() {
+            return Some(broken);
         }
         let list = self.everybody.faults.as_ref()?;
         (fault != NOOP && !any(list, fault)).then(|| {
@@ -319,7 +413,7 @@ impl Policy {
 
     /// As `GET /v1/agent` shows it.
     pub fn view(&self) -> Option<PolicyView> {
-        let file = self.file.as_ref()?.display().to_string();
+        let file = self.source.clone()?;
         let mut rules = Vec::new();
         for (of, limits) in self.limits() {
             let lists = [
@@ -347,6 +441,8 @@ impl Policy {
             let names: Vec<_> = self.who.keys().map(String::as_str).collect();
             rules.push(format!("who: {}", names.join(", ")));
         }
+        let commands = self.commands.iter();
+        rules.extend(commands.map(|(name, allowed)| format!("command.{name}: {}", allowed.words())));
         Some(PolicyView {
             file,
             rules,

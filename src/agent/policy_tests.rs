@@ -192,7 +192,7 @@ fn a_broken_file_allows_nothing_and_says_so() {
         let temp = tempfile::tempdir().unwrap();
         let path = temp.path().join("policy.toml");
         std::fs::write(&path, text).unwrap();
-        let policy = Policy::load(&path);
+        let policy = Policy::of(Some(&path), true);
         let refusal = ask(&policy, "x", "noop", json!({}), None, 1).unwrap_err();
         assert!(
             refusal.contains(words) && refusal.contains("policy.toml"),
@@ -200,7 +200,7 @@ fn a_broken_file_allows_nothing_and_says_so() {
         );
         assert!(policy.view().unwrap().broken.is_some() && policy.never("noop").is_some());
     }
-    let missing = Policy::load(Path::new("/nowhere/policy.toml"));
+    let missing = Policy::of(Some(Path::new("/nowhere/policy.toml")), false);
     assert!(ask(&missing, "x", "noop", json!({}), None, 1).is_err());
     assert_eq!(
         ask(&Policy::default(), "x", "tcp.refuse", json!({}), None, 1),
@@ -231,4 +231,40 @@ fn patterns() {
     ] {
         assert!(!matches(pattern, text), "{pattern} {text}");
     }
+}
+
+#[test]
+fn without_a_file_other_hosts_get_only_what_is_taken_back() {
+    let ask_at = |off_loopback: bool, fault: &str, ms: u64| {
+        let policy = Policy::of(None, off_loopback);
+        ask(&policy, "x", fault, json!({}), Some("r"), ms)
+    };
+    for spec in FAULTS {
+        let taken_back = spec.undo != firedrill_wire::Undo::None || spec.name == "tcp.cut";
+        let refused = Policy::of(None, true).never(spec.name);
+        assert_eq!(refused.is_none(), taken_back, "{}: {refused:?}", spec.name);
+    }
+    let words = ask_at(true, "tcp.refuse", 600_001).unwrap_err();
+    assert!(
+        words.contains("longest") && words.contains("--policy FILE"),
+        "{words}"
+    );
+    assert_eq!(ask_at(false, "process.kill", 3_600_000), Ok(()));
+    for policy in [Policy::of(None, true), Policy::of(None, false)] {
+        assert!(policy.command("restart", "operator").is_err());
+    }
+}
+
+#[test]
+fn a_file_that_anybody_may_change_allows_nothing() {
+    let temp = tempfile::tempdir().unwrap();
+    let path = temp.path().join("policy.toml");
+    std::fs::write(&path, "longest = \"1m\"\n").unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o666)).unwrap();
+    let policy = Policy::of(Some(&path), false);
+    let words = ask(&policy, "x", "tcp.refuse", json!({}), None, 1).unwrap_err();
+    assert!(words.contains("anybody may change it"), "{words}");
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let policy = Policy::of(Some(&path), false);
+    assert_eq!(ask(&policy, "x", "tcp.refuse", json!({}), None, 1), Ok(()));
 }

@@ -30,6 +30,7 @@ use crate::http::{App, Door, listen};
 use crate::identity::Identity;
 use crate::keeper::link::{Keeper, KeeperConfig, KeeperEvent, Watch};
 use crate::metrics::Metrics;
+use crate::policy::Policy;
 use crate::state::{StateFolder, random_hex};
 use crate::undo::records::Records;
 use crate::{keeper, privileges, proxy};
@@ -167,7 +168,8 @@ struct Starter {
 impl Starter {
     fn start(self) -> anyhow::Result<Running> {
         let Self { config, state, doors } = self;
-        let access = Access::load(&state, config.policy.as_deref())?;
+        let policy = Policy::of(config.policy.as_deref(), config.off_loopback());
+        let access = Access::load(&state, policy)?;
         let token_file = state.path().join("token");
         let told = Arc::new(OnceLock::new());
         let mut durable = state.load();
@@ -218,6 +220,7 @@ impl Starter {
             host: Arc::clone(&host),
             access: RwLock::new(Arc::new(access)),
             names: names.clone(),
+            actions: crate::commands::Actions::default(),
             rates: Rates::default(),
             privileges: privileges::words(),
             name: name.clone(),
@@ -451,7 +454,7 @@ fn host_name() -> String {
 
 /// The names to answer to.
 fn names(config: &Config, name: &str) -> Names {
-    let off_loopback = !config.listen.ip().is_loopback();
+    let off_loopback = config.off_loopback();
     let mut dns = config.dns_names.clone();
     if off_loopback {
         dns.extend(
@@ -469,7 +472,8 @@ impl Running {
     /// Reads tokens and policy again. What is on stays on; what cannot be read leaves the tokens as they are, and a
     /// broken policy allows no start.
     pub fn reload(&self) {
-        match Access::load(&self.state, self.policy.as_deref()) {
+        let policy = Policy::of(self.policy.as_deref(), self.app.names.off_loopback);
+        match Access::load(&self.state, policy) {
             Ok(access) => {
                 self.app.replace_access(access);
                 self.host.audit("tokens and policy are read again".to_owned());

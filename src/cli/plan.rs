@@ -85,7 +85,7 @@ fn explain_safety(plan: &Plan) {
             experiment.name
         );
         for action in &experiment.on_stop {
-            println!("  {:<30} {}", action.when(), action.http);
+            println!("  {:<30} {}", action.when(), action.call);
         }
     }
 }

@@ -4,8 +4,8 @@ use std::{path::PathBuf, sync::Arc};
 
 use firedrill_drill::{At, Call, Event, Failure, Reply, Setup, StopNews};
 use firedrill_fleet::{Driver, Gate};
-use firedrill_plan::{HttpCall, Plan};
-use firedrill_wire::{DrillId, Fence, OpenRequest, Opened, Scope, StartRequest};
+use firedrill_plan::{AgentCommand, HttpCall, Plan};
+use firedrill_wire::{ActionRequest, DrillId, Fence, OpenRequest, Opened, Scope, StartRequest};
 use tokio::sync::mpsc;
 
 use crate::{
@@ -105,6 +105,25 @@ pub(crate) async fn alert(alert: usize, setup: Setup, stop: StopNews, sender: mp
 /// Sends an emergency action.
 pub(crate) async fn act(notice: usize, call: HttpCall, sender: mpsc::Sender<Event>) {
     let result = notices::act(call).await;
+    sender.send(Event::Acted { notice, result }).await.ok();
+}
+
+/// Has an agent run a command of its host's allow-list, once: what it does may not bear to be done twice.
+pub(crate) async fn run_command(
+    notice: usize,
+    driver: Option<Arc<dyn Driver>>,
+    command: AgentCommand,
+    request: ActionRequest,
+    sender: mpsc::Sender<Event>,
+) {
+    let result = match driver {
+        None => Err(format!("the plan has no agent {}", command.agent)),
+        Some(driver) => match driver.act(&command.name, request).await {
+            Ok(done) if done.succeeded() => Ok(done.words()),
+            Ok(done) => Err(done.words()),
+            Err(failure) => Err(failure.words()),
+        },
+    };
     sender.send(Event::Acted { notice, result }).await.ok();
 }
 

@@ -10,13 +10,13 @@ use std::{
 
 use firedrill_drill::{AbortedBy, At, Command, Drill, Effect, Entry, Event, Reply, Setup, Stamped};
 use firedrill_fleet::{Credentials, Driver, DriverError, Gate, driver};
-use firedrill_plan::{AgentEntry, Plan};
+use firedrill_plan::{ActionCall, AgentEntry, Plan};
 use firedrill_scene::SceneBuilder;
-use firedrill_wire::{AgentInfo, CloseRequest, Epoch};
+use firedrill_wire::{ActionRequest, AgentInfo, CloseRequest, Epoch};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::{
-    abort::{AbortCard, AbortHandle, AbortLine, AbortTarget, AgentLine, Board, resolve},
+    abort::{AbortCard, AbortHandle, AbortLine, AbortTarget, AgentLine, Board, random_id, resolve},
     calls::{self, Caller},
     clock::Clock,
     ledger::{self, Alive},
@@ -364,10 +364,7 @@ impl<P: FnMut(&Drill, &SceneBuilder, At) + Send> Conductor<P> {
                     self.spawn(calls::alert(alert, setup, stop, self.sender.clone()));
                 }
                 Effect::Act { action, notice } => {
-                    let on_stop = self.drill.experiment().and_then(|it| it.on_stop.get(action));
-                    if let Some(call) = on_stop.map(|it| it.http.clone()) {
-                        self.spawn(calls::act(notice, call, self.sender.clone()));
-                    }
+                    self.act(action, notice);
                 }
                 Effect::End { .. } => self.over = true,
             }
@@ -417,6 +414,26 @@ impl<P: FnMut(&Drill, &SceneBuilder, At) + Send> Conductor<P> {
             gate: self.gate.clone(),
             sender: self.sender.clone(),
         })
+    }
+
+    fn act(&self, action: usize, notice: usize) {
+        let on_stop = self.drill.experiment().and_then(|it| it.on_stop.get(action));
+        match on_stop.map(|it| it.call.clone()) {
+            None => {}
+            Some(ActionCall::Http(call)) => self.spawn(calls::act(notice, call, self.sender.clone())),
+            Some(ActionCall::Command(command)) => {
+                let setup = self.drill.setup();
+                let place = setup.plan.agents.iter().position(|it| it.name == command.agent);
+                let driver = place.and_then(|place| self.drivers.get(place)).cloned();
+                let request = ActionRequest {
+                    request: random_id(),
+                    drill: Some(setup.drill.clone()),
+                    who: Some(setup.who.clone()),
+                };
+                let sender = self.sender.clone();
+                self.spawn(calls::run_command(notice, driver, command, request, sender));
+            }
+        }
     }
 
     /// The abort line first; it may have been told already, by the press itself.

@@ -17,6 +17,7 @@
 
 mod arming;
 mod closing;
+mod commands;
 mod event;
 mod fold;
 mod found;
@@ -37,7 +38,7 @@ mod words;
 pub use event::*;
 pub use fold::AbortFold;
 pub use machine::Drill;
-pub use notices::NOTICE_MS;
+pub use notices::{COMMAND_MS, NOTICE_MS};
 pub use replay::{ReplayError, replay};
 pub use types::*;
 pub use words::show_value;

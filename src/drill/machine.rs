@@ -39,6 +39,7 @@ pub struct Drill {
     pub(crate) recover_since_us: Option<u64>,
     pub(crate) back_us: Option<u64>,
     pub(crate) guard: Guard,
+    pub(crate) runners: crate::commands::Runners,
     pub(crate) notices: Vec<Notice>,
     /// The recovery is judged; only notices are waited for.
     pub(crate) recovery_over: bool,
@@ -207,6 +208,7 @@ impl Drill {
             recover_since_us: None,
             back_us: None,
             guard: Guard::default(),
+            runners: crate::commands::Runners::default(),
             notices: Vec::new(),
             recovery_over: false,
             ending: None,
@@ -248,6 +250,7 @@ impl Drill {
                 if self.agents.get(agent).is_some_and(|it| it.needed) {
                     self.reply(agent, reply);
                 } else if let Reply::Info { result } = reply {
+                    self.runner_said(agent, &result);
                     self.neighbour_said(agent, result);
                 }
             }

@@ -1,7 +1,7 @@
 //! Who is told of a stop, and what is sent after it: alerts and emergency actions. Nothing here is waited for by
 //! a stop; only the verdict waits, and not for long, so that the journal has the results.
 
-use firedrill_plan::AlertTarget;
+use firedrill_plan::{ActionCall, AlertTarget};
 
 use crate::{
     Drill, Effect, Phase,
@@ -10,6 +10,9 @@ use crate::{
 
 /// An alert or an action has this long, in milliseconds, to be answered; the verdict waits no longer.
 pub const NOTICE_MS: u64 = 10_000;
+
+/// The same for a command of an agent: its host's time limit, and the way there and back.
+pub const COMMAND_MS: u64 = firedrill_wire::ACTION_MS + 4_000;
 
 /// Actions follow the reverts; where an agent's revert cannot even be sent, they follow after this long, in
 /// microseconds.
@@ -95,7 +98,7 @@ impl Drill {
         let Some(call) = self
             .experiment()
             .and_then(|it| it.on_stop.get(action))
-            .map(|it| it.http.to_string())
+            .map(|it| it.call.to_string())
         else {
             return;
         };
@@ -163,7 +166,7 @@ impl Drill {
         let to = self
             .experiment()
             .and_then(|it| it.on_stop.get(action))
-            .map_or_else(String::new, |it| it.http.to_string());
+            .map_or_else(String::new, |it| it.call.to_string());
         self.noticed(Some(notice), "action", &to, result);
     }
 
@@ -183,11 +186,21 @@ impl Drill {
     pub(crate) fn notices_are_done(&self) -> bool {
         let open = |it: &Notice| match (it.asked, &it.done) {
             (_, Some(_)) => false,
-            (Some(asked), None) => self.at.ms_since(asked) < NOTICE_MS,
+            (Some(asked), None) => self.at.ms_since(asked) < self.patience_ms(it.kind),
             // Not sent: only an abort sends it, and that decides when.
             (None, None) => self.ending.as_ref().is_some_and(|it| it.abort),
         };
         !self.notices.iter().any(open)
+    }
+
+    fn patience_ms(&self, kind: NoticeKind) -> u64 {
+        let NoticeKind::Action(action) = kind else {
+            return NOTICE_MS;
+        };
+        match self.experiment().and_then(|it| it.on_stop.get(action)) {
+            Some(it) if matches!(it.call, ActionCall::Command(_)) => COMMAND_MS,
+            _ => NOTICE_MS,
+        }
     }
 
     /// Alerts and actions of this drill, in the order they were asked for.

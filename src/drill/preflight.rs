@@ -29,6 +29,7 @@ impl Drill {
         }
         self.out.push(Effect::CheckSource);
         self.begin_guardrails();
+        self.ask_runners();
         self.checks = self.preflight_checks();
     }
 
@@ -268,6 +269,7 @@ impl Drill {
             ok,
             words,
         });
+        checks.extend(self.command_checks());
         checks.extend(self.guardrail_checks());
         checks
     }

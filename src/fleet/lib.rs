@@ -23,7 +23,7 @@ use std::{future::Future, pin::Pin, time::Duration};
 pub use credentials::{Access, Credentials, CredentialsError, Token, write_private};
 use firedrill_drill::{Call, Failure, Reply};
 use firedrill_plan::AgentEntry;
-use firedrill_wire::{InjectionView, ReleaseRequest, Released};
+use firedrill_wire::{ActionDone, ActionRequest, InjectionView, ReleaseRequest, Released};
 pub use gate::Gate;
 pub use native::NativeDriver;
 use tokio::sync::mpsc::Sender;
@@ -38,6 +38,10 @@ pub trait Driver: Send + Sync {
 
     /// Releases the agent's latch.
     fn release(&self, request: ReleaseRequest) -> BoxFuture<'_, Result<Released, Failure>>;
+
+    /// Runs a command of the agent's own allow-list and waits for its end.
+    fn act<'a>(&'a self, name: &'a str, request: ActionRequest)
+    -> BoxFuture<'a, Result<ActionDone, Failure>>;
 
     /// Every injection the agent remembers.
     fn injections(&self) -> BoxFuture<'_, Result<Vec<InjectionView>, Failure>>;
@@ -88,6 +92,9 @@ pub fn driver(entry: &AgentEntry, access: Access) -> Result<Box<dyn Driver>, Dri
         firedrill_plan::Driver::Native => Ok(Box::new(NativeDriver::new(&entry.name, &entry.url, access)?)),
     }
 }
+
+/// How long a command may take before it counts as unanswered: the host's own limit, and the way there and back.
+pub const ACTION_WITHIN: Duration = Duration::from_millis(firedrill_wire::ACTION_MS + 3_000);
 
 /// How long a call may take before it counts as unanswered. Reverts and closes answer after the read-back.
 pub fn time_out(call: &Call) -> Duration {

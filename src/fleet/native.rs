@@ -5,14 +5,15 @@ use std::{net::IpAddr, sync::OnceLock, time::Duration};
 use firedrill_drill::{Call, Failure, Reply};
 use firedrill_trust::PinnedTls;
 use firedrill_wire::{
-    AgentId, AgentInfo, InjectionView, Problem, ProblemKind, ReleaseRequest, Released, Stamp,
+    ActionDone, ActionRequest, AgentId, AgentInfo, InjectionView, Problem, ProblemKind, ReleaseRequest,
+    Released, Stamp,
 };
 use reqwest::{Client, Method, RequestBuilder, Url, redirect::Policy};
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::sync::mpsc::Sender;
 
 use crate::{
-    Access, BoxFuture, Driver, DriverError, Gate, Token,
+    ACTION_WITHIN, Access, BoxFuture, Driver, DriverError, Gate, Token,
     answer::{decode, late, no_answer, not_reached},
     events, time_out,
 };
@@ -217,18 +218,23 @@ impl NativeDriver {
         id: &str,
         body: Option<&B>,
     ) -> Result<RequestBuilder, Failure> {
-        let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-        if id.is_empty() || id.len() > 200 || !id.chars().all(plain) {
-            return Err(no_answer(format!(
-                "not sent: {id:?} cannot stand in an address; this is a defect of the console, please report it"
-            )));
-        }
-        let request = self.request(method, &format!("/v1/injections/{id}"));
+        let request = self.request(method, &in_path("/v1/injections/", id)?);
         Ok(match body {
             Some(body) => request.json(body),
             None => request,
         })
     }
+}
+
+/// A path with an id at its end.
+fn in_path(before: &str, id: &str) -> Result<String, Failure> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    if id.is_empty() || id.len() > 200 || !id.chars().all(plain) {
+        return Err(no_answer(format!(
+            "not sent: {id:?} cannot stand in an address; this is a defect of the console, please report it"
+        )));
+    }
+    Ok(format!("{before}{id}"))
 }
 
 impl Driver for NativeDriver {
@@ -241,6 +247,19 @@ impl Driver for NativeDriver {
             let sent = self.request(Method::POST, "/v1/release").json(&request);
             let released = self.send(sent, Duration::from_secs(3)).await?;
             self.same_agent(released, |r: &Released| &r.stamp)
+        })
+    }
+
+    fn act<'a>(
+        &'a self,
+        name: &'a str,
+        request: ActionRequest,
+    ) -> BoxFuture<'a, Result<ActionDone, Failure>> {
+        Box::pin(async move {
+            let path = in_path("/v1/actions/", name)?;
+            let sent = self.request(Method::POST, &path).json(&request);
+            let done = self.send(sent, ACTION_WITHIN).await?;
+            self.same_agent(done, |it: &ActionDone| &it.stamp)
         })
     }
 

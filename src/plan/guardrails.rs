@@ -245,7 +245,7 @@ pub struct OnStop {
     /// After an abort by a person, a signal or a guardrail.
     pub on_abort: bool,
     /// What is sent.
-    pub http: HttpCall,
+    pub call: ActionCall,
 }
 
 impl OnStop {
@@ -256,6 +256,39 @@ impl OnStop {
             (false, true) => "after an abort",
             _ => "after a breach",
         }
+    }
+}
+
+/// What an emergency action sends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ActionCall {
+    /// A request to somebody.
+    Http(HttpCall),
+    /// A command of an agent's own allow-list.
+    Command(AgentCommand),
+}
+
+impl fmt::Display for ActionCall {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Http(call) => call.fmt(f),
+            Self::Command(command) => command.fmt(f),
+        }
+    }
+}
+
+/// A command by its name on an agent's allow-list; program and arguments stand there alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AgentCommand {
+    /// The agent's name in the plan.
+    pub agent: String,
+    /// The command's name in the host's policy.
+    pub name: String,
+}
+
+impl fmt::Display for AgentCommand {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "command {} on {}", self.name, self.agent)
     }
 }
 

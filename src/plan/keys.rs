@@ -62,7 +62,6 @@ pub(crate) const NOT_YET: &[(&str, &str)] = &[
     ("sli.band", "learn"),
     ("sli.band", "k"),
     ("experiment", "rules"),
-    ("experiment.on_stop", "command"),
     ("experiment.step", "http"),
     ("experiment.step", "load"),
     ("experiment.step.target", "cgroup"),
@@ -176,10 +175,24 @@ pub(crate) const ON_STOP: &[Key] = &[
         Kind::Texts,
         "breach (any automatic stop), abort (by a person, a signal, a guardrail); default [\"breach\"]",
     ),
-    must(
+    may(
         "http",
         Kind::Table(HTTP_CALL),
-        "the request that is sent after the reverts",
+        "the request that is sent after the reverts; or:",
+    ),
+    may(
+        "command",
+        Kind::Table(AGENT_COMMAND),
+        "the command that an agent runs after the reverts, from its host's own allow-list",
+    ),
+];
+
+pub(crate) const AGENT_COMMAND: &[Key] = &[
+    must("agent", Kind::Text, "the agent's name in this plan"),
+    must(
+        "name",
+        Kind::Text,
+        "the command's name in the policy of the agent's host",
     ),
 ];
 

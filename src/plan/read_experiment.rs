@@ -38,7 +38,7 @@ pub(crate) fn experiment(r: &mut Reader<'_>, table: &Table<'_>, agents: &[AgentE
     });
     let on_stop = each(r, table, "on_stop", MAX_ACTIONS, |r, inner, span, path| {
         let opened = r.table(inner, span, path, "experiment.on_stop", ON_STOP);
-        on_stop(r, &opened)
+        on_stop(r, &opened, agents)
     });
     Some(Experiment {
         name: name?,

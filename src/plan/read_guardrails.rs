@@ -3,15 +3,17 @@
 use firedrill_catalogue as catalogue;
 
 use crate::{
-    AlertKind, AlertTarget, ErrorBudget, Guardrails, HarmBudget, Hours, HttpCall, OnStop, Sli,
+    ActionCall, AgentCommand, AgentEntry, AlertKind, AlertTarget, ErrorBudget, Guardrails, HarmBudget, Hours,
+    HttpCall, OnStop, Sli,
     diagnostic::did_you_mean,
-    keys::{ERROR_BUDGET, GUARDRAILS, HARM_BUDGET, HTTP_CALL},
+    keys::{AGENT_COMMAND, ERROR_BUDGET, GUARDRAILS, HARM_BUDGET, HTTP_CALL},
     read::url,
     table::{Field, Reader, Table},
 };
 
 const DAY_MS: u64 = 24 * 3_600_000;
 const MAX_BODY: usize = 16_384;
+const MAX_NAME: usize = 64;
 
 pub(crate) fn guardrails(r: &mut Reader<'_>, top: &Table<'_>, slis: &[Sli]) -> Guardrails {
     let opened = top
@@ -132,7 +134,7 @@ pub(crate) fn alert(r: &mut Reader<'_>, table: &Table<'_>) -> Option<AlertTarget
     })
 }
 
-pub(crate) fn on_stop(r: &mut Reader<'_>, table: &Table<'_>) -> Option<OnStop> {
+pub(crate) fn on_stop(r: &mut Reader<'_>, table: &Table<'_>, agents: &[AgentEntry]) -> Option<OnStop> {
     let (mut on_breach, mut on_abort) = (false, false);
     match table.get("when") {
         None => on_breach = true,
@@ -158,11 +160,48 @@ pub(crate) fn on_stop(r: &mut Reader<'_>, table: &Table<'_>) -> Option<OnStop> {
             }
         }
     }
-    let http = table.get("http").and_then(|field| http_call(r, &field));
+    let call = match (table.get("http"), table.get("command")) {
+        (Some(field), None) => http_call(r, &field).map(ActionCall::Http),
+        (None, Some(field)) => agent_command(r, &field, agents).map(ActionCall::Command),
+        _ => {
+            let message =
+                "an emergency action is either a request or a command: exactly one of http, command";
+            r.error(table.place(), &table.path, message);
+            None
+        }
+    };
     Some(OnStop {
         on_breach,
         on_abort,
-        http: http?,
+        call: call?,
+    })
+}
+
+fn agent_command(r: &mut Reader<'_>, field: &Field<'_>, agents: &[AgentEntry]) -> Option<AgentCommand> {
+    let table = r.open(field, "experiment.on_stop.command", AGENT_COMMAND)?;
+    let agent = r.parsed(table.get("agent"), |name| {
+        let names = || agents.iter().map(|it| it.name.as_str());
+        if names().any(|known| known == name) {
+            return Ok(name.to_owned());
+        }
+        Err(format!(
+            "the plan has no agent \"{name}\"{}",
+            did_you_mean(name, names())
+        ))
+    });
+    let name = r.parsed(table.get("name"), |name| {
+        let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+        if (1..=MAX_NAME).contains(&name.len()) && name.chars().all(plain) {
+            Ok(name.to_owned())
+        } else {
+            Err(format!(
+                "a command's name has 1 to {MAX_NAME} of the characters a-z A-Z 0-9 . _ -; program and arguments stand in the host's policy alone"
+            ))
+        }
+    });
+    Some(AgentCommand {
+        agent: agent?,
+        name: name?,
     })
 }
 

@@ -173,7 +173,7 @@ impl SceneBuilder {
             &format!("{hit} of {all} {hosts} that match"),
         ));
         for action in &experiment.on_stop {
-            let words = format!("{} {}, after the reverts", action.http, action.when());
+            let words = format!("{} {}, after the reverts", action.call, action.when());
             rows.push(row("Emergency action", Some(true), &words));
         }
         if let Some(people) = people(drill.plan()) {

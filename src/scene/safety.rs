@@ -154,7 +154,7 @@ fn actions(drill: &Drill) -> Vec<ActionRow> {
         });
         ActionRow {
             index,
-            what: action.http.to_string(),
+            what: action.call.to_string(),
             when: action.when().to_owned(),
             failed: notices()
                 .next_back()

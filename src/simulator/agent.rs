@@ -230,6 +230,7 @@ fn info(agent: &AgentId) -> AgentInfo {
         abort_port: None,
         notes: Vec::new(),
         policy: None,
+        commands: Vec::new(),
     }
 }
 

@@ -48,6 +48,9 @@ pub struct AgentInfo {
     /// The host's own policy, where it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub policy: Option<PolicyView>,
+    /// The commands of its allow-list, by name: emergency actions may run these and no others.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub commands: Vec<String>,
 }
 
 /// The host's own policy: it beats every console.

@@ -13,6 +13,7 @@
 //! | `GET /v1/injections`, `/{id}` | → `[InjectionView]`, [`crate::InjectionView`] |
 //! | `POST /v1/abort` | [`crate::AbortRequest`] → lines of [`crate::AbortLine`] |
 //! | `POST /v1/release` | [`crate::ReleaseRequest`] → [`crate::Released`] |
+//! | `POST /v1/actions/{name}` | [`crate::ActionRequest`] → [`crate::ActionDone`] |
 //! | `GET /v1/events` | → server-sent [`crate::AgentEvent`]s |
 //! | `GET /metrics`, `GET /healthz` | → text |
 

@@ -9,6 +9,7 @@
 //! Uses no other room.
 
 pub mod abort;
+pub mod action;
 pub mod agent;
 pub mod calls;
 pub mod event;
@@ -18,6 +19,7 @@ pub mod injection;
 pub mod problem;
 
 pub use abort::{AbortLine, AbortRequest, LatchView, ReleaseRequest, Released};
+pub use action::{ACTION_MS, ACTION_OUTPUT_BYTES, ActionDone, ActionRequest};
 pub use agent::{AgentInfo, OpenDrillView, PolicyView, Route, RouteProtocol, Stamp};
 pub use calls::{
     CloseRequest, Closed, OpenRequest, Opened, PatchRequest, PreviewRequest, PreviewResponse, RenewRequest,

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use firedrill_ward::{AskId, Event, Key, Reply};
 use firedrill_wire::{
-    AbortRequest, CloseRequest, Epoch, HolderSecret, InjectionId, OpenRequest, PatchRequest, PreviewRequest,
-    PreviewResponse, Problem, ProblemKind, ReleaseRequest, RenewRequest, StartRequest,
+    AbortRequest, ActionDone, ActionRequest, CloseRequest, Epoch, HolderSecret, InjectionId, OpenRequest,
+    PatchRequest, PreviewRequest, PreviewResponse, Problem, ProblemKind, ReleaseRequest, RenewRequest,
+    StartRequest,
 };
 use hyper::body::Incoming;
 use hyper::header::{HeaderName, HeaderValue};
@@ -19,6 +20,7 @@ use super::listen::Busy;
 use super::rate::Kind;
 use super::{App, Door, streams};
 use crate::access::{Caller, Role};
+use crate::commands::Outcome;
 use crate::faults::Prepared;
 use crate::policy::Asked;
 use crate::{check, clock};
@@ -113,9 +115,8 @@ fn may(caller: &Caller, method: &Method, parts: &[&str]) -> Result<(), Problem> 
 fn limited(method: &Method, parts: &[&str]) -> Option<Kind> {
     match (method, parts) {
         (&Method::GET, _) => Some(Kind::Read),
-        (&Method::PUT | &Method::PATCH, _) | (&Method::POST, ["v1", "preview" | "drills"]) => {
-            Some(Kind::Start)
-        }
+        (&Method::PUT | &Method::PATCH, _)
+        | (&Method::POST, ["v1", "preview" | "drills"] | ["v1", "actions", _]) => Some(Kind::Start),
         _ => None,
     }
 }
@@ -163,6 +164,9 @@ async fn first_only(
         (&Method::GET, ["v1", "events"]) => {
             let last = request.headers().get("last-event-id");
             streams::events(app, last.and_then(|value| value.to_str().ok()), busy)
+        }
+        (&Method::POST, ["v1", "actions", name]) => {
+            act(app, caller, name, parse(&guard::body(request).await?)?).await
         }
         (&Method::GET, ["metrics"]) => Ok(answer::text(
             "application/openmetrics-text; version=1.0.0; charset=utf-8",
@@ -334,6 +338,67 @@ async fn patch(
 
 async fn reply(app: &Arc<App>, event: impl FnOnce(AskId) -> Event) -> Result<Answer, Problem> {
     tell(app.host.ask(event).await)
+}
+
+/// Runs a command of the host's allow-list, and answers when it has ended.
+async fn act(app: &Arc<App>, caller: &Caller, name: &str, request: ActionRequest) -> Result<Answer, Problem> {
+    let access = app.access();
+    let begun = access
+        .policy
+        .command(name, &caller.name)
+        .and_then(|allowed| app.actions.begin(name, allowed, &request.request));
+    let (mut outcome, new) = begun.inspect_err(|problem| {
+        let kind = problem.kind.status();
+        app.host.audit(format!("refused {kind}: action: {problem}"));
+    })?;
+    if new {
+        let drill = request.drill.as_ref().map_or("no drill", |drill| drill.as_str());
+        let who = request.who.as_deref().unwrap_or("nobody named");
+        let line = format!("action {name} begins for {}: {drill}, {who}", caller.name);
+        app.host.audit(line.replace(char::is_control, " "));
+        // Told whether or not somebody still waits for the answer.
+        let (host, mut outcome, name) = (Arc::clone(&app.host), outcome.clone(), name.to_owned());
+        tokio::spawn(async move {
+            if let Ok(outcome) = outcome.wait_for(Option::is_some).await {
+                host.audit(format!("action {name}: {}", ended_words(outcome.as_ref())));
+            }
+        });
+    }
+    let ended = outcome.wait_for(Option::is_some).await;
+    let ended = ended
+        .ok()
+        .and_then(|it| it.clone())
+        .unwrap_or_else(|| Err("the agent ends".to_owned()));
+    let ended = ended.map_err(|why| {
+        Problem::new(
+            ProblemKind::NotPossible,
+            "the command cannot be started",
+            why,
+            format!("look at [command.{name}] in the policy of this host, and at the program it names"),
+        )
+    })?;
+    Ok(answer::json(&ActionDone {
+        stamp: app.host.stamp(),
+        action: name.to_owned(),
+        request: request.request,
+        exit: ended.exit,
+        timed_out: ended.timed_out,
+        ms: ended.ms,
+        output: ended.output,
+        cut: ended.cut,
+    }))
+}
+
+fn ended_words(outcome: Option<&Outcome>) -> String {
+    match outcome {
+        None => "it was ended with the agent".to_owned(),
+        Some(Err(why)) => format!("it cannot be started: {why}"),
+        Some(Ok(ended)) if ended.timed_out => format!("ended by its time limit after {} ms", ended.ms),
+        Some(Ok(ended)) => match ended.exit {
+            Some(code) => format!("exit code {code} after {} ms", ended.ms),
+            None => format!("ended by a signal after {} ms", ended.ms),
+        },
+    }
 }
 
 fn tell(reply: Reply) -> Result<Answer, Problem> {

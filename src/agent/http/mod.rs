@@ -46,6 +46,8 @@ pub struct App {
     pub access: RwLock<Arc<Access>>,
     /// The names this agent answers to.
     pub names: guard::Names,
+    /// Commands that were run for callers.
+    pub actions: crate::commands::Actions,
     /// How often callers of the first listener may ask.
     pub rates: rate::Rates,
     /// What the agent may do beyond its user, in words.
@@ -85,6 +87,7 @@ impl App {
             abort_port: Some(self.abort_port),
             notes: vec![self.keeper_note(), self.privileges.clone()],
             policy: self.access().policy.view(),
+            commands: self.access().policy.commands(),
         }
     }
 

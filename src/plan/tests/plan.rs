@@ -121,6 +121,8 @@ url = "http://127.0.0.1:9000/hook"
 [[experiment.on_stop]]
 when = ["breach", "abort"]
 http = { url = "http://127.0.0.1:8080/admin/scale", body = "{\"replicas\":3}" }
+[[experiment.on_stop]]
+command = { agent = "payments-1", name = "restart-payments" }
 "#;
 
 #[test]
@@ -147,7 +149,10 @@ fn guardrails_alerts_and_actions_are_read_whole() {
     assert_eq!(plan.alerts[0].kind, AlertKind::Webhook);
     let action = &plan.experiments[0].on_stop[0];
     assert!(action.on_breach && action.on_abort);
-    assert_eq!(action.http.to_string(), "POST http://127.0.0.1:8080/admin/scale");
+    assert_eq!(action.call.to_string(), "POST http://127.0.0.1:8080/admin/scale");
+    let command = &plan.experiments[0].on_stop[1];
+    assert!(command.on_breach && !command.on_abort);
+    assert_eq!(command.call.to_string(), "command restart-payments on payments-1");
     // A fault that this version does not have yet is not silently forbidden.
     let warnings: Vec<String> = checked.diagnostics.iter().map(ToString::to_string).collect();
     assert!(
@@ -169,7 +174,14 @@ fn every_mistake_in_guardrails_is_said_at_once() {
         .replace("objective = 0.999", "objective = 99.9")
         .replace("kind = \"webhook\"", "kind = \"webhok\"")
         .replace("when = [\"breach\", \"abort\"]", "when = [\"breech\"]")
-        .replace("http = { url", "command = \"x\"\nhttp = { methode = \"PUT\", url");
+        .replace(
+            "http = { url",
+            "command = { agent = \"a\", name = \"x\" }\nhttp = { methode = \"PUT\", url",
+        )
+        .replace(
+            "agent = \"payments-1\", name = \"restart-payments\"",
+            "agent = \"payment-1\", name = \"/bin/sh -c x\"",
+        );
     let found = messages(&text).join("\n");
     for expected in [
         "unknown key \"max_target\"; did you mean \"max_targets\"?",
@@ -183,8 +195,9 @@ fn every_mistake_in_guardrails_is_said_at_once() {
         "expected an objective within 0 and 1",
         "unknown kind \"webhok\"; did you mean \"webhook\"?",
         "unknown \"breech\"; did you mean \"breach\"?",
-        "\"command\" is not yet supported",
-        "unknown key \"methode\"; did you mean \"method\"?",
+        "exactly one of http, command",
+        "the plan has no agent \"payment-1\"; did you mean \"payments-1\"?",
+        "program and arguments stand in the host's policy alone",
     ] {
         assert!(found.contains(expected), "{expected} is missing in\n{found}");
     }

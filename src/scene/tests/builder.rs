@@ -155,6 +155,7 @@ impl World {
                     abort_port: None,
                     notes: vec![],
                     policy: None,
+                    commands: Vec::new(),
                 })),
             },
             Call::Open(_) => Reply::Opened {

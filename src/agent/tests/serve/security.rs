@@ -27,6 +27,10 @@ pub const TESTS: &[(&str, fn())] = &[
     ),
     ("the_policy_refuses_and_says_why", the_policy_refuses_and_says_why),
     (
+        "commands_are_the_hosts_and_run_once",
+        commands_are_the_hosts_and_run_once,
+    ),
+    (
         "a_broken_policy_allows_nothing_and_is_read_again",
         a_broken_policy_allows_nothing_and_is_read_again,
     ),
@@ -230,6 +234,88 @@ fn a_broken_policy_allows_nothing_and_is_read_again() {
     let temp = tempfile::tempdir().unwrap();
     let file = temp.path().join("policy.toml");
     std::fs::write(&file, "fautls = []").unwrap();
+fn commands_are_the_hosts_and_run_once() {
+    let temp = tempfile::tempdir().unwrap();
+    let (file, ran) = (temp.path().join("policy.toml"), temp.path().join("ran"));
+    let text = format!(
+        "[command.note]\nprogram = \"/bin/sh\"\narguments = [\"-c\", \"echo $0 $1 >> {}; echo done; exit 3\", \"a b\", \"; true\"]\n\
+         [command.slow]\nprogram = \"/bin/sleep\"\narguments = [\"1000\"]\nwithin = \"100ms\"\n\
+         [command.gone]\nprogram = \"/nowhere/program\"\n[who.operator]\n",
+        ran.display()
+    );
+    std::fs::write(&file, text).unwrap();
+    let rig = Rig::with(|config| Config {
+        policy: Some(file.clone()),
+        ..config
+    });
+    let mut client = rig.client();
+    let info = client.get("/v1/agent").expect(200);
+    assert_eq!(info["commands"], json!(["gone", "note", "slow"]));
+    let body = json!({ "request": "r1", "drill": "d1", "who": "ada" });
+    // By a latched agent too, with no drill open: it is for emergencies.
+    client.abort(&json!({ "latch": true, "reason": "test" }));
+    let done = client.call("POST", "/v1/actions/note", &body).expect(200);
+    assert_eq!(
+        (&done["exit"], &done["output"], &done["timed_out"]),
+        (&json!(3), &json!("done\n"), &json!(false)),
+        "{done}"
+    );
+    assert!(done["ms"].is_u64() && done["instance"] == info["instance"]);
+    let again = client.call("POST", "/v1/actions/note", &body).expect(200);
+    assert_eq!(again["ms"], done["ms"]);
+    assert_eq!(std::fs::read_to_string(&ran).unwrap(), "a b ; true\n");
+    let slow = client
+        .call("POST", "/v1/actions/slow", &json!({ "request": "r2" }))
+        .expect(200);
+    assert!(slow["timed_out"] == true && slow["exit"] == Value::Null, "{slow}");
+
+    for (path, body, status, words) in [
+        (
+            "note",
+            json!({ "request": "r3", "arguments": ["x"] }),
+            400,
+            "arguments",
+        ),
+        ("note", json!({}), 400, "request"),
+        ("slow", json!({ "request": "r1" }), 409, "it ran note"),
+        ("other", json!({ "request": "r4" }), 403, "[command.other]"),
+        ("gone", json!({ "request": "r5" }), 422, "/nowhere/program"),
+    ] {
+        let refusal = client
+            .call("POST", &format!("/v1/actions/{path}"), &body)
+            .expect(status);
+        assert!(refusal.to_string().contains(words), "{path}: {refusal}");
+    }
+    // Operators alone, those that the policy names alone, and not by the listener that is for aborts.
+    let body = json!({ "request": "r6" });
+    for token in ["observer-token", "abort-token"] {
+        let mut other = Client::new(rig.ready().listen, &rig.secret(token));
+        other.call("POST", "/v1/actions/note", &body).expect(403);
+    }
+    rig.second().call("POST", "/v1/actions/note", &body).expect(404);
+    let named = std::fs::read_to_string(&file)
+        .unwrap()
+        .replace("who.operator", "who.ada");
+    std::fs::write(&file, named).unwrap();
+    rig.running.as_ref().unwrap().reload();
+    let refusal = client.call("POST", "/v1/actions/note", &body).expect(403);
+    assert!(
+        refusal["title"].to_string().contains("not this person"),
+        "{refusal}"
+    );
+    assert_eq!(std::fs::read_to_string(&ran).unwrap().lines().count(), 1);
+    until("the audit log tells it", || {
+        let audit = rig.audit();
+        let told = [
+            "action note begins for operator: d1, ada",
+            "action note: exit code 3 after",
+            "action slow: ended by its time limit",
+            "refused 403: action",
+        ];
+        told.iter().all(|words| audit.contains(words)).then_some(())
+    });
+}
+
     let rig = Rig::with(|config| Config {
         policy: Some(file.clone()),
         ..config

@@ -1,7 +1,7 @@
 //! Guardrails: each refuses by its name and says what would satisfy it; those that can change end a drill; alerts
 //! and emergency actions follow a stop and are waited for by nothing but the verdict.
 
-use firedrill_drill::{Arming, Command, Effect, Outcome, Phase, Reading, Spent};
+use firedrill_drill::{Arming, COMMAND_MS, Command, Effect, Outcome, Phase, Reading, Spent};
 use firedrill_plan::Rule;
 use firedrill_wire::{DrillId, Epoch, OpenDrillView, Tick};
 
@@ -397,4 +397,67 @@ fn an_action_by_hand_is_sent_while_a_drill_runs() {
     world.command(act());
     assert_eq!(told(&world), ["scale"]);
     assert_eq!(world.verdict().outcome, Outcome::Held);
+}
+
+/// With an agent that is not hit and runs the command.
+const RUN: &str = r#"
+[[experiment.on_stop]]
+command = { agent = "ops", name = "restart" }
+[[agent]]
+name = "ops"
+url = "http://127.0.0.9:1"
+"#;
+
+fn allows(world: &mut World) {
+    let ops = world.agents.last_mut().unwrap();
+    ops.commands = vec!["reboot".to_owned(), "restart".to_owned()];
+}
+
+#[test]
+fn a_command_must_be_on_its_hosts_list_before_a_start() {
+    let plan = format!("{PLAN}{RUN}");
+    let words = refused(&plan, |_| {});
+    assert_eq!(
+        words,
+        "preflight: Emergency command restart on ops: its host does not allow it (it allows nothing); add [command.restart] \
+         to the agent's policy file there, or take the action out of the plan"
+    );
+    held(&plan, allows);
+    // The same of an agent that is hit.
+    let plan = plan.replace("agent = \"ops\"", "agent = \"a\"");
+    let words = refused(&plan, |_| {});
+    assert!(
+        words.starts_with("preflight: Emergency command restart on a: its host does not"),
+        "{words}"
+    );
+    held(&plan, |world| {
+        world.agents[0].commands = vec!["restart".to_owned()];
+    });
+}
+
+#[test]
+fn a_command_is_given_its_hosts_time() {
+    let mut world = World::prepared(&format!("{PLAN}{RUN}"), Arming::AtOnce, allows);
+    world.noticed = None;
+    world.run_to(Phase::Inject);
+    world.run(600);
+    world.read = Box::new(|sli, now| {
+        let bad = Reading::Value {
+            value: 0.5,
+            rate: Some(40.0),
+        };
+        Some(if sli == 0 && now < 13_000_000 {
+            bad
+        } else {
+            healthy(sli)
+        })
+    });
+    assert_eq!(world.verdict().outcome, Outcome::Broken);
+    let sent = |it: &&(u64, Effect)| matches!(it.1, Effect::Act { action: 0, .. });
+    let (sent_us, _) = world.effects.iter().find(sent).unwrap();
+    let waited_ms = (world.now_us - sent_us) / 1_000;
+    assert!(
+        (COMMAND_MS..COMMAND_MS + 1_000).contains(&waited_ms),
+        "{waited_ms}"
+    );
 }

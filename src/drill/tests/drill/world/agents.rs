@@ -31,6 +31,8 @@ pub struct Agent {
     /// Does not tell the end of injections by itself.
     pub silent_ends: bool,
     pub injections: BTreeMap<String, InjectionView>,
+    /// Its allow-list.
+    pub commands: Vec<String>,
 }
 
 impl Agent {
@@ -52,6 +54,7 @@ impl Agent {
             sticks: false,
             silent_ends: false,
             injections: BTreeMap::new(),
+            commands: Vec::new(),
         }
     }
 
@@ -98,6 +101,7 @@ impl Agent {
             ],
             notes: Vec::new(),
             policy: None,
+            commands: self.commands.clone(),
         }
     }
 
