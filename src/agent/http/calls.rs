@@ -62,9 +62,13 @@ async fn call(
     let parts: Vec<&str> = path.trim_start_matches('/').split('/').collect();
     let method = request.method().clone();
     if (&method, parts.as_slice()) == (&Method::GET, &["healthz"]) {
+        busy.connection().strange();
         return Ok(answer::text("text/plain", "ok\n"));
     }
-    let caller = admit(app, door, port, &request).inspect_err(|it| app.turn_away(it, &method, &path))?;
+    let caller = admit(app, door, port, &request).inspect_err(|it| {
+        busy.connection().strange();
+        app.turn_away(it, &method, &path);
+    })?;
     busy.connection().authorize();
     if (&method, parts.as_slice()) == (&Method::POST, &["v1", "abort"]) && caller.role != Role::Observer {
         return Ok(abort(app, &caller, request, busy).await);
@@ -161,12 +165,12 @@ async fn first_only(
             let request: ReleaseRequest = parse(&guard::body(request).await?)?;
             reply(app, |ask| Event::Release { ask, request }).await
         }
+        (&Method::POST, ["v1", "actions", name]) => {
+            act(app, caller, name, parse(&guard::body(request).await?)?).await
+        }
         (&Method::GET, ["v1", "events"]) => {
             let last = request.headers().get("last-event-id");
             streams::events(app, last.and_then(|value| value.to_str().ok()), busy)
-        }
-        (&Method::POST, ["v1", "actions", name]) => {
-            act(app, caller, name, parse(&guard::body(request).await?)?).await
         }
         (&Method::GET, ["metrics"]) => Ok(answer::text(
             "application/openmetrics-text; version=1.0.0; charset=utf-8",
@@ -336,10 +340,6 @@ async fn patch(
     reply(app, |ask| Event::Patch { ask, id, request }).await
 }
 
-async fn reply(app: &Arc<App>, event: impl FnOnce(AskId) -> Event) -> Result<Answer, Problem> {
-    tell(app.host.ask(event).await)
-}
-
 /// Runs a command of the host's allow-list, and answers when it has ended.
 async fn act(app: &Arc<App>, caller: &Caller, name: &str, request: ActionRequest) -> Result<Answer, Problem> {
     let access = app.access();
@@ -399,6 +399,10 @@ fn ended_words(outcome: Option<&Outcome>) -> String {
             None => format!("ended by a signal after {} ms", ended.ms),
         },
     }
+}
+
+async fn reply(app: &Arc<App>, event: impl FnOnce(AskId) -> Event) -> Result<Answer, Problem> {
+    tell(app.host.ask(event).await)
 }
 
 fn tell(reply: Reply) -> Result<Answer, Problem> {

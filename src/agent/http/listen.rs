@@ -14,9 +14,11 @@ use hyper_util::server::conn::auto;
 use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
+use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 use tokio_rustls::TlsAcceptor;
 
+use super::rate::Strange;
 use super::{App, Door, calls};
 use crate::clock;
 
@@ -48,12 +50,23 @@ pub struct Connection {
     last_asked: AtomicU64,
     /// The other end; `None` for the socket.
     peer: Option<SocketAddr>,
+    /// Requests without a token.
+    strange: Strange,
+    /// They are too many: it is closed.
+    closing: Notify,
 }
 
 impl Connection {
     /// It has shown a token: it is closed last when places are short.
     pub fn authorize(&self) {
         self.authorized.store(true, Ordering::Relaxed);
+    }
+
+    /// It has asked for something without a token. Too often: it is closed, unless it ever showed one.
+    pub fn strange(&self) {
+        if !self.strange.take(clock::tick()) && !self.authorized.load(Ordering::Relaxed) {
+            self.closing.notify_one();
+        }
     }
 
     /// The other end, for people.
@@ -261,6 +274,7 @@ where
             tracing::debug!(%error, "a connection ended badly");
         },
         () = silent(&place.connection) => {}
+        () = place.connection.closing.notified() => {}
     }
 }
 

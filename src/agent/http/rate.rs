@@ -17,6 +17,12 @@ const STARTS: Rate = Rate {
     at_once: 400,
 };
 
+/// Requests without a token of this agent a second on one connection, and at once after a pause: at both doors.
+const STRANGERS: Rate = Rate {
+    a_second: 200,
+    at_once: 400,
+};
+
 /// Callers that are remembered; there are about as many as tokens.
 const MAX_CALLERS: usize = 1_024;
 
@@ -61,6 +67,17 @@ impl Bucket {
         }
         self.used_us += one_us;
         true
+    }
+}
+
+/// What one connection may ask without a token. Requests with one are never counted here.
+#[derive(Debug, Default)]
+pub struct Strange(Mutex<Bucket>);
+
+impl Strange {
+    /// Counts a request; whether there may still be one.
+    pub fn take(&self, now: Tick) -> bool {
+        self.0.lock().take(STRANGERS, now)
     }
 }
 

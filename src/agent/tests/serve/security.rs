@@ -39,6 +39,10 @@ pub const TESTS: &[(&str, fn())] = &[
         too_many_requests_are_refused_but_never_an_abort,
     ),
     (
+        "strangers_lose_their_connection_and_tokens_never_do",
+        strangers_lose_their_connection_and_tokens_never_do,
+    ),
+    (
         "slow_callers_at_both_doors_do_not_hold_an_abort",
         slow_callers_at_both_doors_do_not_hold_an_abort,
     ),
@@ -230,10 +234,6 @@ fn the_policy_refuses_and_says_why() {
     });
 }
 
-fn a_broken_policy_allows_nothing_and_is_read_again() {
-    let temp = tempfile::tempdir().unwrap();
-    let file = temp.path().join("policy.toml");
-    std::fs::write(&file, "fautls = []").unwrap();
 fn commands_are_the_hosts_and_run_once() {
     let temp = tempfile::tempdir().unwrap();
     let (file, ran) = (temp.path().join("policy.toml"), temp.path().join("ran"));
@@ -316,6 +316,10 @@ fn commands_are_the_hosts_and_run_once() {
     });
 }
 
+fn a_broken_policy_allows_nothing_and_is_read_again() {
+    let temp = tempfile::tempdir().unwrap();
+    let file = temp.path().join("policy.toml");
+    std::fs::write(&file, "fautls = []").unwrap();
     let rig = Rig::with(|config| Config {
         policy: Some(file.clone()),
         ..config
@@ -361,6 +365,40 @@ fn too_many_requests_are_refused_but_never_an_abort() {
         assert_eq!(lines.last().unwrap()["clean"], true);
     }
     rig.second().get("/v1/agent").expect(200);
+}
+
+fn strangers_lose_their_connection_and_tokens_never_do() {
+    let rig = Rig::new();
+    let entry = format!("authorization: Bearer {}\r\n", rig.secret("abort-token"));
+    for door in [rig.ready().listen, rig.ready().abort_listen] {
+        // So many requests on one connection, and how many were answered before its end.
+        let answered = |line: &str, head: &str, count: usize| {
+            let mut stream = TcpStream::connect(door).unwrap();
+            stream.set_read_timeout(Some(Duration::from_secs(15))).unwrap();
+            let request = format!("{line} HTTP/1.1\r\nhost: {door}\r\n{head}content-length: 0\r\n\r\n");
+            let mut buffer = [0_u8; 16 * 1024];
+            (0..count)
+                .take_while(|_| {
+                    stream.write_all(request.as_bytes()).is_ok()
+                        && stream.read(&mut buffer).is_ok_and(|read| read > 0)
+                })
+                .count()
+        };
+        for (line, head) in [
+            ("GET /v1/agent", ""),
+            ("POST /v1/abort", "authorization: Bearer wrong\r\n"),
+            ("GET /healthz", ""),
+        ] {
+            let count = answered(line, head, 20_000);
+            assert!((400..20_000).contains(&count), "{line}: {count}");
+        }
+        assert_eq!(answered("GET /v1/agent", &entry, 800), 800);
+        let mut caller = Client::new(door, &rig.secret("abort-token"));
+        for _ in 0..100 {
+            let lines = caller.abort(&json!({ "latch": false }));
+            assert_eq!(lines.last().unwrap()["clean"], true);
+        }
+    }
 }
 
 fn slow_callers_at_both_doors_do_not_hold_an_abort() {
