@@ -45,8 +45,8 @@ pub enum AgentCommand {
     /// Hold memory; started by the agent.
     #[command(hide = true)]
     Fill(ChildArgs),
-    /// End what is on when the agent cannot; started by the agent.
-    #[command(hide = true)]
+    /// End what is on when the agent cannot: the service for agents that run with --separate-keeper. Others start
+    /// their own.
     Keeper(KeeperArgs),
     /// Print the version of the program and of its protocol.
     Version,
@@ -55,7 +55,7 @@ pub enum AgentCommand {
 /// `serve`.
 #[derive(Args, Clone, Debug)]
 pub struct ServeArgs {
-    /// The config file, TOML: listen, tls, dns_names, state, name, labels, routes, retire_proxy. What is given here
+    /// The config file, TOML: listen, tls, dns_names, state, name, labels, routes, retire_proxy, separate_keeper. What is given here
     /// comes before it. With a config SIGHUP reads tokens and policy again instead of ending the agent.
     #[arg(long)]
     pub config: Option<PathBuf>,
@@ -98,6 +98,11 @@ pub struct ServeArgs {
     /// End the proxy with the agent: its routes close.
     #[arg(long)]
     pub retire_proxy: bool,
+
+    /// The keeper is a service of its own, `firedrill-agent keeper --state …` on the same state folder, and not a
+    /// child of the agent. Without it nothing starts.
+    #[arg(long)]
+    pub separate_keeper: bool,
 
     /// End as by SIGTERM when standard input closes: the agent ends with whoever started it, however that ends.
     #[arg(long)]
@@ -275,6 +280,7 @@ fn config(args: ServeArgs, program: SelfCommand) -> anyhow::Result<Config> {
         labels,
         routes,
         retire_proxy: args.retire_proxy || file.retire_proxy,
+        separate_keeper: args.separate_keeper || file.separate_keeper,
         program,
     })
 }

@@ -33,6 +33,8 @@ pub struct Config {
     pub routes: Vec<Route>,
     /// End the proxy with the agent.
     pub retire_proxy: bool,
+    /// The keeper is a service of its own, and not a child.
+    pub separate_keeper: bool,
     /// How to start the agent's own program again, for the proxy and for what burns.
     pub program: SelfCommand,
 }
@@ -50,17 +52,18 @@ impl Config {
             labels: BTreeMap::new(),
             routes: Vec::new(),
             retire_proxy: false,
+            separate_keeper: false,
             program,
         }
     }
-}
-
-/// The config file, TOML. What the command line says comes before it.
 
     /// Whether other hosts can reach it.
     pub fn off_loopback(&self) -> bool {
         !self.listen.ip().is_loopback()
     }
+}
+
+/// The config file, TOML. What the command line says comes before it.
 ///
 /// ```toml
 /// listen = "0.0.0.0:7431"
@@ -93,6 +96,9 @@ pub struct ConfigFile {
     /// See [`Config::retire_proxy`].
     #[serde(default)]
     pub retire_proxy: bool,
+    /// See [`Config::separate_keeper`].
+    #[serde(default)]
+    pub separate_keeper: bool,
 }
 
 impl ConfigFile {

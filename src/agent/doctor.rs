@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use firedrill_ward::Durable;
 
+use crate::capable::Facts;
 use crate::config::SelfCommand;
 use crate::faults;
 use crate::keeper::Turn;
@@ -38,6 +39,7 @@ pub fn run(state: &Path, program: &SelfCommand) -> anyhow::Result<ExitCode> {
         "both killed",
         "an agent and its keeper that are killed at once leave the rest to the kernel, the next start, or `firedrill-agent abort`",
     );
+    may(&mut table, agent);
     faults_table(&mut table, program);
     table.print();
     Ok(if left == 0 {
@@ -132,6 +134,24 @@ fn records(table: &mut Table, state: &Path, agent_lives: bool) -> anyhow::Result
         );
     }
     Ok(open.len() + found.unreadable.len())
+}
+
+/// What the agent may do; where none runs, what one would that is started as this is.
+fn may(table: &mut Table, agent: Option<Exactly>) {
+    let (whose, pid) = match agent {
+        Some(agent) => (
+            format!("of the agent, process {}", agent.pid),
+            agent.pid.to_string(),
+        ),
+        None => (
+            "of an agent started by this user, as this command is".to_owned(),
+            "self".to_owned(),
+        ),
+    };
+    table.line("privileges", &whose);
+    for (what, words) in Facts::of(&pid).lines() {
+        table.line(&format!("  {what}"), &words);
+    }
 }
 
 fn faults_table(table: &mut Table, program: &SelfCommand) {

@@ -18,7 +18,11 @@ use crate::policy::{FRESH, Policy};
 use crate::state::{StateFolder, read_small};
 
 const UNIT: &str = "etc/systemd/system/firedrill-agent.service";
-const WANTED: &str = "etc/systemd/system/multi-user.target.wants/firedrill-agent.service";
+const KEEPER_UNIT: &str = "etc/systemd/system/firedrill-agent-keeper.service";
+const WANTED: [&str; 2] = [
+    "etc/systemd/system/multi-user.target.wants/firedrill-agent.service",
+    "etc/systemd/system/multi-user.target.wants/firedrill-agent-keeper.service",
+];
 const CONFIG: &str = "etc/firedrill-agent";
 const STATE: &str = "var/lib/firedrill-agent";
 
@@ -36,38 +40,56 @@ RestrictSUIDSGID=yes
 LockPersonality=yes
 ";
 
-/// The unit. Kept in one piece, so that it can be read as systemd does.
+/// The agent's unit. Kept in one piece, so that it can be read as systemd does.
 fn unit(program: &str) -> String {
     format!(
         "[Unit]
 Description=Firedrill agent: injects faults and always takes them back
-After=network.target
+After=network.target firedrill-agent-keeper.service
+# Not Requires: an agent whose keeper is stopped takes back what needs one, and starts nothing.
+Wants=firedrill-agent-keeper.service
 
 [Service]
 Type=exec
-ExecStart={program} serve --config /{CONFIG}/agent.toml --state /{STATE}
+ExecStart={program} serve --config /{CONFIG}/agent.toml --state /{STATE} --separate-keeper
 ExecReload=/bin/kill -HUP $MAINPID
 Restart=on-failure
 RestartSec=1
-# Only the agent itself is told to end. Its keeper is a child of it that must outlive it by a moment: when the
-# agent is killed the keeper takes back what is on, and leaves by itself. Its proxy stays too, so that traffic
-# goes on through the routes. control-group would kill both with it.
+# Only the agent itself is told to end. Its proxy stays, so that traffic goes on through the routes; control-group
+# would kill it too.
 KillMode=process
 # An end takes everything back first; a read-back may take 30 s.
 TimeoutStopSec=45
-StateDirectory=firedrill-agent
-StateDirectoryMode=0700
-UMask=0077
 LimitNOFILE=65536
 OOMScoreAdjust=-500
-NoNewPrivileges=yes
 # The agent itself gives up what its policy does not need, CAP_SETPCAP included.
 CapabilityBoundingSet=CAP_SYS_PTRACE CAP_KILL CAP_NET_BIND_SERVICE CAP_SETPCAP
-ProtectKernelModules=yes
-ProtectClock=yes
-RestrictSUIDSGID=yes
-LockPersonality=yes
+{RIGHTS}
+[Install]
+WantedBy=multi-user.target
+"
+    )
+}
 
+/// The keeper's unit.
+fn keeper_unit(program: &str) -> String {
+    format!(
+        "[Unit]
+Description=Firedrill keeper: takes back what is on when the agent cannot
+# Stopped after the agent, which takes everything back first.
+Before=firedrill-agent.service
+# It is there again whatever becomes of it, as often as it takes.
+StartLimitIntervalSec=0
+
+[Service]
+Type=exec
+ExecStart={program} keeper --state /{STATE}
+Restart=always
+RestartSec=100ms
+OOMScoreAdjust=-900
+# To end an agent that hangs.
+CapabilityBoundingSet=CAP_SYS_PTRACE CAP_KILL
+{RIGHTS}
 [Install]
 WantedBy=multi-user.target
 "
@@ -88,7 +110,7 @@ listen = "{listen}"                  # aborts are served on the next port too
     )
 }
 
-/// Writes everything; what is there already stays, but for the unit.
+/// Writes everything; what is there already stays, but for the units.
 pub fn install(args: &InstallArgs, program: &SelfCommand) -> anyhow::Result<()> {
     let root = &args.root;
     let mut words = vec![program.program.display().to_string()];
@@ -127,11 +149,14 @@ pub fn install(args: &InstallArgs, program: &SelfCommand) -> anyhow::Result<()> 
     let state = StateFolder::open(&root.join(STATE))?;
     Access::load(&state, Policy::default())?;
     println!("written  {} (tokens, mode 0600)", state.path().display());
-    let path = root.join(UNIT);
-    fs::write(&path, unit(&words.join(" "))).with_context(|| format!("cannot write {}", path.display()))?;
-    println!("written  {}", path.display());
+    let program = words.join(" ");
+    for (path, text) in [(UNIT, unit(&program)), (KEEPER_UNIT, keeper_unit(&program))] {
+        let path = root.join(path);
+        fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
+        println!("written  {}", path.display());
+    }
     println!(
-        "next:    systemctl daemon-reload && systemctl enable --now firedrill-agent\n         firedrill-agent enroll --state /{STATE}"
+        "next:    systemctl daemon-reload && systemctl enable --now firedrill-agent-keeper firedrill-agent\n         firedrill-agent enroll --state /{STATE}"
     );
     Ok(())
 }
@@ -146,8 +171,8 @@ pub fn uninstall(args: &UninstallArgs) -> anyhow::Result<()> {
     let root = &args.root;
     let state = root.join(STATE);
     if state.exists() {
-        let held =
-            StateFolder::open(&state).context("end it first: systemctl disable --now firedrill-agent")?;
+        let held = StateFolder::open(&state)
+            .context("end it first: systemctl disable --now firedrill-agent firedrill-agent-keeper")?;
         let on = held
             .load()
             .records
@@ -162,6 +187,12 @@ pub fn uninstall(args: &UninstallArgs) -> anyhow::Result<()> {
         }
     }
     for process in processes(&state) {
+        if process.is_keeper {
+            bail!(
+                "the keeper still runs, process {}; end it first: systemctl disable --now firedrill-agent-keeper",
+                process.pid
+            );
+        }
         if process.is_proxy {
             kill(Pid::from_raw(process.pid), Signal::SIGTERM).ok();
             let began = Instant::now();
@@ -172,10 +203,8 @@ pub fn uninstall(args: &UninstallArgs) -> anyhow::Result<()> {
             }
         }
     }
-    let paths: Vec<PathBuf> = [UNIT, WANTED, CONFIG, STATE]
-        .iter()
-        .map(|it| root.join(it))
-        .collect();
+    let written = [UNIT, KEEPER_UNIT, CONFIG, STATE];
+    let paths: Vec<PathBuf> = written.iter().chain(&WANTED).map(|it| root.join(it)).collect();
     for path in &paths {
         let removed = match fs::symlink_metadata(path) {
             Ok(found) if found.is_dir() => fs::remove_dir_all(path),
@@ -208,6 +237,7 @@ struct Found {
     pid: i32,
     words: String,
     is_proxy: bool,
+    is_keeper: bool,
 }
 
 /// Processes of the agent that were started with this state folder.
@@ -231,6 +261,7 @@ fn processes(state: &Path) -> Vec<Found> {
                 pid,
                 words: words.join(" ").trim().to_owned(),
                 is_proxy: *ours == "proxy",
+                is_keeper: *ours == "keeper",
             })
         })
         .collect()
@@ -248,10 +279,13 @@ mod tests {
         }
     }
 
-    /// Every directive of the unit, as systemd knows it. `systemd-analyze verify` looks at it end to end, where it is
-    /// there; the service itself has not been run by systemd in any test.
+    /// Every directive of the units, as systemd knows it, by its section. The services themselves have not been run
+    /// by systemd in any test.
     const KNOWN: &[(&str, &[&str])] = &[
-        ("[Unit]", &["Description", "After"]),
+        (
+            "[Unit]",
+            &["Description", "After", "Before", "Wants", "StartLimitIntervalSec"],
+        ),
         (
             "[Service]",
             &[
@@ -278,11 +312,10 @@ mod tests {
         ("[Install]", &["WantedBy"]),
     ];
 
-    #[test]
-    fn the_unit_says_what_systemd_knows() {
-        let text = unit("/usr/local/bin/firedrill agent");
+    /// Every directive stands once, in its section.
+    fn read_as_systemd_does(text: &str) -> std::collections::BTreeMap<String, String> {
         let mut section = "";
-        let mut seen = Vec::new();
+        let mut seen = std::collections::BTreeMap::new();
         for line in text
             .lines()
             .filter(|line| !line.is_empty() && !line.starts_with('#'))
@@ -294,16 +327,56 @@ mod tests {
             let (key, value) = line.split_once('=').unwrap();
             let known = KNOWN.iter().find(|(name, _)| *name == section).unwrap().1;
             assert!(known.contains(&key) && !value.is_empty(), "{section} {line}");
-            seen.push(key);
+            assert_eq!(seen.insert(key.to_owned(), value.to_owned()), None, "{line}");
         }
+        seen
+    }
+
+    #[test]
+    fn the_units_say_what_systemd_knows() {
+        let program = "/usr/local/bin/firedrill agent";
+        let agent = read_as_systemd_does(&unit(program));
+        let keeper = read_as_systemd_does(&keeper_unit(program));
         assert_eq!(
-            seen.len(),
-            KNOWN.iter().map(|(_, keys)| keys.len()).sum::<usize>()
+            agent["ExecStart"],
+            "/usr/local/bin/firedrill agent serve --config /etc/firedrill-agent/agent.toml --state /var/lib/firedrill-agent --separate-keeper"
         );
-        assert!(text.contains("\nKillMode=process\n") && text.contains("\nType=exec\n"));
-        assert!(text.contains(
-            "\nExecStart=/usr/local/bin/firedrill agent serve --config /etc/firedrill-agent/agent.toml --state /var/lib/firedrill-agent\n"
-        ));
+        assert_eq!(
+            keeper["ExecStart"],
+            "/usr/local/bin/firedrill agent keeper --state /var/lib/firedrill-agent"
+        );
+        // The agent ends first and leaves its proxy; the keeper outlives it, and is always there again.
+        assert!(agent["After"].ends_with("firedrill-agent-keeper.service"));
+        assert_eq!(agent["Wants"], "firedrill-agent-keeper.service");
+        assert_eq!(agent["KillMode"], "process");
+        assert_eq!(keeper["Before"], "firedrill-agent.service");
+        assert_eq!(
+            (&*keeper["Restart"], &*keeper["StartLimitIntervalSec"]),
+            ("always", "0")
+        );
+        // Both work in the folder that systemd makes for them.
+        for unit in [agent, keeper] {
+            assert_eq!(format!("var/lib/{}", unit["StateDirectory"]), STATE);
+        }
+    }
+
+    #[test]
+    fn what_the_units_start_is_understood() {
+        use clap::Parser as _;
+        #[derive(clap::Parser)]
+        struct Cli {
+            #[command(subcommand)]
+            command: crate::cli::AgentCommand,
+        }
+        for text in [unit("/firedrill-agent"), keeper_unit("/firedrill-agent")] {
+            let line = read_as_systemd_does(&text).remove("ExecStart").unwrap();
+            let parsed = Cli::try_parse_from(line.split(' ')).unwrap();
+            match parsed.command {
+                crate::cli::AgentCommand::Serve(args) => assert!(args.separate_keeper),
+                crate::cli::AgentCommand::Keeper(args) => assert_eq!(args.agent, None),
+                other => panic!("{other:?}"),
+            }
+        }
     }
 
     #[test]
@@ -341,7 +414,7 @@ mod tests {
             assert!(refusal.contains("systemctl disable --now"), "{refusal}");
         }
         uninstall(&gone).unwrap();
-        for path in [UNIT, CONFIG, STATE] {
+        for path in [UNIT, KEEPER_UNIT, CONFIG, STATE] {
             assert!(!root.path().join(path).exists(), "{path}");
         }
         uninstall(&gone).unwrap();

@@ -13,11 +13,12 @@
 
 mod access;
 mod audit;
+mod capable;
 mod check;
 pub mod cli;
 mod clock;
-pub mod config;
 mod commands;
+pub mod config;
 mod deadline;
 mod disk;
 mod doctor;

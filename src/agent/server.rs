@@ -425,6 +425,7 @@ fn start_keeper(config: &Config, folder: &Path, host: &Arc<Host>) -> anyhow::Res
         state: folder.to_owned(),
         records: Arc::clone(&host.records),
         instance: host.instance.clone(),
+        service: config.separate_keeper,
     };
     let told = Arc::downgrade(host);
     let report = move |event: KeeperEvent| {

@@ -11,7 +11,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use anyhow::Context as _;
 use firedrill_wire::{Instance, Tick};
+use nix::sys::socket::{getsockopt, sockopt};
 use parking_lot::{Condvar, Mutex};
 
 use super::{Heard, Turn, Word};
@@ -45,6 +47,46 @@ pub struct KeeperConfig {
     pub records: Arc<Records>,
     /// This life of the agent.
     pub instance: Instance,
+    /// It is a service of its own, and not started here.
+    pub service: bool,
+}
+
+/// Who keeps this agent.
+#[derive(Debug)]
+enum Other {
+    /// A child.
+    Child(Child),
+    /// The service, which outlives this agent.
+    Service(Exactly),
+}
+
+impl Other {
+    fn pid(&self) -> u32 {
+        match self {
+            Self::Child(child) => child.id(),
+            Self::Service(process) => process.pid.cast_unsigned(),
+        }
+    }
+
+    /// Sees to it that one that does not listen is not the one that ends this process later. How it ended.
+    fn end(&mut self, closed: bool) -> String {
+        let pid = self.pid();
+        match self {
+            Self::Child(child) => {
+                child.kill().ok();
+                match child.wait() {
+                    Ok(status) => format!("process {pid}: {status}"),
+                    Err(error) => format!("process {pid}: {error}"),
+                }
+            }
+            // It has let go by itself, and may be there for the next connection.
+            Self::Service(_) if closed => format!("process {pid}, the service"),
+            Self::Service(process) => match process.kill(LEAVE_WITHIN) {
+                Ok(_) => format!("process {pid}, the service, was killed"),
+                Err(error) => error.to_string(),
+            },
+        }
+    }
 }
 
 /// What becomes of the keeper.
@@ -258,7 +300,7 @@ impl Watcher {
         while !self.ending() {
             let began = Instant::now();
             let why = match self.clear_former().and_then(|()| self.begin()) {
-                Ok((child, reader)) => self.follow(child, reader),
+                Ok((other, reader)) => self.follow(other, reader),
                 Err(error) => format!("{error:#}"),
             };
             self.keeper.line.lock().lose(&why);
@@ -296,9 +338,37 @@ impl Watcher {
         }
     }
 
-    /// Starts a keeper and waits for its first word.
-    fn begin(&self) -> anyhow::Result<(Child, BufReader<UnixStream>)> {
-        use anyhow::Context as _;
+    /// Starts a keeper, or finds the service, and waits for its first word.
+    fn begin(&self) -> anyhow::Result<(Other, BufReader<UnixStream>)> {
+        let (mut other, ours) = if self.config.service {
+            self.connect()?
+        } else {
+            self.spawn()?
+        };
+        ours.set_read_timeout(Some(START_WITHIN))?;
+        let mut reader = BufReader::new(ours.try_clone()?);
+        let mut first = String::new();
+        let read = reader.read_line(&mut first);
+        if !matches!(read, Ok(1..)) {
+            let how = other.end(read.is_ok());
+            anyhow::bail!("it ended at its start ({how})");
+        }
+        // A full pair is a keeper that does not read: it is found by its missing answers.
+        ours.set_write_timeout(Some(Duration::from_millis(1)))?;
+        let mut line = self.keeper.line.lock();
+        line.pid = Some(other.pid());
+        line.stream = Some(ours);
+        (line.seq, line.acknowledged) = (0, 0);
+        line.waiting_since = None;
+        self.keeper.say(&mut line);
+        drop(line);
+        self.keeper.heard.notify_all();
+        (self.on_event)(KeeperEvent::Here);
+        tracing::info!(pid = other.pid(), "the keeper is there");
+        Ok((other, reader))
+    }
+
+    fn spawn(&self) -> anyhow::Result<(Other, UnixStream)> {
         let (ours, theirs) = UnixStream::pair()?;
         let own = Exactly::own()?;
         let mut command = self.config.program.command("keeper");
@@ -311,68 +381,64 @@ impl Watcher {
             .stdout(Stdio::null())
             // Not our own standard error: whoever reads that waits for its end, and the keeper outlives us.
             .stderr(Stdio::null());
-        let mut child = command
+        let child = command
             .spawn()
             .with_context(|| format!("cannot start {}", self.config.program.program.display()))?;
         // The command holds the other end: without it the keeper's death is seen as the end of the pair.
         drop(command);
-        ours.set_read_timeout(Some(START_WITHIN))?;
-        let mut reader = BufReader::new(ours.try_clone()?);
-        let mut first = String::new();
-        if reader.read_line(&mut first).unwrap_or(0) == 0 {
-            child.kill().ok();
-            let status = child.wait()?;
-            anyhow::bail!("it ended at its start ({status})");
-        }
-        // A full pair is a keeper that does not read: it is found by its missing answers.
-        ours.set_write_timeout(Some(Duration::from_millis(1)))?;
-        let mut line = self.keeper.line.lock();
-        line.pid = Some(child.id());
-        line.stream = Some(ours);
-        (line.seq, line.acknowledged) = (0, 0);
-        line.waiting_since = None;
-        self.keeper.say(&mut line);
-        drop(line);
-        self.keeper.heard.notify_all();
-        (self.on_event)(KeeperEvent::Here);
-        tracing::info!(pid = child.id(), "keeper started");
-        Ok((child, reader))
+        Ok((Other::Child(child), ours))
+    }
+
+    fn connect(&self) -> anyhow::Result<(Other, UnixStream)> {
+        let path = super::service::socket(&self.config.state);
+        let stream = UnixStream::connect(&path).with_context(|| {
+            format!(
+                "no keeper listens on {}: `systemctl status firedrill-agent-keeper`, or start the agent without --separate-keeper",
+                path.display()
+            )
+        })?;
+        // Who listens there.
+        let pid = getsockopt(&stream, sockopt::PeerCredentials)?.pid();
+        let service = Exactly::now(pid).context("the keeper's service has just ended")?;
+        Ok((Other::Service(service), stream))
     }
 
     /// Reads answers until the keeper is gone; why it is.
-    fn follow(&self, mut child: Child, mut reader: BufReader<UnixStream>) -> String {
-        let pid = child.id();
-        let why = self.listen(&mut reader);
+    fn follow(&self, mut other: Other, mut reader: BufReader<UnixStream>) -> String {
+        let (why, closed) = self.listen(&mut reader);
         if self.ending() {
             let deadline = Instant::now() + LEAVE_WITHIN;
             while Instant::now() < deadline {
-                if !matches!(child.try_wait(), Ok(None)) {
+                let stays = match &mut other {
+                    Other::Child(child) => matches!(child.try_wait(), Ok(None)),
+                    Other::Service(_) => !closed,
+                };
+                if !stays {
                     return why;
                 }
                 std::thread::sleep(Duration::from_millis(2));
             }
         }
-        // Dead already, or hung: one that does not listen must not be the one that ends this process later.
-        child.kill().ok();
-        match child.wait() {
-            Ok(status) => format!("{why} (process {pid}: {status})"),
-            Err(error) => format!("{why} (process {pid}: {error})"),
-        }
+        // Dead already, or hung.
+        let how = other.end(closed);
+        format!("{why} ({how})")
     }
 
-    fn listen(&self, reader: &mut BufReader<UnixStream>) -> String {
+    /// Why it does not listen any more, and whether its end is closed.
+    fn listen(&self, reader: &mut BufReader<UnixStream>) -> (String, bool) {
         let mut text = String::new();
         loop {
             let patience = self.patience();
             if let Err(error) = reader.get_ref().set_read_timeout(Some(patience)) {
-                return error.to_string();
+                return (error.to_string(), false);
             }
             match reader.read_line(&mut text) {
-                Ok(0) => return "it has ended".to_owned(),
+                // Of one that hangs this end was closed here.
+                Ok(0) => return ("it has ended".to_owned(), !self.overdue()),
                 Ok(_) => {
                     match serde_json::from_str::<Heard>(&text) {
                         Ok(heard) => self.take_in(heard),
-                        Err(error) => return format!("its answer cannot be read: {error}"),
+                        Err(error) => return (format!("its answer cannot be read: {error}"), false),
                     }
                     text.clear();
                 }
@@ -383,16 +449,21 @@ impl Watcher {
                             | std::io::ErrorKind::TimedOut
                             | std::io::ErrorKind::Interrupted
                     ) => {}
-                Err(error) => return error.to_string(),
+                Err(error) => return (error.to_string(), true),
             }
-            let line = self.keeper.line.lock();
-            if line
-                .waiting_since
-                .is_some_and(|since| since.elapsed() > ANSWER_WITHIN)
-            {
-                return format!("it has answered nothing for {} s", ANSWER_WITHIN.as_secs());
+            if self.overdue() {
+                return (
+                    format!("it has answered nothing for {} s", ANSWER_WITHIN.as_secs()),
+                    false,
+                );
             }
         }
+    }
+
+    fn overdue(&self) -> bool {
+        let line = self.keeper.line.lock();
+        line.waiting_since
+            .is_some_and(|since| since.elapsed() >= ANSWER_WITHIN)
     }
 
     /// A word may be said while this thread waits: it looks twice a second while something is on, and when

@@ -5,9 +5,12 @@
 //! file descriptors and all that hangs on them. The agent watches the keeper in turn ([`link`]). One of them
 //! at a time holds `keeper.lock`, whoever runs the records: so no two do, and none runs those of an agent that
 //! lives.
+//!
+//! It is a child of its agent ([`process`]), or a service of its own that outlives it ([`service`]).
 
 pub mod link;
 pub mod process;
+pub mod service;
 
 use std::fs::{File, OpenOptions};
 use std::io::{Seek as _, Write as _};

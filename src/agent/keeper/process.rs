@@ -1,15 +1,13 @@
-//! `firedrill-agent keeper`: the process. Started by the agent, not by people.
+//! `firedrill-agent keeper`: the process. Started by the agent, or as a service of its own ([`super::service`]).
 
-use std::fs::File;
 use std::io::{Read as _, Write as _};
-use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use firedrill_wire::Tick;
-use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal};
 use rustix::process::Signal as Kill;
@@ -18,6 +16,7 @@ use super::{Heard, MAX_LINE_BYTES, Turn, Word};
 use crate::clock;
 use crate::disk::audit_line;
 use crate::faults::process;
+use crate::state::append_private;
 use crate::undo::exact::Handle;
 use crate::undo::records::Records;
 use crate::undo::{Exactly, Undone};
@@ -44,17 +43,20 @@ pub struct KeeperArgs {
     #[arg(long)]
     pub state: PathBuf,
 
-    /// The agent's process.
-    #[arg(long)]
-    pub agent: i32,
+    /// The agent's process; none: it is a service, and keeps whoever holds the state folder.
+    #[arg(long, requires = "start_time")]
+    pub agent: Option<i32>,
 
     /// When the agent began, in clock ticks since boot.
-    #[arg(long)]
-    pub start_time: u64,
+    #[arg(long, requires = "agent")]
+    pub start_time: Option<u64>,
 }
 
-/// Keeps until the agent has ended and its records are run.
+/// Keeps until the agent has ended and its records are run; as a service for ever.
 pub fn run(args: &KeeperArgs) -> anyhow::Result<()> {
+    let (Some(pid), Some(start_time)) = (args.agent, args.start_time) else {
+        return super::service::run(&args.state);
+    };
     // A session of its own: a signal to the agent's group misses it. And what asks the agent to end, also each
     // process of a service, must not end its keeper before it. Fails only for one that leads a session already.
     nix::unistd::setsid().ok();
@@ -63,25 +65,25 @@ pub fn run(args: &KeeperArgs) -> anyhow::Result<()> {
         ignored.add(signal);
     }
     ignored.thread_block().context("signals cannot be put off")?;
-    let agent = Exactly {
-        pid: args.agent,
-        start_time: args.start_time,
-    };
+    let input: OwnedFd = std::io::stdin().as_fd().try_clone_to_owned()?;
+    let link = Link::of(UnixStream::from(input))?;
+    keep(&args.state, Exactly { pid, start_time }, link, true)
+}
+
+/// Keeps this agent until it has ended. `to_the_end`: also until all of its records are run; without, they are run
+/// once, and what stays is left to whoever looks again.
+pub fn keep(state: &Path, agent: Exactly, link: Link, to_the_end: bool) -> anyhow::Result<()> {
     let mut keeper = Keeper {
         handle: agent.handle()?,
         agent,
-        _turn: Turn::take(&args.state, TURN_WITHIN)?.context("another keeper is at work here")?,
-        records: Records::open(&args.state)?,
-        audit: File::options()
-            .append(true)
-            .create(true)
-            .open(args.state.join("audit.log"))
-            .ok(),
-        link: Link::open()?,
+        _turn: Turn::take(state, TURN_WITHIN)?.context("another keeper is at work here")?,
+        records: Records::open(state)?,
+        log: Log::of(state),
+        link,
         heard_by: None,
     };
     let left = keeper.watch()?;
-    keeper.undo(left);
+    keeper.undo(to_the_end && left == Left::Dead);
     Ok(())
 }
 
@@ -100,7 +102,7 @@ struct Keeper {
     handle: Option<Handle>,
     _turn: Turn,
     records: Records,
-    audit: Option<File>,
+    log: Log,
     link: Link,
     heard_by: Option<Tick>,
 }
@@ -188,9 +190,10 @@ impl Keeper {
         Ok(Left::Dead)
     }
 
-    /// Runs the records until none is left; until then nobody else gets the turn, but from somebody who holds the
-    /// state folder and has waited long enough.
-    fn undo(&mut self, left: Left) {
+    /// Runs the records, `again` until none is left; until then nobody else gets the turn, but from somebody who
+    /// holds the state folder and has waited long enough. An agent that ends in good order has told what stays, and
+    /// its next life undoes it.
+    fn undo(&mut self, again: bool) {
         let mut told: Vec<String> = Vec::new();
         loop {
             let results = match self.records.run(|_| true) {
@@ -207,20 +210,34 @@ impl Keeper {
                     told.push(words);
                 }
             }
-            // An agent that ends in good order has told what stays, and its next life undoes it.
-            if left == Left::InOrder || results.iter().all(|(_, undone)| undone.gone) {
+            if !again || results.iter().all(|(_, undone)| undone.gone) {
                 return;
             }
             std::thread::sleep(RETRY);
         }
     }
 
-    fn tell(&mut self, words: &str) {
+    fn tell(&self, words: &str) {
+        self.log.tell(words);
+    }
+}
+
+/// The agent's audit log, as a keeper writes to it.
+#[derive(Debug)]
+pub struct Log(PathBuf);
+
+impl Log {
+    /// In this state folder.
+    pub fn of(state: &Path) -> Self {
+        Self(state.join("audit.log"))
+    }
+
+    /// A line. Nothing waits for the log, and without one the keeper keeps all the same. Opened for each line: the agent
+    /// turns it over, and where it is there an agent has lived.
+    pub fn tell(&self, words: &str) {
         tracing::warn!("{words}");
-        if let Some(audit) = &mut self.audit {
-            // Nothing waits for the log.
-            audit
-                .write_all(audit_line(clock::tick(), &format!("keeper: {words}")).as_bytes())
+        if let Ok(mut file) = append_private(&self.0) {
+            file.write_all(audit_line(clock::tick(), &format!("keeper: {words}")).as_bytes())
                 .ok();
         }
     }
@@ -235,21 +252,20 @@ pub fn words(id: &str, undone: &Undone) -> String {
     }
 }
 
-/// The keeper's end of the pair: its standard input.
-struct Link {
+/// The keeper's end of the pair, or of the connection.
+#[derive(Debug)]
+pub struct Link {
     stream: UnixStream,
     pending: Vec<u8>,
     closed: bool,
 }
 
 impl Link {
-    fn open() -> anyhow::Result<Self> {
-        let fd: OwnedFd = std::io::stdin().as_fd().try_clone_to_owned()?;
-        let flags = OFlag::from_bits_truncate(nix::fcntl::fcntl(&fd, nix::fcntl::FcntlArg::F_GETFL)?);
-        nix::fcntl::fcntl(&fd, nix::fcntl::FcntlArg::F_SETFL(flags | OFlag::O_NONBLOCK))
-            .with_context(|| format!("descriptor {}", fd.as_raw_fd()))?;
+    /// Over this stream.
+    pub fn of(stream: UnixStream) -> std::io::Result<Self> {
+        stream.set_nonblocking(true)?;
         Ok(Self {
-            stream: UnixStream::from(fd),
+            stream,
             pending: Vec::new(),
             closed: false,
         })

@@ -76,13 +76,13 @@ pub const WITH_PTRACE: &[(&str, fn())] = &[
 ];
 
 /// The keeper of the agent with this state folder.
-fn keeper(state: &Path) -> Option<Exactly> {
+pub fn keeper(state: &Path) -> Option<Exactly> {
     let text = std::fs::read_to_string(state.join("keeper.lock")).ok()?;
     serde_json::from_str::<Exactly>(&text).ok().filter(Exactly::runs)
 }
 
 /// Waits until the audit log tells it: agent and keeper write it when they have time.
-fn audited(state: &Path, words: &str) {
+pub fn audited(state: &Path, words: &str) {
     until(words, || {
         let audit = std::fs::read_to_string(state.join("audit.log")).unwrap();
         audit.contains(words).then_some(())
@@ -97,11 +97,11 @@ fn send(process: Exactly, signal: Signal) {
     kill(Pid::from_raw(process.pid), signal).unwrap();
 }
 
-fn records(state: &Path) -> Vec<Record> {
+pub fn records(state: &Path) -> Vec<Record> {
     Records::look(state).unwrap().find().unwrap().records
 }
 
-fn burn(drill: &mut Drill, id: &str) {
+pub fn burn(drill: &mut Drill, id: &str) {
     drill.start(id, "cpu.burn", json!({ "load": "5%" }), json!({}));
 }
 
@@ -275,7 +275,7 @@ fn a_start_without_a_disk_begins_nothing() {
 }
 
 /// A record of a life that is over.
-fn former(state: &Path, id: &str, undo: Undo) -> Record {
+pub fn former(state: &Path, id: &str, undo: Undo) -> Record {
     let records = Records::open(state).unwrap();
     let record = Record {
         version: RECORD_VERSION,
@@ -295,7 +295,7 @@ fn former(state: &Path, id: &str, undo: Undo) -> Record {
 }
 
 /// A state folder, and a file that holds what a fault wrote into it.
-fn changed_file() -> (tempfile::TempDir, std::path::PathBuf, Undo) {
+pub fn changed_file() -> (tempfile::TempDir, std::path::PathBuf, Undo) {
     let temp = tempfile::tempdir().unwrap();
     let file = temp.path().join("resolver");
     std::fs::write(&file, "ours\n").unwrap();
@@ -526,6 +526,11 @@ fn the_doctor_tells_what_is_left() {
     assert_eq!(code, Some(0), "{said}");
     let keeper = wait_for_keeper(&state, None);
     assert!(said.contains(&keeper.pid.to_string()), "{said}");
+    let whose = format!("of the agent, process {}", process.child.id());
+    assert!(
+        said.contains(&whose) && said.contains("CAP_SYS_PTRACE") && said.contains("ptrace scope"),
+        "{said}"
+    );
     let mut drill = Drill::open(process.client(), "d1");
     burn(&mut drill, "i2");
     let (code, said) = doctor();

@@ -9,6 +9,7 @@ mod doors;
 mod effects;
 mod ends;
 mod hazards;
+mod keeper_service;
 mod keeping;
 mod life;
 mod rig;
@@ -40,6 +41,7 @@ fn main() -> ExitCode {
         .chain(effects::TESTS)
         .chain(hazards::TESTS)
         .chain(keeping::TESTS)
+        .chain(keeper_service::TESTS)
         .chain(security::TESTS)
     {
         trials.push(Trial::test(*name, move || {
