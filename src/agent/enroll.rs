@@ -30,6 +30,11 @@ pub fn run(args: &EnrollArgs) -> anyhow::Result<()> {
         pin: ready.fingerprint,
         token,
         abort_token,
+        role: Some(match &whose {
+            Whose::Operator => "operator".to_owned(),
+            Whose::Named(name) => format!("operator {name}"),
+            Whose::Observer => "observer".to_owned(),
+        }),
     };
     writeln!(std::io::stdout(), "{join}")?;
     let url = join.url();

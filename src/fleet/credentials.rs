@@ -292,6 +292,7 @@ mod tests {
             pin: Some(Fingerprint::of(b"certificate")),
             token: "s3cret".to_owned(),
             abort_token: "s3cret-too".to_owned(),
+            role: None,
         };
         let mut credentials = Credentials::default();
         credentials.set_token("https://db.internal:7431", Token::new("old"));

@@ -40,6 +40,9 @@ pub struct Join {
     /// The token for aborts alone.
     #[serde(rename = "b")]
     pub abort_token: String,
+    /// What the token is for, as its host says: `operator`, `operator ada`, `observer`. For people: the agent knows.
+    #[serde(rename = "r", default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<String>,
 }
 
 /// Why a text is no join string.
@@ -76,6 +79,7 @@ impl Join {
     fn check(self) -> Result<Self, JoinError> {
         let plain = |c: char| c.is_ascii_alphanumeric() || "-_.:".contains(c);
         let word = |text: &str, most: usize| (1..=most).contains(&text.len()) && text.chars().all(plain);
+        let role = self.role.as_deref().unwrap_or_default();
         let wrong = if !word(&self.host, 255) {
             "it names no host"
         } else if self.port == 0 || self.abort_port == 0 {
@@ -84,6 +88,8 @@ impl Join {
             "a token of it is none"
         } else if self.name.len() > 255 || self.name.chars().any(char::is_control) {
             "its name is none"
+        } else if role.len() > 128 || role.chars().any(char::is_control) {
+            "its role is none"
         } else {
             return Ok(self);
         };
@@ -145,6 +151,7 @@ mod tests {
             pin: Some(Fingerprint::of(b"certificate")),
             token: "s3cret-of-the-operator".to_owned(),
             abort_token: "s3cret-of-the-abort".to_owned(),
+            role: Some("observer".to_owned()),
         }
     }
 

@@ -10,6 +10,7 @@ use crate::{
     View,
     cx::Cx,
     theme::{Tokens, medium, mono, regular, size, space},
+    views::enroll::Enroll,
     widgets::{self, State, rich},
     words,
 };
@@ -21,6 +22,8 @@ pub struct FleetView {
     /// Reasons for a release as typed, by agent.
     reasons: BTreeMap<String, String>,
     token: String,
+    /// A join string is being pasted.
+    adding: Option<Enroll>,
 }
 
 impl FleetView {
@@ -28,17 +31,29 @@ impl FleetView {
     pub fn ui(&mut self, ui: &mut Ui, cx: &mut Cx<'_>) {
         let fleet = cx.scene.fleet.clone();
         if fleet.is_empty() {
-            nothing(ui, cx);
+            if self.adding.is_some() {
+                let place = ui.max_rect();
+                let place = place.with_max_x(place.left() + place.width().min(640.0));
+                self.add(ui, place, cx);
+            } else if nothing(ui, cx) {
+                self.adding = Some(Enroll::default());
+            }
             return;
         }
         let whole = ui.max_rect();
         let head = whole.with_max_y(whole.top() + 40.0);
-        widgets::region(ui, head, |ui| heading(ui, &fleet, cx));
+        if widgets::region(ui, head, |ui| heading(ui, &fleet, cx)) {
+            self.adding = Some(Enroll::default());
+        }
         let rest = whole.with_min_y(head.bottom() + space::S);
         let (left, right) =
             rest.split_left_right_at_x(rest.left() + (rest.width() * 0.42).clamp(380.0, 620.0));
         widgets::card_at(ui, left, |ui| self.list(ui, &fleet, cx));
         let right = right.with_min_x(right.left() + space::M);
+        if self.adding.is_some() {
+            self.add(ui, right, cx);
+            return;
+        }
         let Some(agent) = fleet
             .iter()
             .find(|a| self.chosen.as_ref() == Some(&a.name))
@@ -52,6 +67,21 @@ impl FleetView {
                 .auto_shrink(false)
                 .show(ui, |ui| self.agent(ui, agent, cx));
         });
+    }
+
+    fn add(&mut self, ui: &mut Ui, place: Rect, cx: &mut Cx<'_>) {
+        let done = widgets::card_at(ui, place, |ui| {
+            ScrollArea::vertical()
+                .id_salt("add")
+                .auto_shrink(false)
+                .show(ui, |ui| {
+                    self.adding.as_mut().is_some_and(|adding| adding.ui(ui, cx))
+                })
+                .inner
+        });
+        if done {
+            self.adding = None;
+        }
     }
 
     fn list(&mut self, ui: &mut Ui, fleet: &[AgentScene], cx: &Cx<'_>) {
@@ -69,6 +99,7 @@ impl FleetView {
                     if row(ui, agent, shown.as_ref() == Some(&agent.name), ROW, cx).clicked() {
                         self.chosen = Some(agent.name.clone());
                         self.token.clear();
+                        self.adding = None;
                     }
                 }
             });
@@ -172,19 +203,24 @@ impl FleetView {
     }
 }
 
-fn nothing(ui: &mut Ui, cx: &mut Cx<'_>) {
+/// Whether an agent is to be added.
+fn nothing(ui: &mut Ui, cx: &mut Cx<'_>) -> bool {
+    let mut add = false;
     let words = "Agents inject faults on their hosts and always take them back. They stand in the plan: open one, or write one in Design.";
     widgets::empty(ui, "No plan with agents is open", words, |ui| {
         ui.horizontal(|ui| {
-            ui.add_space((ui.available_width() - 140.0).max(0.0) / 2.0);
+            ui.add_space((ui.available_width() - 250.0).max(0.0) / 2.0);
             if widgets::button(ui, "Go to Design").clicked() {
                 cx.goto = Some(View::Design);
             }
+            add = widgets::button(ui, "Add agent").clicked();
         });
     });
+    add
 }
 
-fn heading(ui: &mut Ui, fleet: &[AgentScene], cx: &mut Cx<'_>) {
+/// Whether an agent is to be added.
+fn heading(ui: &mut Ui, fleet: &[AgentScene], cx: &mut Cx<'_>) -> bool {
     let t = cx.tokens;
     let healthy = fleet
         .iter()
@@ -197,7 +233,7 @@ fn heading(ui: &mut Ui, fleet: &[AgentScene], cx: &mut Cx<'_>) {
         String::new()
     };
     let words = format!("{healthy} of {} answer{latched}", fleet.len());
-    let (mut refresh, mut test) = (false, false);
+    let (mut refresh, mut test, mut add) = (false, false, false);
     widgets::ends(
         ui,
         36.0,
@@ -214,6 +250,7 @@ fn heading(ui: &mut Ui, fleet: &[AgentScene], cx: &mut Cx<'_>) {
                 "Starts the fault noop, which changes nothing, and aborts it: the time is the abort path's";
             test = widgets::button(ui, "Test abort").on_hover_text(tip).clicked();
             refresh = widgets::button(ui, "Ask again").clicked();
+            add = widgets::button(ui, "Add agent").clicked();
         },
     );
     if refresh {
@@ -222,6 +259,7 @@ fn heading(ui: &mut Ui, fleet: &[AgentScene], cx: &mut Cx<'_>) {
     if test {
         cx.ask(Ask::TestAbort);
     }
+    add
 }
 
 fn state(agent: &AgentScene) -> State {
@@ -336,7 +374,8 @@ fn facts(ui: &mut Ui, agent: &AgentScene, cx: &Cx<'_>) {
     }
 }
 
-fn pair(ui: &mut Ui, name: &str, value: &str, t: &Tokens) {
+/// A name and its value.
+pub(super) fn pair(ui: &mut Ui, name: &str, value: &str, t: &Tokens) {
     let width = ui.available_width();
     let galley = ui
         .painter()

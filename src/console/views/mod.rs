@@ -3,6 +3,7 @@
 pub mod aborting;
 pub mod arming;
 pub mod design;
+pub mod enroll;
 pub mod fleet;
 pub mod leave;
 pub mod live;

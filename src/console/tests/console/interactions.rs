@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::{
     fixture,
     fixture::Moment,
-    kit::{SIZE, State, click, console, says, type_into},
+    kit::{SIZE, State, click, console, fill, says, type_into},
 };
 use egui::{Key, Modifiers, accesskit::Role};
 use egui_kittest::{Harness, kittest::Queryable as _};
@@ -231,6 +231,45 @@ fn a_release_needs_a_reason() {
         reason: "rolled back".into(),
     };
     assert_eq!(harness.state().asks, [wanted]);
+}
+
+#[test]
+fn an_agent_is_trusted_after_it_was_shown_what_that_means() {
+    let line = fixture::join().to_string();
+    let mut harness = console(fixture::scene(Moment::Over), View::Fleet, Theme::Dark, SIZE);
+    click(&mut harness, "Add agent");
+    click(&mut harness, "Trust this agent");
+    assert!(harness.state().asks.is_empty(), "nothing is pasted");
+    // Of another kind, and cut: by name.
+    paste(&mut harness, "https://10.0.0.7:7431");
+    assert!(says(&harness, "this is not a join string of this version"));
+    paste(&mut harness, &line[..line.len() - 3]);
+    assert!(says(&harness, "the join string is cut or changed"));
+    click(&mut harness, "Trust this agent");
+    assert!(harness.state().asks.is_empty());
+    // The tokens in it are not to be read over somebody's shoulder.
+    paste(&mut harness, &line);
+    assert!(!says(&harness, "s3cret") && !says(&harness, &line));
+    assert!(says(&harness, &fixture::join().pin.unwrap().to_string()));
+    click(&mut harness, "Trust this agent");
+    assert_eq!(harness.state().asks, [Ask::Enroll(line)]);
+    assert!(!says(&harness, "Join string"), "the panel is closed");
+}
+
+#[test]
+fn an_agent_is_added_without_a_plan_too_and_not_when_cancelled() {
+    let mut harness = console(Scene::default(), View::Fleet, Theme::Dark, SIZE);
+    click(&mut harness, "Add agent");
+    paste(&mut harness, &fixture::join().to_string());
+    click(&mut harness, "Cancel");
+    assert!(harness.state().asks.is_empty());
+    click(&mut harness, "Add agent");
+    let line = harness.get_by_role_and_label(Role::PasswordInput, "Join string");
+    assert_eq!(line.value().unwrap_or_default(), "", "nothing of it is kept");
+}
+
+fn paste(harness: &mut Harness<'_, State>, text: &str) {
+    fill(harness, Role::PasswordInput, "Join string", text);
 }
 
 #[test]

@@ -77,13 +77,15 @@ pub fn click(harness: &mut Harness<'_, State>, label: &str) {
 }
 
 pub fn type_into(harness: &mut Harness<'_, State>, label: &str, text: &str) {
-    let field = harness.get_by_role_and_label(Role::TextInput, label);
-    field.focus();
+    fill(harness, Role::TextInput, label, text);
+}
+
+/// The same for a field of another role.
+pub fn fill(harness: &mut Harness<'_, State>, role: Role, label: &str, text: &str) {
+    harness.get_by_role_and_label(role, label).focus();
     harness.run();
     harness.key_press_modifiers(Modifiers::COMMAND, Key::A);
-    harness
-        .get_by_role_and_label(Role::TextInput, label)
-        .type_text(text);
+    harness.get_by_role_and_label(role, label).type_text(text);
     harness.run();
 }
 

@@ -204,7 +204,29 @@ fn others() {
     let mut fleet = fixture::scene(Moment::Over);
     fleet.fleet = fixture::fleet(true);
     shoot(r, "fleet", fleet.clone(), View::Fleet, Theme::Dark, LARGE);
-    shoot(r, "fleet_light_small", fleet, View::Fleet, Theme::Light, SMALL);
+    shoot(
+        r,
+        "fleet_light_small",
+        fleet.clone(),
+        View::Fleet,
+        Theme::Light,
+        SMALL,
+    );
+    for (name, theme, size) in [
+        ("fleet_add", Theme::Dark, LARGE),
+        ("fleet_add_light_small", Theme::Light, SMALL),
+    ] {
+        let mut harness = kit::console(fleet.clone(), View::Fleet, theme, size);
+        kit::click(&mut harness, "Add agent");
+        let line = fixture::join().to_string();
+        kit::fill(
+            &mut harness,
+            egui::accesskit::Role::PasswordInput,
+            "Join string",
+            &line,
+        );
+        keep(r, &mut harness, name);
+    }
     shoot(
         r,
         "design",
