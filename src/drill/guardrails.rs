@@ -22,6 +22,10 @@ const ALERTS_TRIES: u32 = 3;
 /// Neighbours that are asked whether they hold a drill.
 const NEIGHBOURS: usize = 200;
 
+/// Neighbours are asked this often until the first agent is opened, in microseconds: a drill of theirs ends, and
+/// another begins.
+const NEIGHBOURS_EVERY_US: u64 = 5_000_000;
+
 /// What an agent said of itself, or why it said nothing.
 type Word = Result<Box<AgentInfo>, String>;
 
@@ -30,6 +34,7 @@ type Word = Result<Box<AgentInfo>, String>;
 pub(crate) struct Guard {
     /// Agents that this drill does not need and that serve the same targets, with what they said.
     pub neighbours: Vec<(usize, Option<Word>)>,
+    pub neighbours_asked_us: u64,
     /// The newest answer of the Alertmanager: the open alerts, or why there is none.
     pub alerts: Option<Result<Vec<String>, String>>,
     /// Answers in a row that were none.
@@ -57,9 +62,29 @@ impl Drill {
             self.out.push(Effect::ReadHistory);
         }
         self.ask_alerts();
-        for agent in self.neighbours() {
-            self.guard.neighbours.push((agent, None));
+        self.guard.neighbours = self.neighbours().into_iter().map(|agent| (agent, None)).collect();
+        self.ask_neighbours();
+    }
+
+    /// What they said last stands until they answer.
+    fn ask_neighbours(&mut self) {
+        self.guard.neighbours_asked_us = self.at.mono_us;
+        let asked: Vec<usize> = self.guard.neighbours.iter().map(|(agent, _)| *agent).collect();
+        for agent in asked {
             self.call(agent, crate::Call::Info);
+        }
+    }
+
+    /// Neighbours are asked again as long as their answer decides about the start.
+    pub(crate) fn refresh_neighbours(&mut self) {
+        let before_opening = match self.phase {
+            Phase::Preflight | Phase::Baseline => true,
+            Phase::Arming => !self.guards_contact(),
+            _ => false,
+        };
+        let due = self.at.mono_us.saturating_sub(self.guard.neighbours_asked_us) >= NEIGHBOURS_EVERY_US;
+        if before_opening && due && self.ending.is_none() {
+            self.ask_neighbours();
         }
     }
 

@@ -271,6 +271,7 @@ impl Drill {
             self.watch_contact();
             self.watch_leases();
             self.refresh_alerts();
+            self.refresh_neighbours();
         }
         self.watch_guardrails(tick);
         if self.phase == Phase::Preflight {

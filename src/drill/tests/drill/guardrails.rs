@@ -1,7 +1,7 @@
 //! Guardrails: each refuses by its name and says what would satisfy it; those that can change end a drill; alerts
 //! and emergency actions follow a stop and are waited for by nothing but the verdict.
 
-use firedrill_drill::{Arming, COMMAND_MS, Command, Effect, Outcome, Phase, Reading, Spent};
+use firedrill_drill::{Arming, COMMAND_MS, Call, Command, Effect, Outcome, Phase, Reading, Spent};
 use firedrill_plan::Rule;
 use firedrill_wire::{DrillId, Epoch, OpenDrillView, Tick};
 
@@ -130,25 +130,68 @@ fn what_earlier_drills_spent_counts_and_must_be_known() {
     held(&plan, |_| {});
 }
 
+/// What a neighbour in somebody else's drill says.
+fn their_drill() -> OpenDrillView {
+    OpenDrillView {
+        drill: DrillId::from("other"),
+        epoch: Epoch(3),
+        experiment: "disk is full".to_owned(),
+        console: "desk 2".to_owned(),
+        who: "Bob".to_owned(),
+        since: Tick(0),
+        lease_left_ms: 900,
+    }
+}
+
 #[test]
 fn a_drill_on_the_same_targets_by_another_agent_refuses() {
     let plan = PLAN.replace("mode = \"all\"", "mode = \"one\"");
-    let words = refused(&plan, |world| {
-        world.neighbour_drill = Some(OpenDrillView {
-            drill: DrillId::from("other"),
-            epoch: Epoch(3),
-            experiment: "disk is full".to_owned(),
-            console: "desk 2".to_owned(),
-            who: "Bob".to_owned(),
-            since: Tick(0),
-            lease_left_ms: 900,
-        });
-    });
+    let words = refused(&plan, |world| world.neighbour_drill = Some(their_drill()));
     assert!(
         words.starts_with("guardrail shared:")
             && words.contains("held by Bob on desk 2 for \"disk is full\""),
         "{words}"
     );
+}
+
+/// Found by the simulator: what a neighbour had said once stood for good.
+#[test]
+fn neighbours_are_asked_again_until_the_start() {
+    let plan = PLAN.replace("mode = \"all\"", "mode = \"one\"");
+    let mut world = World::prepared(&plan, Arming::Ask, |world| {
+        world.neighbour_drill = Some(their_drill());
+    });
+    world.run_to(Phase::Arming);
+    world.run(6_000);
+    assert!(!world.drill.arming().ready, "the neighbour is in a drill");
+    world.neighbour_drill = None;
+    world.run(6_000);
+    assert!(world.drill.arming().ready, "{:#?}", world.drill.guardrails());
+    world.neighbour_drill = Some(their_drill());
+    world.run(6_000);
+    world.command(Command::Arm);
+    assert_eq!(
+        world.drill.phase(),
+        Phase::Arming,
+        "another drill has begun there"
+    );
+    world.neighbour_drill = None;
+    world.run(6_000);
+    world.command(Command::Arm);
+    world.run_to(Phase::Inject);
+    let asked = |world: &World| {
+        let neighbours = world.times(|effect| match effect {
+            Effect::Call {
+                agent,
+                call: Call::Info,
+            } if !world.drill.agents()[*agent].needed => Some(()),
+            _ => None,
+        });
+        neighbours.len()
+    };
+    let before = asked(&world);
+    world.run(11_000);
+    assert_eq!(asked(&world), before, "once agents are open their epochs decide");
 }
 
 /// Users are hurt, but not so much that a stop condition ends the drill.
