@@ -43,7 +43,11 @@ impl Gauge {
 
     /// The source's interval: the lower median of the gaps seen, so that an outage does not stretch it.
     fn interval_ms(&self, every_ms: u64) -> u64 {
-        let mut gaps: Vec<u64> = self.gaps_ms.iter().copied().collect();
+        let mut sorted = [0; GAPS];
+        let gaps = &mut sorted[..self.gaps_ms.len().min(GAPS)];
+        for (place, gap) in gaps.iter_mut().zip(&self.gaps_ms) {
+            *place = *gap;
+        }
         gaps.sort_unstable();
         let median = gaps.get(gaps.len().saturating_sub(1) / 2).copied();
         median.unwrap_or(0).max(every_ms).max(1)
@@ -66,6 +70,10 @@ impl Drill {
         let now_us = self.at.mono_us;
         let sampled_us = now_us.saturating_sub(sample.age_ms.saturating_mul(1_000));
         let reading = judge_reading(&sample.reading, sli.min_rate);
+        // An answer without data does not make up for what was missed before it, for instance in a suspension.
+        if let (Err(_), Some(since)) = (&reading, self.judging_since_us) {
+            self.count_missing(sample.sli, since);
+        }
         let gauge = &mut self.gauges[sample.sli];
         let status = &mut self.slis[sample.sli];
         // A time without data may be of another clock: only values tell the source's interval.
@@ -77,8 +85,10 @@ impl Drill {
         // A source without data may be asked more often than it has samples.
         let counts = reading.is_ok() || now_us.saturating_sub(gauge.counted_us) >= interval_ms * 750;
         gauge.reading = Some(reading.clone());
-        if !old {
-            gauge.next_missing_us = gauge.next_missing_us.max(sampled_us + fresh_us(interval_ms));
+        // Counted from the newest sample with the interval as it is estimated now: one that an outage had stretched
+        // must not hold up what is missed later.
+        if !old && Some(sampled_us) >= status.sampled_us {
+            gauge.next_missing_us = sampled_us + fresh_us(interval_ms);
         }
         if counts && !old {
             gauge.counted_us = now_us;

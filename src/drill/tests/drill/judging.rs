@@ -1,6 +1,6 @@
 //! Bad samples, stop conditions, tolerance, freshness, minimum traffic.
 
-use firedrill_drill::{Arming, Effect, Entry, Outcome, Phase, Reading, SliState};
+use firedrill_drill::{Arming, Effect, Entry, Event, Outcome, Phase, Reading, Sample, SliState};
 
 use crate::world::{PLAN, QUICK, World, first, healthy};
 
@@ -160,6 +160,44 @@ fn no_new_samples_count_as_bad_and_stop_blind() {
     );
 }
 
+/// Found by the simulator: the first samples after an outage make the source's interval look long, for a moment.
+#[test]
+fn an_outage_before_the_start_does_not_hide_a_later_one() {
+    let mut world = World::prepared(PLAN, Arming::AtOnce, |world| {
+        world.read = Box::new(|sli, now| (!(1_000_000..=6_000_000).contains(&now)).then(|| healthy(sli)));
+    });
+    scripted(&mut world, 0, &[None], 100);
+    let silent_from = world.now_us;
+    world.run_to(Phase::Closing);
+    let took = world.now_us - silent_from;
+    assert!(took <= 5_000_000, "blind for {} ms", took / 1_000);
+}
+
+/// Found by the simulator: a console thaws, and the first that it hears is that the source has no data.
+#[test]
+fn no_data_after_a_suspension_does_not_make_up_for_what_was_missed() {
+    let mut world = World::new(PLAN, Arming::AtOnce);
+    world.run_to(Phase::Inject);
+    world.run(2_600);
+    world.now_us += 4_000_000;
+    let samples = (0..2).map(|sli| Sample {
+        sli,
+        source_ms: 5_000_000 + (world.now_us / 1_000).cast_signed(),
+        age_ms: 5,
+        reading: Reading::NoData {
+            why: "it does not answer".to_owned(),
+        },
+    });
+    let samples = samples.collect();
+    world.feed(Event::Samples { samples });
+    assert_eq!(
+        world.drill.phase(),
+        Phase::Closing,
+        "{:#?}",
+        world.drill.bad_samples()
+    );
+}
+
 #[test]
 fn samples_without_data_stop_blind() {
     let mut world = World::new(PLAN, Arming::AtOnce);
@@ -241,7 +279,7 @@ fn the_same_source_sample_twice_is_one() {
     let mut world = World::new(PLAN, Arming::AtOnce);
     world.run_to(Phase::Inject);
     world.run(600);
-    let sample = firedrill_drill::Sample {
+    let sample = Sample {
         sli: 0,
         source_ms: 9_000_000,
         age_ms: 0,
@@ -252,7 +290,7 @@ fn the_same_source_sample_twice_is_one() {
     };
     for _ in 0..4 {
         let samples = vec![sample.clone()];
-        world.feed(firedrill_drill::Event::Samples { samples });
+        world.feed(Event::Samples { samples });
     }
     assert_eq!(world.drill.bad_samples().len(), 1);
     assert_eq!(world.aborts(), [false; 0]);
@@ -260,13 +298,13 @@ fn the_same_source_sample_twice_is_one() {
 
 /// Feeds one sample of `Success`, taken `age_ms` ago.
 fn feed(world: &mut World, source_ms: i64, age_ms: u64, reading: Reading) {
-    let sample = firedrill_drill::Sample {
+    let sample = Sample {
         sli: 0,
         source_ms,
         age_ms,
         reading,
     };
-    world.feed(firedrill_drill::Event::Samples {
+    world.feed(Event::Samples {
         samples: vec![sample],
     });
 }
@@ -383,7 +421,7 @@ fn a_long_hang_of_ours_counts_no_more_than_stops_a_drill() {
     let mut world = World::new(PLAN, Arming::AtOnce);
     world.run_to(Phase::Inject);
     world.now_us += 60_000_000;
-    world.feed(firedrill_drill::Event::Tick);
+    world.feed(Event::Tick);
     assert!(
         world.drill.bad_samples().len() <= 5,
         "{}",
