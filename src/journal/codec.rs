@@ -4,7 +4,7 @@ use std::{collections::VecDeque, fmt::Write as _};
 
 use firedrill_drill::{At, Entry, Stamped};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, value::RawValue};
+use serde_json::{Value, value::RawValue};
 
 /// Longest line. A plan has at most 1 MiB, which JSON may write six times as long.
 pub const MAX_LINE_BYTES: usize = 8 << 20;
@@ -19,16 +19,6 @@ const CLOSED: &str = "closed";
 const HASH_KEY: &str = ",\"hash\":\"";
 const HASH_DIGITS: usize = 64;
 const TAIL_BYTES: usize = HASH_KEY.len() + HASH_DIGITS + 2;
-
-/// A record without its hash, as written.
-#[derive(Serialize)]
-struct Record<'a> {
-    seq: u64,
-    wall_ms: i64,
-    mono_us: u64,
-    kind: &'a str,
-    payload: Value,
-}
 
 /// A record without its hash, as read.
 #[derive(Deserialize)]
@@ -70,6 +60,12 @@ pub enum EncodeError {
         seq: u64,
         /// How long.
         bytes: usize,
+    },
+    /// Not tagged by its kind: a defect of this build.
+    #[error("record {seq} does not say of what kind it is")]
+    Untagged {
+        /// Which.
+        seq: u64,
     },
     /// The closing record is written.
     #[error("the journal is closed; nothing follows its closing record")]
@@ -116,10 +112,9 @@ impl Encoder {
             seq: self.seq,
             source,
         };
-        let mut value = serde_json::to_value(&stamped.entry).map_err(json)?;
-        let kind = value.as_object_mut().and_then(|it| it.remove(TAG));
-        let kind = kind.as_ref().and_then(Value::as_str).unwrap_or_default();
-        self.line(stamped.at, kind, value)
+        let entry = serde_json::to_string(&stamped.entry).map_err(json)?;
+        let (kind, fields) = tagged(&entry).ok_or(EncodeError::Untagged { seq: self.seq })?;
+        self.line(stamped.at, kind, fields)
     }
 
     /// The closing record; nothing follows it.
@@ -129,25 +124,21 @@ impl Encoder {
             chain: self.hash.clone(),
         };
         let seq = self.seq;
-        let payload = serde_json::to_value(closing).map_err(|source| EncodeError::Json { seq, source })?;
-        let line = self.line(at, CLOSED, payload)?;
+        let payload = serde_json::to_string(&closing).map_err(|source| EncodeError::Json { seq, source })?;
+        let line = self.line(at, CLOSED, &payload[1..])?;
         self.closed = true;
         Ok(line)
     }
 
-    fn line(&mut self, at: At, kind: &str, payload: Value) -> Result<String, EncodeError> {
+    /// `fields`: the payload as JSON without its opening brace.
+    fn line(&mut self, at: At, kind: &str, fields: &str) -> Result<String, EncodeError> {
         if self.closed {
             return Err(EncodeError::Closed);
         }
-        let seq = self.seq;
-        let record = Record {
-            seq,
-            wall_ms: at.wall_ms,
-            mono_us: at.mono_us,
-            kind,
-            payload,
-        };
-        let mut line = serde_json::to_string(&record).map_err(|source| EncodeError::Json { seq, source })?;
+        let (seq, At { wall_ms, mono_us }) = (self.seq, at);
+        let mut line = format!(
+            "{{\"seq\":{seq},\"wall_ms\":{wall_ms},\"mono_us\":{mono_us},\"kind\":\"{kind}\",\"payload\":{{{fields}}}"
+        );
         let bytes = line.len() + TAIL_BYTES;
         if bytes > MAX_LINE_BYTES {
             return Err(EncodeError::TooLong { seq, bytes });
@@ -161,6 +152,16 @@ impl Encoder {
         self.seq += 1;
         Ok(line)
     }
+}
+
+/// An entry's kind, and its other fields as JSON without the opening brace. A tag is written first.
+fn tagged(entry: &str) -> Option<(&str, &str)> {
+    let rest = entry
+        .strip_prefix("{\"")?
+        .strip_prefix(TAG)?
+        .strip_prefix("\":\"")?;
+    let (kind, rest) = rest.split_once('"')?;
+    Some((kind, rest.strip_prefix(',').unwrap_or(rest)))
 }
 
 /// The hash of a record: over the one before and the line without its own.
@@ -330,7 +331,7 @@ impl Decoder {
         if read.kind == CLOSED {
             self.close(read.payload, due)?;
         } else {
-            let entry = entry(read.kind, read.payload)?;
+            let entry = entry(&read.kind, read.payload)?;
             if let Entry::Handed { hash, .. } = &entry
                 && !self.recent.contains(hash)
             {
@@ -370,11 +371,12 @@ fn split(line: &[u8]) -> Result<(String, String), String> {
     Ok((whole, hash.to_owned()))
 }
 
-fn entry(kind: String, payload: &RawValue) -> Result<Entry, String> {
-    let mut map: Map<String, Value> =
-        serde_json::from_str(payload.get()).map_err(|error| format!("its payload is no object: {error}"))?;
-    map.insert(TAG.to_owned(), Value::String(kind.clone()));
-    serde_json::from_value(Value::Object(map)).map_err(|error| {
+fn entry(kind: &str, payload: &RawValue) -> Result<Entry, String> {
+    let fields = payload.get().strip_prefix('{').map(str::trim_start);
+    let fields = fields.ok_or("its payload is no object")?;
+    let comma = if fields.starts_with('}') { "" } else { "," };
+    let tag = Value::from(kind);
+    serde_json::from_str(&format!("{{\"{TAG}\":{tag}{comma}{fields}")).map_err(|error| {
         format!("a record of kind `{kind}` cannot be read: {error}; was it written by a newer release?")
     })
 }

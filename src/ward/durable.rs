@@ -24,7 +24,7 @@ pub struct Durable {
     /// Drills that ended or were named in an abort, oldest first. They open no more.
     pub dead_drills: Arc<VecDeque<DrillId>>,
     /// Aborts seen, oldest first.
-    pub aborts: Vec<PastAbort>,
+    pub aborts: Arc<VecDeque<PastAbort>>,
     /// Every injection that may be on, and the newest results. On disk before a fault is applied.
     pub records: Vec<Arc<UndoRecord>>,
 }

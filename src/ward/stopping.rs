@@ -1,6 +1,7 @@
 //! Reverting, aborting, releasing, shutting down: everything that stops.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use firedrill_wire::{
     AbortLine, AbortRequest, DrillId, Epoch, EventKind, Evidence, InjectionId, InjectionState, LatchView,
@@ -252,15 +253,17 @@ impl Ward {
 
     fn remember_abort(&mut self, abort: Option<String>, latched: bool, reach: &Reach) {
         let Some(id) = abort else { return };
-        if let Some(past) = self.aborts.iter_mut().find(|past| past.id == id) {
+        // Snapshots on their way to the disk share it.
+        let aborts = Arc::make_mut(&mut self.aborts);
+        if let Some(past) = aborts.iter_mut().find(|past| past.id == id) {
             past.latched |= latched;
             past.up_to = past.up_to.max(reach.up_to);
             return;
         }
-        while self.aborts.len() >= self.cx.limits.aborts {
-            self.aborts.pop_front();
+        while aborts.len() >= self.cx.limits.aborts {
+            aborts.pop_front();
         }
-        self.aborts.push_back(PastAbort {
+        aborts.push_back(PastAbort {
             id,
             up_to: reach.up_to,
             latched,

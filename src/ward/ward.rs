@@ -48,7 +48,7 @@ pub struct Ward {
     pub(crate) latch_number: u64,
     pub(crate) releasing: Option<Releasing>,
     pub(crate) dead_drills: Arc<VecDeque<DrillId>>,
-    pub(crate) aborts: VecDeque<PastAbort>,
+    pub(crate) aborts: Arc<VecDeque<PastAbort>>,
     pub(crate) injections: BTreeMap<Key, Injection>,
     pub(crate) streams: Vec<Stream>,
     pub(crate) closers: Vec<Closer>,
@@ -102,7 +102,7 @@ impl Ward {
             latch_number,
             releasing: None,
             dead_drills,
-            aborts: aborts.into(),
+            aborts,
             injections: BTreeMap::new(),
             streams: Vec::new(),
             closers: Vec::new(),
@@ -346,7 +346,7 @@ impl Ward {
             latch: self.latch.clone().filter(|_| self.releasing.is_none()),
             latch_number: self.latch_number,
             dead_drills: Arc::clone(&self.dead_drills),
-            aborts: self.aborts.iter().cloned().collect(),
+            aborts: Arc::clone(&self.aborts),
             records,
         }
     }
