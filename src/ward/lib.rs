@@ -23,7 +23,8 @@
 //! - snapshots reach the disk in the order of their [`SaveId`]s; a newer one may stand for those before it,
 //!   but each is answered by [`Event::Saved`];
 //! - `step` is called no later than [`Ward::next_deadline`], with [`Event::Tick`] if nothing else happened;
-//! - somebody outside the process ends it when it makes no step by [`Ward::heard_by`], and undoes its records.
+//! - somebody outside the process ends it when it makes no step by [`Ward::heard_by`] ([`Vigil`]), and undoes its
+//!   records.
 //!
 //! Uses `wire`.
 
@@ -36,8 +37,10 @@ mod opening;
 mod starting;
 mod stopping;
 mod timers;
+mod vigil;
 mod ward;
 
 pub use durable::{Durable, PastAbort, UndoRecord};
 pub use event::{AskId, Effect, Event, Key, Limits, Reply, SaveId};
+pub use vigil::Vigil;
 pub use ward::Ward;

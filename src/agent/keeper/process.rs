@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use firedrill_wire::Tick;
+use firedrill_ward::Vigil;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal};
 use rustix::process::Signal as Kill;
@@ -20,12 +20,6 @@ use crate::state::append_private;
 use crate::undo::exact::Handle;
 use crate::undo::records::Records;
 use crate::undo::{Exactly, Undone};
-
-/// How long after its time a stopped agent is ended.
-const GRACE_STOPPED: Duration = Duration::from_millis(250);
-
-/// How long after its time one is ended that may only be slow: ending it ends the drill.
-const GRACE_SLOW: Duration = Duration::from_secs(2);
 
 /// How long a killed agent may take to be gone, and one that let go of the pair to end.
 const DEATH_WITHIN: Duration = Duration::from_secs(5);
@@ -80,7 +74,7 @@ pub fn keep(state: &Path, agent: Exactly, link: Link, to_the_end: bool) -> anyho
         records: Records::open(state)?,
         log: Log::of(state),
         link,
-        heard_by: None,
+        vigil: Vigil::default(),
     };
     let left = keeper.watch()?;
     keeper.undo(to_the_end && left == Left::Dead);
@@ -104,7 +98,7 @@ struct Keeper {
     records: Records,
     log: Log,
     link: Link,
-    heard_by: Option<Tick>,
+    vigil: Vigil,
 }
 
 impl Keeper {
@@ -131,7 +125,7 @@ impl Keeper {
                         if word.leave {
                             return Ok(Left::InOrder);
                         }
-                        self.heard_by = word.heard_by;
+                        self.vigil.heard(word.heard_by);
                         self.link.say(word.seq);
                     }
                 }
@@ -151,24 +145,20 @@ impl Keeper {
     /// How long to wait for the next word; at most a second while something is on, because this wait does not
     /// count the time of a suspended host.
     fn patience(&self) -> PollTimeout {
-        let Some(heard_by) = self.heard_by else {
+        let Some(stopped_by) = self.vigil.overdue_at(true) else {
             return PollTimeout::NONE;
         };
-        let ms = heard_by
-            .plus_ms(GRACE_STOPPED.as_millis() as u64)
-            .ms_since(clock::tick());
+        let ms = stopped_by.ms_since(clock::tick());
         PollTimeout::from(ms.clamp(20, 1_000) as u16)
     }
 
     fn overdue(&self) -> bool {
-        let Some(heard_by) = self.heard_by else {
-            return false;
+        let now = clock::tick();
+        let stopped = || {
+            let stat = process::stat(self.agent.pid);
+            stat.is_ok_and(|stat| matches!(stat.state, 'T' | 't'))
         };
-        let grace = match process::stat(self.agent.pid) {
-            Ok(stat) if matches!(stat.state, 'T' | 't') => GRACE_STOPPED,
-            _ => GRACE_SLOW,
-        };
-        clock::tick() >= heard_by.plus_ms(grace.as_millis() as u64)
+        self.vigil.overdue(now, true) && self.vigil.overdue(now, stopped())
     }
 
     /// Sees to it that the agent is dead.
