@@ -6,9 +6,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use firedrill_ward::{Event, Key, Reply};
 use firedrill_wire::{
     AbortLine, AbortRequest, DrillId, Epoch, EventKind, Fence, HolderSecret, InjectionId, Instance,
-    LatchView, OpenRequest, RenewRequest, StartRequest, Tick,
+    LatchView, OpenRequest, PatchRequest, RenewRequest, StartRequest, Tick,
 };
+use serde_json::Value;
 
+use crate::agent::AbortAsked;
 use crate::report::Rule;
 
 /// What was seen, if it breaks a rule.
@@ -27,11 +29,9 @@ struct Given {
 /// Whether an agent must still know of something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Memory {
-    /// It lives in the process that heard it.
-    Heard,
-    /// It was said to be on disk.
-    Durable,
-    /// The process that heard it died before that.
+    /// It is in the process that heard it, as so many-eth abort, or on disk since.
+    Heard(u64),
+    /// The process that heard it died before it was said to be on disk.
     Lost,
 }
 
@@ -43,13 +43,18 @@ pub(crate) struct Book {
     given: BTreeMap<Epoch, Given>,
     dead_up_to: Epoch,
     closed: BTreeSet<Epoch>,
-    /// Drills named in an abort, and whether the agent said that it is on disk.
-    dead_drills: BTreeMap<DrillId, bool>,
+    /// Drills named in an abort, and by the how many-eth first.
+    dead_drills: BTreeMap<DrillId, u64>,
+    /// Aborts heard, and up to which of them the agent has said that they are on disk.
+    heard_aborts: u64,
+    durable_aborts: u64,
     /// Aborts heard, and what became of the agent's knowledge of them.
     aborts: BTreeMap<String, Memory>,
     latched: bool,
     latch_durable: bool,
     latch_number: u64,
+    /// The highest number in force that somebody released.
+    lifted_number: u64,
     /// The highest number that was said to be on disk.
     durable_number: u64,
     /// Aborts heard that may latch and have not.
@@ -62,6 +67,12 @@ pub(crate) struct Book {
     tombstones: BTreeSet<Key>,
     /// What came on.
     applied: BTreeSet<Key>,
+    /// Changes that were right when they came, by what they asked for: injection, revision, until when.
+    changes: BTreeMap<String, (Key, u64, Tick)>,
+    /// The highest revision that was made of each.
+    revisions: BTreeMap<Key, u64>,
+    /// It was told that nobody watches over it.
+    pub unkept: bool,
     /// The request that the agent is hearing: an abort that may kill what is open; a close of which epoch.
     abort_may_kill: bool,
     closing: Option<Epoch>,
@@ -76,6 +87,9 @@ impl Book {
             Event::Open { request, .. } => self.hears_open(request),
             Event::Renew { request, .. } => self.hears_renew(request, tick, instance),
             Event::Start { id, request, .. } => self.hears_start(id, request, tick, instance),
+            Event::Patch { id, request, .. } => self.hears_change(id, request, tick, instance),
+            Event::Unkept { .. } => self.unkept = true,
+            Event::Kept => self.unkept = false,
             Event::Revert { id, .. } => {
                 let key = self.key(id);
                 if self.alive(key.epoch, tick).is_ok() && !self.right.contains_key(&key) {
@@ -88,7 +102,11 @@ impl Book {
                 self.closing = Some(*epoch);
             }
             Event::Release { request, .. } => {
-                self.latch_durable = false;
+                if request.latch == self.latch_number {
+                    // From now on it may be gone from the disk, whatever older snapshots had of it.
+                    self.latch_durable = false;
+                    self.lifted_number = request.latch;
+                }
                 self.releases.insert(request.latch);
             }
             _ => {}
@@ -101,6 +119,11 @@ impl Book {
             .or_insert(request.lease_ms);
     }
 
+    /// The number that the next abort heard will have.
+    pub fn next_abort(&self) -> u64 {
+        self.heard_aborts + 1
+    }
+
     /// Whether this abort was obeyed before, as the agent has said.
     pub fn knows(&self, request: &AbortRequest) -> bool {
         let id = request.abort.as_ref();
@@ -109,11 +132,14 @@ impl Book {
 
     fn hears_abort(&mut self, request: &AbortRequest) {
         let id = request.abort.clone().unwrap_or_default();
+        self.heard_aborts += 1;
+        let number = self.heard_aborts;
         let certain = self.aborts.get(&id).copied();
         let fresh = certain.is_none() || request.abort.is_none();
-        let known = certain == Some(Memory::Durable) && request.abort.is_some();
-        if !known {
-            self.aborts.insert(id, Memory::Heard);
+        let durable = matches!(certain, Some(Memory::Heard(number)) if number <= self.durable_aborts);
+        let known = durable && request.abort.is_some();
+        if !matches!(certain, Some(Memory::Heard(_))) || request.abort.is_none() {
+            self.aborts.insert(id, Memory::Heard(number));
         }
         let newest = self.newest();
         let names_open = match &request.drill {
@@ -122,7 +148,7 @@ impl Book {
         };
         self.abort_may_kill = !known && (request.latch || names_open);
         if let Some(drill) = &request.drill {
-            self.dead_drills.entry(drill.clone()).or_insert(false);
+            self.dead_drills.entry(drill.clone()).or_insert(number);
         }
         if fresh && (request.latch || request.drill.is_none()) {
             self.dead_up_to = newest;
@@ -162,6 +188,48 @@ impl Book {
         if right {
             self.right.entry(key).or_insert(request.not_after);
         }
+    }
+
+    fn hears_change(&mut self, id: &InjectionId, request: &PatchRequest, tick: Tick, instance: &Instance) {
+        let key = Key {
+            epoch: request.fence.epoch,
+            id: id.clone(),
+        };
+        if self.holds(&request.fence, tick, instance) && tick <= request.not_after {
+            let change = (key, request.revision, request.not_after);
+            self.changes.insert(request.parameters.to_string(), change);
+        }
+    }
+
+    /// Whether `key` may be changed to `parameters` now: it was rightly asked for, in time, and is no older than what
+    /// was made before.
+    pub fn may_change(&mut self, key: &Key, parameters: &Value, tick: Tick) -> Seen {
+        let changes = |why: &str| {
+            Err((
+                Rule::AbortWins,
+                format!("{} of epoch {} is changed although {why}", key.id, key.epoch),
+            ))
+        };
+        if let Err(why) = self.alive(key.epoch, tick) {
+            return changes(why);
+        }
+        let asked = self.changes.get(&parameters.to_string());
+        let Some((_, revision, not_after)) = asked.filter(|(of, ..)| of == key) else {
+            return changes("nobody rightly asked for it");
+        };
+        if tick > *not_after {
+            return changes("it is too late for it");
+        }
+        let before = self.revisions.insert(key.clone(), *revision).unwrap_or(0);
+        if *revision <= before {
+            return changes("a newer change was made before");
+        }
+        Ok(())
+    }
+
+    /// When the lease of an epoch lapses.
+    pub fn deadline_of(&self, epoch: Epoch) -> Option<Tick> {
+        self.given.get(&epoch).map(|it| it.deadline)
     }
 
     /// An agent answers.
@@ -305,27 +373,28 @@ impl Book {
     }
 
     /// A line of an abort's answer.
-    pub fn streams(&mut self, line: &AbortLine) {
+    pub fn streams(&mut self, asked: &AbortAsked, line: &AbortLine) {
         if let AbortLine::Received {
             durable: true, latch, ..
         } = line
         {
             if let Some(latch) = latch {
-                self.latch_durable |= self.latched && latch.number == self.latch_number;
+                let newest = latch.number == self.latch_number && latch.number > self.lifted_number;
+                self.latch_durable |= self.latched && newest;
                 self.durable_number = self.durable_number.max(latch.number);
             }
-            self.dead_drills.values_mut().for_each(|durable| *durable = true);
-            for memory in self.aborts.values_mut().filter(|it| **it == Memory::Heard) {
-                *memory = Memory::Durable;
-            }
+            // Snapshots reach the disk in their order: what was heard before is on it too.
+            self.durable_aborts = self.durable_aborts.max(asked.number);
         }
     }
 
     /// An agent's process ends: its epochs are dead, and what was not on disk may be forgotten.
     pub fn died(&mut self) {
         self.dead_up_to = self.newest();
-        self.dead_drills.retain(|_, durable| *durable);
-        for memory in self.aborts.values_mut().filter(|it| **it == Memory::Heard) {
+        let durable = self.durable_aborts;
+        self.dead_drills.retain(|_, number| *number <= durable);
+        let on_disk = |it: Memory| matches!(it, Memory::Heard(number) if number <= durable);
+        for memory in self.aborts.values_mut().filter(|it| !on_disk(**it)) {
             *memory = Memory::Lost;
         }
         self.latches_due = 0;

@@ -3,17 +3,18 @@
 use std::collections::BTreeMap;
 
 use firedrill_drill::{
-    Arming, At, Call, Command, Drill, Effect, Entry, Event, Phase, Reading, Reply, Sample, Setup,
+    ABORT_TEST_GOOD_MS, Arming, At, Call, Command, Drill, Effect, Entry, Event, Phase, Reading, Reply,
+    Sample, Setup,
 };
-use firedrill_wire::{DrillId, InjectionId, InjectionState, StartRequest};
+use firedrill_wire::{DrillId, InjectionId, InjectionState, PatchRequest, StartRequest};
 
-use crate::agent::brief;
 use crate::calls::{answered, empty_start, into_body, time_out_ms, unanswered};
 use crate::line::{Order, Test};
 use crate::messages::{Answer, Body, From, LIFE};
 use crate::paper::Paper;
 use crate::plans;
 use crate::report::{Rule, Sabotage};
+use crate::serving::brief;
 use crate::sight::Sight;
 use crate::world::{Happening, World};
 
@@ -36,6 +37,8 @@ pub(crate) struct Console {
     pub drill: Drill,
     pub id: DrillId,
     made_us: u64,
+    /// Its person is away from the window for so long.
+    arms_after_us: u64,
     /// Its clock's drift, in millionths.
     drift: i64,
     pub sight: Sight,
@@ -53,6 +56,8 @@ pub(crate) struct Console {
     wall_jump_ms: i64,
     pub ended: bool,
     pub last_start: Option<(usize, InjectionId, Box<StartRequest>)>,
+    /// The last change of an injection's strength under this console's name.
+    pub last_change: Option<(InjectionId, Box<PatchRequest>)>,
     next_no: u64,
 }
 
@@ -67,7 +72,7 @@ impl Console {
         let passed = (now - self.made_us).cast_signed();
         let wall_ms = WALL_MS + (now / 1_000).cast_signed() + self.wall_jump_ms;
         At {
-            mono_us: (passed + passed / 1_000_000 * self.drift).max(0).cast_unsigned(),
+            mono_us: (passed + passed * self.drift / 1_000_000).max(0).cast_unsigned(),
             wall_ms,
         }
     }
@@ -117,6 +122,8 @@ impl World {
             drill,
             id,
             made_us: self.now,
+            // Now and then until the abort test has become too old.
+            arms_after_us: u64::from(self.random.chance(200)) * (ABORT_TEST_GOOD_MS + 5_000) * 1_000,
             gate_closed: false,
             calls: BTreeMap::new(),
             beats: BTreeMap::new(),
@@ -130,6 +137,7 @@ impl World {
             wall_jump_ms: 0,
             ended: false,
             last_start: None,
+            last_change: None,
             next_no: 0,
         });
         self.trace(|_| format!("console {life} begins"));
@@ -322,6 +330,8 @@ impl World {
             if let Err((rule, words)) = contact {
                 self.broken(rule, format!("console {life}: {words}"));
             }
+            self.may_be_changed(life, agent);
+            self.trouble_at_start(agent);
         }
         self.push(self.now + limit_ms * 1_000, Happening::CallLimit { life, no });
         self.transmit(life, agent, From::Call(no), into_body(call));
@@ -329,7 +339,10 @@ impl World {
 
     /// The last moment before a message leaves the console.
     pub(crate) fn transmit(&mut self, life: u32, agent: usize, from: From, body: Body) {
-        let starts = matches!(body, Body::Open(_) | Body::Start(..) | Body::Renew(_));
+        let starts = matches!(
+            body,
+            Body::Open(_) | Body::Start(..) | Body::Patch(..) | Body::Renew(_)
+        );
         if starts && self.console(life).is_some_and(|console| console.gate_closed) {
             self.broken(Rule::AbortWins, format!("sent after the abort: {}", brief(&body)));
         }
@@ -373,7 +386,7 @@ impl World {
             From::Beat(no) => self.beaten(life, agent, no, answer),
             From::Test(no) => self.test_answer(life, no, answer),
             From::Line(no) => self.line_answer(life, agent, no, answer),
-            From::Card | From::Person => {}
+            From::Card | From::Stranger(_) | From::Person => {}
         }
     }
 
@@ -406,7 +419,10 @@ impl World {
         {
             self.broken(rule, format!("console {life}: {words}"));
         }
-        if arms && self.random.chance(5_000) {
+        let in_time = self
+            .console(life)
+            .is_some_and(|it| now >= it.made_us + it.arms_after_us);
+        if arms && in_time && self.random.chance(5_000) {
             let command = Command::Arm;
             self.console_event(life, Event::Command { command });
         }

@@ -17,6 +17,14 @@ pub struct Counts {
     pub at_effect_boundaries: u64,
     /// Agents that came back.
     pub restarts: u64,
+    /// Agents whose process hung, with the rest of their host at work.
+    pub hangs: u64,
+    /// Of those, agents that their keeper ended.
+    pub keeper_kills: u64,
+    /// Keepers that died or hung.
+    pub keeper_crashes: u64,
+    /// Undo records that keepers ran.
+    pub keeper_undid: u64,
     /// Hosts or consoles that stood still for a while.
     pub freezes: u64,
     /// Clocks that jumped.
@@ -45,6 +53,10 @@ pub struct Counts {
     pub aborts: u64,
     /// Faults that really came on.
     pub applied: u64,
+    /// Changes of strength that were made.
+    pub changes: u64,
+    /// Changes that were refused as older than what was made, late, foreign or dead.
+    pub changes_refused: u64,
     /// Faults that really went.
     pub reverted: u64,
     /// Read-backs that found the fault still there.
@@ -55,7 +67,7 @@ pub struct Counts {
 
 impl Counts {
     /// Each kind with its name.
-    pub fn named(&self) -> [(&'static str, u64); 26] {
+    pub fn named(&self) -> [(&'static str, u64); 32] {
         [
             ("events", self.events),
             ("simulated ms", self.simulated_ms),
@@ -63,6 +75,10 @@ impl Counts {
             ("agent crashes", self.agent_crashes),
             ("at effect boundaries", self.at_effect_boundaries),
             ("restarts", self.restarts),
+            ("hangs", self.hangs),
+            ("killed by keepers", self.keeper_kills),
+            ("keeper crashes", self.keeper_crashes),
+            ("undone by keepers", self.keeper_undid),
             ("freezes", self.freezes),
             ("clock jumps", self.clock_jumps),
             ("partitions", self.partitions),
@@ -77,6 +93,8 @@ impl Counts {
             ("releases", self.releases),
             ("aborts", self.aborts),
             ("applied", self.applied),
+            ("changes", self.changes),
+            ("changes refused", self.changes_refused),
             ("reverted", self.reverted),
             ("unclean", self.unclean),
             ("held", self.verdicts[0]),

@@ -2,8 +2,10 @@
 //!
 //! Runs `drill`, `ward` and the journal's codec exactly as shipped; everything around them is simulated and
 //! hostile: messages are dropped, delayed, doubled, reordered, replayed and forged, disks fill, hang and tear, clocks
-//! jump and drift, hosts freeze, faults refuse to go, consoles and agents die between any two effects, and at least
-//! two consoles want the same three agents. After every event the rules of the design that concern them are checked
+//! jump and drift, hosts freeze, faults refuse to go or outlive their agent, consoles and agents die between any two
+//! effects, agents hang, their keepers too, and at least two consoles want the same three agents, while others change
+//! what they have started. Of the keeper the judgement of when an agent hangs is the one that ships, and what its
+//! undo records do is simulated. After every event the rules of the design that concern them are checked
 //! against what is really on ([`Rule`]). Every schedule comes from its seed alone; one that fails is made short
 //! ([`shortest`]), prints its trace, and is a line to keep (`tests/kept.txt`).
 //!
@@ -15,9 +17,13 @@
 mod agent;
 mod books;
 mod calls;
+mod clients;
 mod console;
 mod counts;
+mod host;
+mod keeper;
 mod line;
+mod lives;
 mod messages;
 mod paper;
 mod people;
@@ -26,6 +32,7 @@ mod random;
 mod report;
 mod rules;
 mod schedule;
+mod serving;
 mod sight;
 mod world;
 

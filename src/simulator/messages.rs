@@ -3,7 +3,7 @@
 use firedrill_ward::Reply;
 use firedrill_wire::{
     AbortLine, AbortRequest, AgentInfo, CloseRequest, Epoch, EventKind, InjectionId, LatchView, OpenRequest,
-    ReleaseRequest, RenewRequest, Stamp, StartRequest,
+    PatchRequest, ReleaseRequest, RenewRequest, Stamp, StartRequest,
 };
 
 use crate::world::{Happening, World};
@@ -21,6 +21,8 @@ pub(crate) enum From {
     Line(u64),
     /// A person with the abort card.
     Card,
+    /// Somebody who drives an agent on their own, by their number.
+    Stranger(u64),
     /// A person who releases a latch, or tries an agent at the end.
     Person,
 }
@@ -32,7 +34,7 @@ impl From {
             Self::Call(no) | Self::Beat(no) | Self::Test(no) | Self::Line(no) => {
                 Some((no / LIFE) as u32).filter(|life| *life > 0)
             }
-            Self::Card | Self::Person => None,
+            Self::Card | Self::Stranger(_) | Self::Person => None,
         }
     }
 }
@@ -50,6 +52,7 @@ pub(crate) enum Body {
     Renew(RenewRequest),
     Close(Epoch, CloseRequest),
     Start(InjectionId, Box<StartRequest>),
+    Patch(InjectionId, Box<PatchRequest>),
     Revert(InjectionId),
     Abort(AbortRequest),
     Release(ReleaseRequest),

@@ -5,7 +5,8 @@ use firedrill_wire::{
     AbortRequest, CloseRequest, DrillId, Fence, InjectionId, OpenRequest, ReleaseRequest, Scope, StartRequest,
 };
 
-use crate::agent::Disk;
+use crate::host::Disk;
+use crate::lives::Death;
 use crate::messages::{Body, From};
 use crate::report::{Rule, Sabotage};
 use crate::schedule::Schedule;
@@ -20,11 +21,20 @@ pub(crate) enum Misfortune {
     JournalFull,
     AgentCrash(usize),
     AgentReboot(usize),
+    /// Its keeper dies with it.
+    AgentCrashKeeper(usize),
+    /// Its whole host stands still.
     AgentFreeze(usize),
+    /// It alone does.
+    AgentHangs(usize),
+    KeeperCrash(usize),
+    KeeperHangs(usize),
     DiskFull(usize),
     DiskHangs(usize),
     DiskFine(usize),
     Stuck(usize),
+    /// Also long after all other trouble is over.
+    StuckLong(usize),
     Cut(usize),
     SourceSilent,
     SourceBad,
@@ -48,28 +58,33 @@ impl World {
     pub(crate) fn draw_misfortunes(&mut self, schedule: &Schedule) {
         use Misfortune as M;
         let most = schedule.healed_us * 6 / 10;
-        let many = self.random.between(0, 6) as usize;
+        let many = self.random.between(0, 7) as usize;
         for number in 0..FATES {
             let agent = self.random.below(self.agents.len());
-            let mut misfortune = match self.random.below(28) {
+            let mut misfortune = match self.random.below(38) {
                 0 | 1 => M::ConsoleCrash,
                 2 => M::ConsoleFreeze,
                 3 => M::WallClock,
                 4 => M::JournalFull,
                 5 | 6 => M::AgentCrash(agent),
-                7 => M::AgentReboot(agent),
-                8 => M::AgentFreeze(agent),
-                9 | 10 => M::DiskFull(agent),
-                11 => M::DiskHangs(agent),
-                12 => M::Stuck(agent),
-                13 => M::Cut(agent),
-                14 => M::CutAll,
-                15 | 16 => M::SourceSilent,
-                17 | 18 => M::SourceBad,
-                19 | 20 => M::PersonAborts,
-                21 | 22 => M::PersonFinishes,
-                23 => M::CardAborts,
-                24 | 25 => M::PersonReverts,
+                7 => M::AgentCrashKeeper(agent),
+                8 => M::AgentReboot(agent),
+                9 => M::AgentFreeze(agent),
+                10 | 11 => M::AgentHangs(agent),
+                12 | 13 => M::KeeperCrash(agent),
+                14 => M::KeeperHangs(agent),
+                15 | 16 => M::DiskFull(agent),
+                17 | 18 => M::DiskHangs(agent),
+                19 => M::Stuck(agent),
+                20 if agent == 0 => M::StuckLong(agent),
+                20 | 21 => M::Cut(agent),
+                22 => M::CutAll,
+                23 | 24 => M::SourceSilent,
+                25 | 26 => M::SourceBad,
+                27..=29 => M::PersonAborts,
+                30 | 31 => M::PersonFinishes,
+                32 | 33 => M::CardAborts,
+                34 | 35 => M::PersonReverts,
                 _ => M::Replay,
             };
             let mut at = self.random.between(0, most);
@@ -111,16 +126,18 @@ impl World {
                     console.paper.full = true;
                 }
             }
-            M::AgentCrash(agent) => self.agent_crash(agent, false),
+            M::AgentCrash(agent) => self.agent_dies(agent, Death::Alone),
+            M::AgentCrashKeeper(agent) => self.agent_dies(agent, Death::WithKeeper),
             M::AgentReboot(agent) => {
                 self.counts.clock_jumps += 1;
-                self.agent_crash(agent, true);
+                self.agent_dies(agent, Death::WithHost);
             }
-            M::AgentFreeze(agent) => {
-                self.counts.freezes += 1;
-                let until = now + self.random.between(300_000, 8_000_000);
-                let frozen = &mut self.agents[agent].frozen_until;
-                *frozen = until.max(*frozen);
+            M::AgentFreeze(agent) => self.agent_freezes(agent),
+            M::AgentHangs(agent) => self.agent_hangs(agent),
+            M::KeeperCrash(agent) => self.keeper_fails(agent, false),
+            M::KeeperHangs(agent) => self.keeper_fails(agent, true),
+            M::StuckLong(agent) => {
+                self.agents[agent].stuck_until = crate::world::HEALED_US + 45_000_000;
             }
             M::DiskFull(agent) => self.disk_trouble(agent, Disk::Full),
             M::DiskHangs(agent) => self.disk_trouble(agent, Disk::Hangs),
@@ -150,6 +167,23 @@ impl World {
             M::Replay => self.replay_message(),
             M::PersonReverts => self.person_reverts(life),
         }
+    }
+
+    /// Some of what befalls a world hurts most in the moment of a start, which it would seldom meet by chance.
+    pub(crate) fn trouble_at_start(&mut self, agent: usize) {
+        use Misfortune as M;
+        if !self.random.chance(self.trouble.timely) {
+            return;
+        }
+        let misfortune = match self.random.below(8) {
+            0 | 1 => M::DiskHangs(agent),
+            2 => M::AgentFreeze(agent),
+            3 => M::AgentHangs(agent),
+            4 => M::KeeperCrash(agent),
+            5 | 6 => M::Cut(agent),
+            _ => M::SourceSilent,
+        };
+        self.befall(misfortune);
     }
 
     fn disk_trouble(&mut self, agent: usize, disk: Disk) {
@@ -220,11 +254,17 @@ impl World {
     }
 
     /// A second window on one journal, a caller from a former life, another body under a used name.
-    fn forge(&mut self, body: &mut Body) {
+    pub(crate) fn forge(&mut self, body: &mut Body) {
         let how = self.random.below(4);
         let agents = &self.agents;
         let (fence, start) = match body {
             Body::Renew(request) => (&mut request.fence, None),
+            Body::Patch(_, request) => {
+                if how == 2 {
+                    request.parameters = serde_json::Value::from(true);
+                }
+                (&mut request.fence, None)
+            }
             Body::Start(id, request) => {
                 let StartRequest {
                     fence, ends_in_ms, ..
@@ -274,15 +314,20 @@ impl World {
         }
         for agent in &mut self.agents {
             agent.disk_state = Disk::Fine;
-            agent.stuck_until = 0;
+            if agent.stuck_until < crate::world::HEALED_US + 40_000_000 {
+                agent.stuck_until = 0;
+            }
         }
     }
 
     /// At the very end: nothing is on, and an agent can be used again; which one is chance, they are alike.
     pub(crate) fn check_end(&mut self) {
-        // Whoever is still frozen thaws first.
-        let thawed = self.agents.iter().map(|agent| agent.frozen_until).max();
-        self.settle(thawed.unwrap_or(0).saturating_sub(self.now));
+        // Whoever is still frozen thaws first, and what is stuck comes loose.
+        let last = self
+            .agents
+            .iter()
+            .map(|agent| agent.frozen_until.max(agent.stuck_until));
+        self.settle(last.max().unwrap_or(0).saturating_sub(self.now));
         let tried = self.random.below(self.agents.len());
         for index in 0..self.agents.len() {
             let mut end = self.check_off_for_good(index);

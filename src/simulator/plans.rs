@@ -34,13 +34,13 @@ tolerate = { min = 0.9 }
 stop = { min = 0.5, after = 2 }
 "#;
 
-/// Steps by shape: one after another on one route, two lanes, a repeat, a one-shot.
-const STEPS: [&str; 5] = [
+/// Steps by shape: one after another, two lanes, a repeat, a one-shot, a long one, one that outlives its
+/// agent.
+const STEPS: [&str; 6] = [
     r#"
 [[experiment.step]]
-inject = "http.latency"
-target = { service = "s", mode = "all", route = "r1" }
-with = { delay = "100ms" }
+inject = "process.pause"
+target = { service = "s", mode = "all", process = "shop" }
 for = "1500ms"
 [[experiment.step]]
 inject = "http.latency"
@@ -91,6 +91,13 @@ target = { service = "s", mode = "all", route = "r1" }
 with = { delay = "100ms" }
 for = "7s"
 "#,
+    r#"
+[[experiment.step]]
+inject = "process.pause"
+target = { service = "s", mode = "all", process = "shop" }
+for = "1200ms"
+repeat = { times = 2, every = "2s" }
+"#,
 ];
 
 /// A plan and its text.
@@ -103,7 +110,8 @@ pub(crate) fn choose(random: &mut Random, agents: usize, fleet: u8) -> Known {
             const { RefCell::new(BTreeMap::new()) };
     }
     let steps = random.below(STEPS.len());
-    let lease_s = random.between(2, 4);
+    // One so long that contact is lost before it lapses.
+    let lease_s = [2, 3, 4, 7][random.below(4)];
     KNOWN.with_borrow_mut(|known| {
         let (plan, text) = known.entry((agents, fleet, steps, lease_s)).or_insert_with(|| {
             let text = text(agents, fleet, STEPS[steps], lease_s);

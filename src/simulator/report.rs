@@ -25,6 +25,8 @@ pub enum Sabotage {
     ForgetDisk,
     /// An agent's faults outlive it, and it comes back without its undo records.
     ForgetRecords,
+    /// A keeper does nothing when its agent dies.
+    ForgetKeeper,
     /// A console sends a start before its intent is on disk.
     IntentLater,
     /// A console sends a start again after an abort.
@@ -37,12 +39,13 @@ pub enum Sabotage {
 
 impl Sabotage {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::ForgetFence,
         Self::ForgetDeadlines,
         Self::ClaimReadBack,
         Self::ForgetDisk,
         Self::ForgetRecords,
+        Self::ForgetKeeper,
         Self::IntentLater,
         Self::SendAfterAbort,
         Self::RepeatSamples,

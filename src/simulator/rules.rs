@@ -1,15 +1,21 @@
 //! What must always be true of agents, checked against what is really on.
 
-use firedrill_ward::{Key, Reply};
-use firedrill_wire::{AbortLine, Epoch, InjectionState as S, InjectionView, Tick};
+use firedrill_ward::{Key, Reply, Ward};
+use firedrill_wire::{AbortLine, Epoch, EventKind, InjectionState as S, InjectionView, Tick};
+use serde_json::Value;
 
-use crate::agent::{AbortAsked, claims_of};
+use crate::agent::{AbortAsked, Agent};
 use crate::books::Seen;
+use crate::host::claims_of;
 use crate::report::Rule;
 use crate::world::World;
 
 /// Between an end and what follows from it.
 const SLACK_MS: u64 = 50;
+/// After its agent's death nothing is on for longer, in simulated microseconds.
+const AFTER_DEATH_US: u64 = 1_000_000;
+/// Nor after its end while its agent hangs: the keeper's patience, and what it needs.
+const WHILE_HUNG_MS: u64 = 2_000 + 500;
 
 impl World {
     /// After every event: what is on is known, meant and timely; what is shown as off is off.
@@ -26,10 +32,15 @@ impl World {
 
     fn check_agent(&self, index: usize) -> Seen {
         let agent = &self.agents[index];
-        if agent.on.is_empty() || self.now <= agent.frozen_until + SLACK_MS * 1_000 {
+        if agent.on.is_empty() {
             return Ok(());
         }
-        let Some(ward) = &agent.ward else { return Ok(()) };
+        let Some(ward) = &agent.ward else {
+            return self.check_dead(agent);
+        };
+        if self.now <= agent.frozen_until + SLACK_MS * 1_000 {
+            return self.check_hung(agent, ward);
+        }
         let tick = agent.tick(self.now);
         for (key, on) in &agent.on {
             let name = || format!("{} of epoch {}", key.id, key.epoch);
@@ -49,6 +60,15 @@ impl World {
                 continue;
             }
             let before = Tick(tick.0.saturating_sub(SLACK_MS * 1_000));
+            if on.outlives && agent.book.unkept {
+                return Err((
+                    Rule::EveryInjectionEnds,
+                    format!(
+                        "{} stays on although nobody would end it if its agent hung",
+                        name()
+                    ),
+                ));
+            }
             if let Err(why) = agent.book.alive(key.epoch, before) {
                 return Err((Rule::AbortWins, format!("{} stays on although {why}", name())));
             }
@@ -60,6 +80,68 @@ impl World {
             }
         }
         Ok(())
+    }
+
+    /// The keeper runs what a dead agent has left, at once.
+    fn check_dead(&self, agent: &Agent) -> Seen {
+        let since_us = agent.died_us.unwrap_or(0);
+        let since_us = since_us.max(agent.stuck_until).max(agent.frozen_until);
+        // A keeper that tries again waits a moment.
+        let late = self.now > since_us + AFTER_DEATH_US + SLACK_MS * 1_000;
+        match agent.on.keys().next() {
+            Some(key) if late && agent.keeper.answers() => Err((
+                Rule::EveryInjectionEnds,
+                format!(
+                    "{} is on {} ms after its agent has died",
+                    key.id,
+                    (self.now - since_us) / 1_000
+                ),
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// The keeper ends an agent that hangs, and with it what should have ended.
+    fn check_hung(&self, agent: &Agent, ward: &Ward) -> Seen {
+        if !agent.hangs || !agent.keeper.answers() || self.now < agent.frozen_until.min(agent.stuck_until) {
+            return Ok(());
+        }
+        let tick = agent.tick(self.now);
+        for (key, on) in &agent.on {
+            let lease = agent.book.deadline_of(key.epoch).unwrap_or(on.ends);
+            let late = on.ends.min(lease).plus_ms(WHILE_HUNG_MS) < tick;
+            if late && ward.state_of(key) == Some(S::Active) {
+                return Err((
+                    Rule::EveryInjectionEnds,
+                    format!(
+                        "{} is on long after its end or lease, and its agent hangs",
+                        key.id
+                    ),
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// At the effect that changes it: rightly asked for, newer than what was made before, and of what is on and not
+    /// being taken back.
+    pub(crate) fn check_adjust(&mut self, index: usize, key: &Key, parameters: &Value) -> Seen {
+        let tick = self.agents[index].tick(self.now);
+        self.agents[index].book.may_change(key, parameters, tick)?;
+        let agent = &self.agents[index];
+        let state = agent.ward.as_ref().and_then(|ward| ward.state_of(key));
+        if state == Some(S::Active) && agent.on.contains_key(key) {
+            return Ok(());
+        }
+        Err((Rule::AbortWins, format!("{} is changed and is {state:?}", key.id)))
+    }
+
+    /// What an agent tells of an injection.
+    pub(crate) fn check_told(&self, index: usize, kind: &EventKind) -> Seen {
+        match kind {
+            EventKind::Injection { injection } => self.check_view(index, injection),
+            _ => Ok(()),
+        }
     }
 
     /// At the effect that puts it on: rightly asked for, its undo record on disk, nobody else's resource, and not
@@ -83,7 +165,16 @@ impl World {
                 format!("{} is put on before its undo record is on disk", key.id),
             ));
         }
-        let claims = claims_of(view.fault.as_str(), view.scope.route.as_deref());
+        if agent.book.unkept {
+            return Err((
+                Rule::EveryInjectionEnds,
+                format!(
+                    "{} is put on although nobody would end it if its agent hung",
+                    key.id
+                ),
+            ));
+        }
+        let claims = claims_of(view.fault.as_str(), &view.scope);
         let other = agent
             .on
             .iter()
@@ -133,7 +224,18 @@ impl World {
             epoch: view.epoch,
             id: view.id.clone(),
         };
-        self.check_off(index, &key, view.state)
+        self.check_off(index, &key, view.state)?;
+        let on = self.agents[index].on.get(&key);
+        match on.filter(|on| view.state == S::Active && on.parameters != view.parameters) {
+            None => Ok(()),
+            Some(on) => Err((
+                Rule::ShownMeansRead,
+                format!(
+                    "{} is shown with {} and is on with {}",
+                    key.id, view.parameters, on.parameters
+                ),
+            )),
+        }
     }
 
     fn check_off(&self, index: usize, key: &Key, state: S) -> Seen {

@@ -7,7 +7,9 @@ use crate::report::{Options, Violation};
 use crate::{run_once, world::HEALED_US};
 
 /// Kinds of trouble that can be taken away from a schedule, by name.
-const TROUBLES: [&str; 7] = ["loss", "double", "slow", "hang", "fail", "crash", "replays"];
+const TROUBLES: [&str; 8] = [
+    "loss", "double", "slow", "hang", "fail", "crash", "replays", "timely",
+];
 /// Most runs to make one violation shorter.
 const MOST_RUNS: u32 = 600;
 
@@ -67,7 +69,7 @@ impl Schedule {
         for agents in 1..=2 {
             with(&|it| it.agents = Some(it.agents.unwrap_or(agents).min(agents)));
         }
-        with(&|it| it.troubles = u8::MAX >> 1);
+        with(&|it| it.troubles = u8::MAX);
         with(&|it| it.fates = u32::MAX);
         for place in 0..TROUBLES.len() {
             with(&|it| it.troubles |= 1 << place);

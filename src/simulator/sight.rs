@@ -18,6 +18,10 @@ const BLIND_US: u64 = (plans::EVERY_MS * (2 + plans::AFTER as u64) + 900) * 1_00
 /// The contact that a start needs is at most so old, in microseconds; the drill's own bound and a tick.
 const CONTACT_US: u64 = 3_500_000;
 
+/// A start follows a sample of the source that is no older, in microseconds: two of its intervals and what a drill
+/// allows for the way, with the lateness of this source's samples.
+const SEEN_US: u64 = (plans::EVERY_MS * 2 + 200 + 2 * 20) * 1_000;
+
 /// One console, as an onlooker knows it.
 #[derive(Debug, Default)]
 pub(crate) struct Sight {
@@ -114,8 +118,16 @@ impl Sight {
         now - self.beaten.get(&agent).copied().unwrap_or(0)
     }
 
-    /// A start goes out only with the abort line alive to every agent of the drill.
+    /// A start goes out only with the abort line alive to every agent of the drill, and while the source is seen.
     pub fn starts(&self, now: u64, drill: &Drill) -> Seen {
+        let blind_us = now - self.newest_us;
+        if blind_us > SEEN_US {
+            let words = format!(
+                "a start is sent and the newest sample is {} ms old",
+                blind_us / 1_000
+            );
+            return Err((Rule::NoDataIsBadData, words));
+        }
         let lost = needed(drill).find(|agent| self.silent_us(now, *agent) > CONTACT_US);
         lost.map_or(Ok(()), |agent| {
             Err((

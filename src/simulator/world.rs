@@ -17,7 +17,7 @@ use crate::report::{Options, Report, Rule, Violation};
 use crate::schedule::Schedule;
 
 /// When all trouble is over at the latest, in simulated microseconds.
-pub(crate) const HEALED_US: u64 = 12_000_000;
+pub(crate) const HEALED_US: u64 = 9_000_000;
 /// After that: when whoever is still waiting waits for ever.
 const PATIENCE_US: u64 = 150_000_000;
 /// More events than any schedule has: a world that spins.
@@ -42,6 +42,31 @@ pub(crate) enum Happening {
         kind: Box<EventKind>,
     },
     AgentUp {
+        agent: usize,
+    },
+    /// The keeper that an agent has started is there.
+    KeeperUp {
+        agent: usize,
+        life: u32,
+    },
+    /// The keeper of this life is missed by its agent.
+    KeeperMissed {
+        agent: usize,
+        life: u32,
+    },
+    /// It looks whether its agent has spoken in time.
+    KeeperLooks {
+        agent: usize,
+        life: u32,
+    },
+    /// Its agent is dead: it runs the records.
+    KeeperRuns {
+        agent: usize,
+        life: u32,
+    },
+    /// Somebody at another terminal changes how strong an injection is.
+    Change {
+        life: u32,
         agent: usize,
     },
     AgentDue {
@@ -93,6 +118,8 @@ pub(crate) enum Happening {
 /// What goes wrong on its own, in parts of 10,000 of each job or effect.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Trouble {
+    /// What comes in the moment of a start.
+    pub timely: u64,
     pub hang: u64,
     pub fail: u64,
     pub crash: u64,
@@ -134,6 +161,8 @@ pub(crate) struct World {
     pub cards: Vec<DrillId>,
     /// Messages of the past, to come again.
     pub old: Vec<(usize, Body)>,
+    /// Changes and strangers so far, for names that are used once.
+    pub others: u64,
     /// The last answer to a person.
     pub said: Option<Reply>,
     pub counts: Counts,
@@ -164,6 +193,7 @@ impl World {
             slow: pick("slow", if stormy { 2_000 } else { 300 }),
         };
         let trouble = Trouble {
+            timely: pick("timely", 800),
             hang: pick("hang", 200),
             fail: pick("fail", 400),
             crash: pick("crash", 30) * u64::from(random.chance(5_000)),
@@ -196,6 +226,7 @@ impl World {
             fleets,
             cards: Vec::new(),
             old: Vec::new(),
+            others: 0,
             said: None,
             counts: Counts::default(),
             healed: false,
@@ -216,7 +247,7 @@ impl World {
             let us = if slot == 0 {
                 0
             } else {
-                self.random.between(0, 5_000_000)
+                self.random.between(0, 3_000_000)
             };
             self.push(us, Happening::ConsoleUp { slot });
         }
@@ -305,7 +336,11 @@ impl World {
     fn held_up(&mut self, happening: Happening) -> Option<(u64, Happening)> {
         use Happening as H;
         let console = match &happening {
-            H::Request { agent, .. } | H::AgentDue { agent, .. } | H::Job { agent, .. }
+            H::Request { agent, .. }
+            | H::AgentDue { agent, .. }
+            | H::Job { agent, .. }
+            | H::KeeperUp { agent, .. }
+            | H::KeeperMissed { agent, .. }
                 if self.agents[*agent].frozen_until > self.now =>
             {
                 return Some((self.agents[*agent].frozen_until, happening));
@@ -335,9 +370,19 @@ impl World {
                 answer: Answer::Reply(reply),
                 ..
             } => self.said = Some(reply),
+            H::Answer {
+                agent,
+                from: From::Stranger(number),
+                answer: Answer::Reply(reply),
+            } => self.stranger_hears(agent, number, reply),
             H::Answer { agent, from, answer } => self.console_answer(agent, from, answer),
             H::Told { agent, life, kind } => self.told(agent, life, *kind),
             H::AgentUp { agent } => self.agent_up(agent),
+            H::KeeperUp { agent, life } if self.agents[agent].life == life => self.keeper_up(agent),
+            H::KeeperMissed { agent, life } => self.keeper_missed(agent, life),
+            H::KeeperLooks { agent, life } => self.keeper_looks(agent, life),
+            H::KeeperRuns { agent, life } => self.keeper_runs(agent, life),
+            H::Change { life, agent } => self.changes_strength(life, agent),
             H::AgentDue { agent, life } if self.agents[agent].life == life => self.agent_due(agent),
             H::Job { agent, life, job } if self.agents[agent].life == life => self.agent_job(agent, job),
             H::ConsoleUp { slot } => self.console_up(slot),

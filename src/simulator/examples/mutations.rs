@@ -138,7 +138,8 @@ fn read(text: &str) -> Result<Vec<Mutation>, String> {
     Ok(all)
 }
 
-/// A copy of the rooms, a workspace of its own. What they depend on is shared with the real one's builds.
+/// A copy of the rooms, a workspace of its own with builds of its own: in a shared folder Cargo takes a crate that was
+/// broken here for the real one.
 struct Copy {
     root: PathBuf,
     target: PathBuf,
@@ -164,6 +165,7 @@ impl Copy {
         fs::copy(source.join("Cargo.lock"), root.join("Cargo.lock")).map_err(failed)?;
         let manifest = fs::read_to_string(source.join("Cargo.toml")).map_err(failed)?;
         fs::write(root.join("Cargo.toml"), own_workspace(&manifest)?).map_err(failed)?;
+        let target = root.join("target");
         Ok(Self { root, target })
     }
 

@@ -4,6 +4,10 @@ use std::time::Instant;
 
 use firedrill_simulator::{Options, Rule, Sabotage, Schedule, Tally, Violation, shortest, simulate};
 
+/// As in `examples/schedules.rs`.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// 20,000 seeds, or those of `FIREDRILL_SEEDS=FROM..TO`.
 fn seeds() -> std::ops::Range<u64> {
     let Ok(text) = std::env::var("FIREDRILL_SEEDS") else {
@@ -146,6 +150,7 @@ fn every_broken_promise_is_noticed() {
             Sabotage::ClaimReadBack => &[Rule::ShownMeansRead],
             Sabotage::ForgetDisk => &[Rule::Durable],
             Sabotage::ForgetRecords => &[Rule::EveryInjectionEnds],
+            Sabotage::ForgetKeeper => &[Rule::EveryInjectionEnds],
             Sabotage::IntentLater => &[Rule::JournalFirst],
             Sabotage::SendAfterAbort => &[Rule::AbortWins],
             Sabotage::RepeatSamples => &[Rule::NoDataIsBadData],
