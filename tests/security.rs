@@ -322,40 +322,62 @@ fn installed() -> anyhow::Result<()> {
     };
     let (done, said) = call("install")?;
     ensure!(done, "{said}");
-    let unit = root.path().join("etc/systemd/system/firedrill-agent.service");
-    if let Ok(output) = Command::new("systemd-analyze").arg("verify").arg(&unit).output() {
+    let units = ["firedrill-agent-keeper", "firedrill-agent"]
+        .map(|name| root.path().join(format!("etc/systemd/system/{name}.service")));
+    if let Ok(output) = Command::new("systemd-analyze")
+        .arg("verify")
+        .args(&units)
+        .output()
+    {
         let found = String::from_utf8_lossy(&output.stderr).into_owned();
         let ours: Vec<_> = found
             .lines()
-            .filter(|line| line.contains("firedrill-agent.service"))
+            .filter(|line| line.contains("firedrill-agent"))
             .collect();
         ensure!(ours.is_empty(), "systemd-analyze verify: {found}");
     } else {
-        eprintln!("systemd-analyze is not here: the unit is checked by the agent's own tests alone");
+        eprintln!("systemd-analyze is not here: the units are checked by the agent's own tests alone");
     }
-    // The agent starts from what was written, with the paths of this root.
+    // Both start by the words of their units, with the paths of this root.
+    let start = |unit: &Path, more: &[&str]| -> anyhow::Result<_> {
+        let text = fs::read_to_string(unit)?;
+        let line = text.lines().find_map(|line| line.strip_prefix("ExecStart="));
+        let mut words = line.context("no ExecStart")?.split(' ');
+        let mut command = Command::new(words.next().context("no program")?);
+        command.args(words.map(|word| {
+            let inside = ["/etc/", "/var/"].iter().any(|it| word.starts_with(it));
+            let root = if inside { root.path().to_str() } else { None };
+            format!("{}{word}", root.unwrap_or_default())
+        }));
+        command.args(more);
+        firedrill_testing::Process::start("installed", command, root.path())
+    };
     let state = root.path().join("var/lib/firedrill-agent");
-    let config = root.path().join("etc/firedrill-agent/agent.toml");
-    let agent = firedrill_testing::Process::start(
-        "installed",
-        {
-            let mut command = Command::new(programs!().agent);
-            command.args(["serve", "--listen", "127.0.0.1:0", "--tls", "--config"]);
-            command.arg(&config).arg("--state").arg(&state);
-            command
-        },
-        root.path(),
-    );
-    let mut agent = agent?;
+    let mut keeper = start(&units[0], &[])?;
+    let mut agent = start(&units[1], &["--listen", "127.0.0.1:0", "--tls"])?;
     let ready = agent.line(PATIENCE)?;
     ensure!(ready.contains("sha256:"), "{ready}");
-    let (done, said) = call("uninstall")?;
-    ensure!(!done && said.contains("systemctl disable"), "{said}");
-    agent.signal(nix::sys::signal::Signal::SIGTERM)?;
-    agent.wait(PATIENCE)?;
+    let lock = fs::read_to_string(state.join("keeper.lock"))?;
+    let holder = serde_json::from_str::<Value>(&lock)?;
+    ensure!(
+        holder["pid"] == keeper.pid(),
+        "the service keeps the agent: {lock}"
+    );
+    for process in [&mut agent, &mut keeper] {
+        let (done, said) = call("uninstall")?;
+        ensure!(!done && said.contains("systemctl disable"), "{said}");
+        ensure!(state.join("token").exists(), "refused, and yet removed");
+        process.signal(nix::sys::signal::Signal::SIGTERM)?;
+        process.wait(PATIENCE)?;
+    }
     let (done, said) = call("uninstall")?;
     ensure!(done && said.contains("gone") && !said.contains("LEFT"), "{said}");
-    for gone in [&unit, &state, &config] {
+    for gone in [
+        &units[0],
+        &units[1],
+        &state,
+        &root.path().join("etc/firedrill-agent"),
+    ] {
         ensure!(!gone.exists(), "{} is left", gone.display());
     }
     Ok(())
