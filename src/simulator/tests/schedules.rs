@@ -78,6 +78,10 @@ fn thousands_of_schedules_break_no_rule_and_reach_every_kind_of_trouble() {
     }
     let now_and_then = [
         "at effect boundaries",
+        "hangs",
+        "keeper crashes",
+        "changes",
+        "changes refused",
         "freezes",
         "clock jumps",
         "partitions",
@@ -97,6 +101,10 @@ fn thousands_of_schedules_break_no_rule_and_reach_every_kind_of_trouble() {
     for kind in now_and_then {
         let share = tally.share(kind);
         assert!(share >= 1.0, "{kind} in only {share:.2} % of the schedules");
+    }
+    for kind in ["killed by keepers", "undone by keepers"] {
+        let share = tally.share(kind);
+        assert!(share >= 0.2, "{kind} in only {share:.2} % of the schedules");
     }
 }
 
