@@ -315,7 +315,8 @@ impl World {
         for agent in &mut self.agents {
             agent.disk_state = Disk::Fine;
             if agent.stuck_until < crate::world::HEALED_US + 40_000_000 {
-                agent.stuck_until = 0;
+                // Not as if it had never been: a keeper that has just tried tries again a moment later.
+                agent.stuck_until = agent.stuck_until.min(self.now);
             }
         }
     }
