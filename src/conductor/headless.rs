@@ -19,7 +19,7 @@ use crate::{
     conduct::{BeginError, Finished, Job, conduct},
     ledger::card_path,
     log::JournalFile,
-    signals::EndSignals,
+    signals::{EndSignals, listen},
 };
 
 /// What to run.
@@ -75,11 +75,12 @@ pub fn run_headless(
     let runtime = runtime()?;
     runtime.block_on(async {
         let line = Arc::new(AbortLine::start()?);
-        let signals = tokio::spawn(abort_on_signals(line.handle()));
+        let handle = line.handle();
+        let listening = listen(|signals| abort_on_signals(signals, handle))?;
         let setup = setup(job, Arming::AtOnce);
         let card = card_path(&job.drills, setup.drill.as_str());
         let result = run(job, setup, &line, &mut progress).await;
-        signals.abort();
+        drop(listening);
         if line.handle().board().is_aborting() {
             leave_aborter(&job.program, &card);
         }
@@ -194,10 +195,7 @@ pub(crate) fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
 }
 
 /// Aborts by the abort line when somebody wants this process to end.
-pub(crate) async fn abort_on_signals(handle: AbortHandle) {
-    let Some(mut signals) = EndSignals::caught() else {
-        return;
-    };
+pub(crate) async fn abort_on_signals(mut signals: EndSignals, handle: AbortHandle) {
     let name = signals.next().await;
     handle.press_by_signal(name);
     // A second Ctrl-C does not cut an abort short.

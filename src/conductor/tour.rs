@@ -12,6 +12,7 @@ use crate::{
     demo::{Demo, DemoError},
     headless::{Headless, HeadlessError, abort_on_signals, run, runtime, setup},
     outcome::demo_exit_code,
+    signals::listen,
 };
 
 /// What the demo is run with.
@@ -77,9 +78,10 @@ pub fn demo_headless(
     let runtime = runtime().map_err(HeadlessError::from)?;
     runtime.block_on(async {
         let line = Arc::new(AbortLine::start().map_err(HeadlessError::from)?);
-        let signals = tokio::spawn(abort_on_signals(line.handle()));
+        let handle = line.handle();
+        let listening = listen(|signals| abort_on_signals(signals, handle)).map_err(HeadlessError::from)?;
         let result = both(job, &line, &mut news).await;
-        signals.abort();
+        drop(listening);
         result
     })
 }

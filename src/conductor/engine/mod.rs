@@ -29,7 +29,7 @@ use crate::{
     abort::{AbortHandle, AbortLine},
     clock::wall_ms,
     headless::runtime,
-    signals::EndSignals,
+    signals::listen,
 };
 
 /// Asks that wait for the engine.
@@ -116,24 +116,18 @@ pub fn start(options: Options) -> io::Result<EngineHandle> {
     let publisher = Arc::new(Publisher::new(Arc::clone(&options.waker))?);
     let (work, queue) = mpsc::channel(ASKS);
     let (tell, ended) = std_mpsc::sync_channel(1);
-    {
-        // Caught before anything can be on.
-        let _on = runtime.enter();
-        if let Some(signals) = EndSignals::caught() {
-            let desktop = Arc::clone(&options.desktop);
-            tokio::spawn(leave::on_signals(
-                signals,
-                abort.clone(),
-                Arc::clone(&publisher),
-                desktop,
-            ));
-        }
-    }
+    // Caught before anything can be on.
+    let listening = {
+        let desktop = Arc::clone(&options.desktop);
+        let (abort, publisher) = (abort.clone(), Arc::clone(&publisher));
+        listen(|signals| leave::on_signals(signals, abort, publisher, desktop))?
+    };
     let app = App::new(options, Arc::clone(&publisher), line, work.clone());
     std::thread::Builder::new()
         .name("engine".to_owned())
         .spawn(move || {
             runtime.block_on(app.run(queue));
+            drop(listening);
             runtime.shutdown_timeout(Duration::from_secs(1));
             // Nobody may be waiting.
             tell.send(()).ok();
