@@ -4,15 +4,20 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use firedrill_ward::{Durable, SaveId};
+use firedrill_ward::{Durable, SaveId, UndoRecord};
 use firedrill_wire::Tick;
 use parking_lot::{Condvar, Mutex};
+use serde_json::value::RawValue;
 
 use crate::audit::AuditLog;
 use crate::state::StateFolder;
 
 /// Lines that wait for a slow disk; beyond it they are counted and the count is written.
 const MAX_LINES: usize = 8_192;
+
+/// Where processors are scarce a revert comes before the writing of it. Little enough that a busy host does not
+/// keep the disk waiting: a third of an ordinary thread's share.
+const NICENESS: i32 = 5;
 
 /// What waits to be written.
 #[derive(Debug, Default)]
@@ -81,9 +86,10 @@ impl Disk {
 
     /// The thread's work: writes, and reports each save by `saved`. Returns after [`Self::end`].
     pub fn run(&self, state: &StateFolder, mut audit: AuditLog, saved: impl Fn(SaveId, bool)) {
+        let mut texts = Texts::default();
         while let Some((snapshot, lines, lost)) = self.next(&mut audit) {
             if let Some((saves, durable)) = snapshot {
-                let written = state.save(&durable);
+                let written = texts.of(*durable).and_then(|durable| state.save(&durable));
                 if let Err(error) = &written {
                     tracing::error!("{error:#}");
                 }
@@ -135,6 +141,26 @@ impl Disk {
     }
 }
 
+/// The records of the last snapshot with their JSON. Most of a snapshot are results that have not changed since the
+/// one before, and an abort on a busy host should not wait for their words to be written anew.
+#[derive(Default)]
+struct Texts(Vec<(Arc<UndoRecord>, Arc<RawValue>)>);
+
+impl Texts {
+    fn of(&mut self, durable: Durable) -> anyhow::Result<Durable<Arc<RawValue>>> {
+        let known = std::mem::take(&mut self.0);
+        durable.try_map(|record| {
+            let same = known.iter().find(|(it, _)| Arc::ptr_eq(it, &record));
+            let text = match same {
+                Some((_, text)) => Arc::clone(text),
+                None => serde_json::value::to_raw_value(&record)?.into(),
+            };
+            self.0.push((record, Arc::clone(&text)));
+            Ok(text)
+        })
+    }
+}
+
 fn write_lines(audit: &mut AuditLog, lines: &VecDeque<(Tick, String)>, lost: u64) {
     let mut text = String::new();
     for (tick, words) in lines {
@@ -176,6 +202,12 @@ pub fn start(
     let thread = std::thread::Builder::new()
         .name("disk".to_owned())
         .stack_size(256 * 1024)
-        .spawn(move || disk.run(&state, audit, saved))?;
+        .spawn(move || {
+            // Of this thread alone; where it fails the disk only competes with the reverts.
+            if let Err(error) = rustix::process::setpriority_process(None, NICENESS) {
+                tracing::debug!(%error, "the disk's thread keeps its priority");
+            }
+            disk.run(&state, audit, saved);
+        })?;
     Ok(thread)
 }

@@ -123,7 +123,7 @@ impl StateFolder {
     }
 
     /// Puts a snapshot on disk, or leaves the former one as it was.
-    pub fn save(&self, durable: &Durable) -> anyhow::Result<()> {
+    pub fn save<R: serde::Serialize>(&self, durable: &Durable<R>) -> anyhow::Result<()> {
         self.keep("durable.json", &serde_json::to_vec(durable)?)
     }
 

@@ -9,10 +9,10 @@ use firedrill_wire::{
 };
 use serde::{Deserialize, Serialize};
 
-/// A snapshot of all that must outlive the process.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+/// A snapshot of all that must outlive the process. `R` is how a record stands in it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Durable {
+pub struct Durable<R = Arc<UndoRecord>> {
     /// The highest epoch ever given out. On disk before its opening is answered.
     pub epoch: Epoch,
     /// The drill that holds the agent; a life that finds one here kills it.
@@ -26,7 +26,46 @@ pub struct Durable {
     /// Aborts seen, oldest first.
     pub aborts: Arc<VecDeque<PastAbort>>,
     /// Every injection that may be on, and the newest results. On disk before a fault is applied.
-    pub records: Vec<Arc<UndoRecord>>,
+    pub records: Vec<R>,
+}
+
+// Derived it would ask for a default of `R`.
+impl<R> Default for Durable<R> {
+    fn default() -> Self {
+        Self {
+            epoch: Epoch::default(),
+            open: None,
+            latch: None,
+            latch_number: 0,
+            dead_drills: Arc::default(),
+            aborts: Arc::default(),
+            records: Vec::new(),
+        }
+    }
+}
+
+impl<R> Durable<R> {
+    /// The same with its records in another form; the first that cannot be brought into it.
+    pub fn try_map<S, E>(self, form: impl FnMut(R) -> Result<S, E>) -> Result<Durable<S>, E> {
+        let Self {
+            epoch,
+            open,
+            latch,
+            latch_number,
+            dead_drills,
+            aborts,
+            records,
+        } = self;
+        Ok(Durable {
+            epoch,
+            open,
+            latch,
+            latch_number,
+            dead_drills,
+            aborts,
+            records: records.into_iter().map(form).collect::<Result<_, _>>()?,
+        })
+    }
 }
 
 impl Durable {

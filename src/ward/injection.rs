@@ -120,6 +120,10 @@ impl Injection {
         }
     }
 
+    pub fn is(&self, key: &Key) -> bool {
+        self.record.epoch == key.epoch && self.record.id == key.id
+    }
+
     pub fn state(&self) -> InjectionState {
         self.record.state
     }
@@ -162,6 +166,8 @@ impl Injection {
             && self.work == Work::Idle
             && self.starters.is_empty()
             && self.reverters.is_empty()
+            && self.changers.is_empty()
+            && !self.changed
     }
 
     pub fn one_shot(&self) -> bool {

@@ -204,13 +204,8 @@ impl Ward {
             .partition(|closer| unsettled(closer.epoch));
         self.closers = wait;
         for Closer { ask, epoch, journal } in ready {
-            let keys: Vec<_> = self
-                .injections
-                .keys()
-                .filter(|key| key.epoch == epoch)
-                .cloned()
-                .collect();
-            let injections: Vec<_> = keys.iter().filter_map(|key| self.view_of(key)).collect();
+            let mut injections = self.injections(self.cx.now);
+            injections.retain(|view| view.epoch == epoch);
             let off = injections.iter().filter(|view| view.state.is_off()).count();
             self.cx.audit(format!(
                 "closed: epoch {epoch}, {off} of {} injections off, journal {}",

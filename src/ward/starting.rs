@@ -32,11 +32,11 @@ impl Ward {
             id,
         };
         if self
-            .injections
-            .get(&key)
+            .known(&key)
             .is_some_and(|it| it.request.as_ref() == Some(&request))
         {
             // Also of a dead epoch: a refusal would be taken for "it never began".
+            self.recall(|it| it.epoch == key.epoch && it.id == key.id);
             return self.repeat_start(ask, &key);
         }
         if let Err(problem) = self.may_address(&request, &key) {

@@ -145,6 +145,7 @@ impl Ward {
         let Some(key) = found else {
             return self.reply(ask, Reply::Refused(unknown(id)));
         };
+        self.recall(|it| it.epoch == key.epoch && it.id == key.id);
         let most = self.cx.limits.asks;
         let Some(injection) = self.injections.get_mut(&key) else {
             return;
@@ -202,6 +203,11 @@ impl Ward {
         let reason = checks::clip(reason.as_deref().unwrap_or("no reason was given"));
         let who = checks::clip(who.as_deref().unwrap_or("somebody"));
 
+        // An earlier answer may have been lost on its way: all that the drill ever had on is told again.
+        let of_open = self.open.as_ref().map(|open| &open.fence.drill) == drill.as_ref();
+        if let Some(named) = drill.as_ref().filter(|_| !of_open) {
+            self.recall(|it| it.drill == *named);
+        }
         // First of all the epoch dies; then what is on is taken back; the disk and the words come after.
         let words = format!("aborted by {who}: {reason}");
         if self

@@ -11,7 +11,7 @@ use firedrill_wire::{
 use crate::injection::{Cx, Injection, Work};
 use crate::starting::Plan;
 use crate::stopping::{Closer, Releasing, Stream};
-use crate::{AskId, Durable, Effect, Event, Key, Limits, PastAbort, Reply, SaveId};
+use crate::{AskId, Durable, Effect, Event, Key, Limits, PastAbort, Reply, SaveId, UndoRecord};
 
 /// Results that go into a snapshot besides what may be on; more are kept in memory only.
 const RESULTS_ON_DISK: usize = 64;
@@ -49,7 +49,10 @@ pub struct Ward {
     pub(crate) releasing: Option<Releasing>,
     pub(crate) dead_drills: Arc<VecDeque<DrillId>>,
     pub(crate) aborts: Arc<VecDeque<PastAbort>>,
+    /// Those of the open drill, and whatever else something is pending of: every step looks at them all.
     pub(crate) injections: BTreeMap<Key, Injection>,
+    /// What became of those of former drills, the one that ended last at the end: no step looks at them.
+    pub(crate) results: VecDeque<Injection>,
     pub(crate) streams: Vec<Stream>,
     pub(crate) closers: Vec<Closer>,
     /// Why there is no keeper; `None` while there is one.
@@ -104,6 +107,7 @@ impl Ward {
             dead_drills,
             aborts,
             injections: BTreeMap::new(),
+            results: VecDeque::new(),
             streams: Vec::new(),
             closers: Vec::new(),
             unkept: None,
@@ -246,6 +250,7 @@ impl Ward {
         self.run_streams();
         self.answer_closers();
         self.emit_changes();
+        self.put_away();
         self.forget_old();
         self.end_shutdown();
         if self.cx.unsaved {
@@ -292,28 +297,51 @@ impl Ward {
         }
     }
 
-    /// Drops results that are older than they are kept, and the oldest when there are too many.
-    fn forget_old(&mut self) {
+    /// Nothing is pending of it, and its drill has ended.
+    fn put_away(&mut self) {
         let open = self.open.as_ref().map(|open| open.fence.epoch);
+        let over: Vec<Key> = self
+            .injections
+            .iter()
+            .filter(|(key, it)| Some(key.epoch) != open && it.is_history() && !self.is_awaited(key))
+            .map(|(key, _)| key.clone())
+            .collect();
+        let first = self.results.len();
+        self.results
+            .extend(over.iter().filter_map(|key| self.injections.remove(key)));
+        self.results.make_contiguous()[first..].sort_by_key(|it| it.record.changed);
+    }
+
+    /// Has the steps look at results again, because somebody asks for them.
+    pub(crate) fn recall(&mut self, wanted: impl Fn(&UndoRecord) -> bool) {
+        if !self.results.iter().any(|it| wanted(&it.record)) {
+            return;
+        }
+        let mut left = VecDeque::new();
+        for result in self.results.drain(..) {
+            if wanted(&result.record) {
+                self.injections.insert(result.key(), result);
+            } else {
+                left.push_back(result);
+            }
+        }
+        self.results = left;
+    }
+
+    /// Drops results that are older than they are kept.
+    fn forget_old(&mut self) {
         let (now, keep_ms) = (self.cx.now, self.cx.limits.keep_ms);
-        self.injections.retain(|key, it| {
-            Some(key.epoch) == open || !it.is_history() || it.record.changed.plus_ms(keep_ms) > now
-        });
+        while let Some(oldest) = self.results.front()
+            && oldest.record.changed.plus_ms(keep_ms) <= now
+        {
+            self.results.pop_front();
+        }
     }
 
     /// Makes room for one more injection by forgetting the oldest result of a former drill.
     pub(crate) fn make_room(&mut self) -> bool {
-        if self.injections.len() < self.cx.limits.injections {
-            return true;
-        }
-        let oldest = self
-            .injections
-            .iter()
-            .filter(|(key, it)| it.is_history() && !self.is_awaited(key))
-            .filter(|(key, _)| Some(key.epoch) != self.open.as_ref().map(|open| open.fence.epoch))
-            .min_by_key(|(_, it)| it.record.changed)
-            .map(|(key, _)| key.clone());
-        oldest.is_some_and(|key| self.injections.remove(&key).is_some())
+        let known = self.injections.len() + self.results.len();
+        known < self.cx.limits.injections || self.results.pop_front().is_some()
     }
 
     /// Asks for a snapshot at the end of this step; all that ask in one step share it.
@@ -326,20 +354,13 @@ impl Ward {
     }
 
     fn snapshot(&self) -> Durable {
-        let mut records: Vec<_> = self
-            .injections
-            .values()
-            .filter(|it| it.holds_claims())
-            .map(|it| Arc::clone(&it.record))
-            .collect();
-        let mut results: Vec<_> = self.injections.values().filter(|it| !it.holds_claims()).collect();
-        results.sort_by_key(|it| std::cmp::Reverse(it.record.changed));
-        records.extend(
-            results
-                .into_iter()
-                .take(RESULTS_ON_DISK)
-                .map(|it| Arc::clone(&it.record)),
-        );
+        let (on, mut off): (Vec<_>, Vec<_>) = self.injections.values().partition(|it| it.holds_claims());
+        off.sort_by_key(|it| std::cmp::Reverse(it.record.changed));
+        let results = off
+            .into_iter()
+            .chain(self.results.iter().rev())
+            .take(RESULTS_ON_DISK);
+        let records = on.into_iter().chain(results).map(|it| Arc::clone(&it.record));
         Durable {
             epoch: self.epoch,
             open: self.open.as_ref().map(|open| open.fence.drill.clone()),
@@ -347,7 +368,7 @@ impl Ward {
             latch_number: self.latch_number,
             dead_drills: Arc::clone(&self.dead_drills),
             aborts: Arc::clone(&self.aborts),
-            records,
+            records: records.collect(),
         }
     }
 
@@ -402,7 +423,12 @@ impl Ward {
     }
 
     pub(crate) fn view_of(&self, key: &Key) -> Option<InjectionView> {
-        self.injections.get(key).map(|it| self.view(it, self.cx.now))
+        self.known(key).map(|it| self.view(it, self.cx.now))
+    }
+
+    pub(crate) fn known(&self, key: &Key) -> Option<&Injection> {
+        let result = || self.results.iter().find(|it| it.is(key));
+        self.injections.get(key).or_else(result)
     }
 
     fn view(&self, injection: &Injection, now: Tick) -> InjectionView {
@@ -420,7 +446,9 @@ impl Ward {
 
     /// The newest injection of this name: names are unique in their drill only.
     pub(crate) fn find(&self, id: &InjectionId) -> Option<Key> {
-        self.injections.keys().rev().find(|key| key.id == *id).cloned()
+        let pending = self.injections.keys().rev().find(|key| key.id == *id).cloned();
+        let results = self.results.iter().filter(|it| it.record.id == *id);
+        pending.into_iter().chain(results.map(Injection::key)).max()
     }
 
     /// The latch in force.
@@ -445,17 +473,19 @@ impl Ward {
     /// One injection: that of the newest epoch in which this name was used.
     pub fn injection(&self, id: &InjectionId, now: Tick) -> Option<InjectionView> {
         let key = self.find(id)?;
-        self.injections.get(&key).map(|it| self.view(it, now))
+        self.known(&key).map(|it| self.view(it, now))
     }
 
     /// Where an injection of this very epoch is in its life.
     pub fn state_of(&self, key: &Key) -> Option<InjectionState> {
-        self.injections.get(key).map(Injection::state)
+        self.known(key).map(Injection::state)
     }
 
     /// All that are known, oldest epoch first.
     pub fn injections(&self, now: Tick) -> Vec<InjectionView> {
-        self.injections.values().map(|it| self.view(it, now)).collect()
+        let mut all: Vec<_> = self.results.iter().chain(self.injections.values()).collect();
+        all.sort_by_key(|it| it.record.epoch);
+        all.into_iter().map(|it| self.view(it, now)).collect()
     }
 
     /// Whether the newest snapshot is not on disk because the disk refused it.

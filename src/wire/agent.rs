@@ -53,6 +53,21 @@ pub struct AgentInfo {
     pub commands: Vec<String>,
 }
 
+/// The answer to `GET /v1/agent?brief`: of [`AgentInfo`] what changes from moment to moment. An abort line asks for it
+/// each second, on the thread that an abort needs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AgentBrief {
+    /// Who speaks.
+    #[serde(flatten)]
+    pub stamp: Stamp,
+    /// [`crate::PROTOCOL_VERSION`] of the agent.
+    pub protocol: u32,
+    /// Set: nothing is on and nothing starts until it is released.
+    pub latch: Option<LatchView>,
+    /// Who holds the agent now.
+    pub open: Option<OpenDrillView>,
+}
+
 /// The host's own policy: it beats every console.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PolicyView {

@@ -4,12 +4,13 @@
 //! probe came through the route; for `process.pause`, what `/proc` says of each thread. The clock runs from the press
 //! in the console's process until its abort line has read the agent's word of it.
 //!
-//! The raw request is `GET /healthz`, the least that the agent can be asked, on a connection to the same listener that
-//! was kept and idle since the abort before, sent by a thread that blocks on its answer: right before each press, so
-//! at the same pace and in the same state of the machine. It shows no token, is not parsed beyond its path, and wakes
-//! one thread of the agent. The heartbeat (`GET /v1/agent`) is measured beside it, for whoever wants the floor of a
-//! request that does something.
+//! The raw request is `GET /healthz`, the least that the agent can be asked, right before each press, on a connection to
+//! the same listener that was kept and idle since the abort before. It is asked for as a press is: by a thread that hands
+//! it to a runtime of its own, where reqwest, the console's client for all but the abort line, sends it and reads the
+//! answer. Beside it stand, without a figure to reach, the same request by a thread that blocks on a bare socket, and the
+//! heartbeat (`GET /v1/agent`) by that thread.
 
+use std::net::SocketAddr;
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
@@ -44,6 +45,7 @@ pub fn measure(effort: &Effort) -> anyhow::Result<Vec<Row>> {
     let mut bench = Bench {
         agent,
         line,
+        client: Client::start()?,
         target: Some(target),
         drills: 0,
         repeated: 0,
@@ -91,9 +93,43 @@ impl Drop for Sleeper {
     }
 }
 
+/// The console's HTTP client on a runtime of its own.
+struct Client {
+    runtime: tokio::runtime::Runtime,
+    http: reqwest::Client,
+}
+
+impl Client {
+    fn start() -> anyhow::Result<Self> {
+        // Another group may have done it.
+        rustls::crypto::ring::default_provider().install_default().ok();
+        Ok(Self {
+            runtime: tokio::runtime::Builder::new_multi_thread()
+                .worker_threads(1)
+                .enable_all()
+                .build()?,
+            http: reqwest::Client::builder().no_proxy().build()?,
+        })
+    }
+
+    /// From the asking until the runtime's thread has read the answer.
+    fn healthz(&self, agent: SocketAddr) -> anyhow::Result<Duration> {
+        let url = format!("http://{agent}/healthz");
+        let http = self.http.clone();
+        let began = Instant::now();
+        let asked = self.runtime.spawn(async move {
+            let answer = http.get(url).send().await?.error_for_status()?;
+            answer.bytes().await?;
+            anyhow::Ok(began.elapsed())
+        });
+        self.runtime.block_on(asked)?
+    }
+}
+
 struct Bench {
     agent: Agent,
     line: AbortLine,
+    client: Client,
     /// Until the line is held to it, in the first drill.
     target: Option<AbortTarget>,
     drills: usize,
@@ -104,14 +140,15 @@ struct Bench {
 impl Bench {
     fn fault(&mut self, case: &Case, samples: usize) -> anyhow::Result<Vec<Row>> {
         let Case { fault, .. } = case;
-        let [mut raw, mut heartbeat, mut read_back] = <[Samples; 3]>::default();
+        let [mut raw, mut bare, mut heartbeat, mut read_back] = <[Samples; 4]>::default();
         let [mut received, mut reverted, mut proved] = <[Samples; 3]>::default();
         let mut idle = Connection::open(self.agent.abort_listen, PATIENCE)?;
         let mut other = Connection::open(self.agent.abort_listen, PATIENCE)?;
         for _ in 0..samples {
-            std::thread::sleep(PACE);
             self.drills += 1;
             let id = format!("drill-{}", self.drills);
+            self.begin(&id)?;
+            std::thread::sleep(PACE);
             let drill = self.agent.open(&id, 60_000)?;
             let (parameters, scope) = (case.parameters.clone(), case.scope.clone());
             self.agent.inject(&drill, &id, fault, parameters, scope)?;
@@ -120,8 +157,9 @@ impl Bench {
             heartbeat.add(took);
             let (answer, took) = timed(|| idle.call("GET", "/healthz", &[], ""))?;
             ensure!(answer.status == 200, "{}", answer.status);
-            raw.add(took);
-            let status = self.abort(&id)?;
+            bare.add(took);
+            raw.add(self.client.healthz(self.agent.abort_listen)?);
+            let status = self.abort()?;
             let ms = |us: Option<u64>| us.map(|us| us as f64 / 1e3).context("not told");
             read_back.push(ms((case.read_back)(&status))?);
             received.push(ms(status.received_us)?);
@@ -132,7 +170,7 @@ impl Bench {
         let details = json!({
             "sent_again": self.repeated, "read_back_ms": read_back.json(), "reverted_ms": reverted.json(),
             "proved_ms": proved.json(), "received_and_on_disk_ms": received.json(),
-            "raw_request_ms": raw.json(), "heartbeat_ms": heartbeat.json(),
+            "raw_request_ms": raw.json(), "bare_socket_ms": bare.json(), "heartbeat_ms": heartbeat.json(),
         });
         Ok(vec![
             Row::at_most(
@@ -151,15 +189,20 @@ impl Bench {
         ])
     }
 
-    /// Presses and waits for the end of the agent's answer.
-    fn abort(&mut self, drill: &str) -> anyhow::Result<AbortStatus> {
+    /// The line is the drill's from now on.
+    fn begin(&mut self, drill: &str) -> anyhow::Result<()> {
         self.line.begin(Some(drill.into()), Clock::start());
-        let handle = self.line.handle();
         if let Some(target) = self.target.take() {
             self.line.hold(vec![target]);
             // The connections are there before a drill is armed.
             wait(&self.line, |board| board.agents.iter().any(|line| line.beats > 1))?;
         }
+        Ok(())
+    }
+
+    /// Presses and waits for the end of the agent's answer.
+    fn abort(&mut self) -> anyhow::Result<AbortStatus> {
+        let handle = self.line.handle();
         handle.press("a benchmark", "bench");
         let board = wait(&self.line, |board| board.press.is_some() && !board.is_aborting())?;
         let status = board.agents.first().and_then(|line| line.abort.clone());

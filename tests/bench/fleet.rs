@@ -9,6 +9,7 @@ use anyhow::{Context as _, ensure};
 use bytes::Bytes;
 use firedrill_conductor::{AbortLine, AbortTarget, Clock};
 use firedrill_fleet::Token;
+use firedrill_trust::PinnedTls;
 use futures_util::future::try_join_all;
 use http_body_util::{BodyExt as _, Full};
 use hyper::Request;
@@ -16,11 +17,11 @@ use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use serde_json::json;
 use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
 
 use crate::Effort;
 use crate::hosts::{Hosts, Member};
 use crate::measure::{Row, Samples};
-use crate::servers::Server;
 
 /// Agents, and the milliseconds in which all of them are to be read back.
 const FLEETS: [(usize, f64); 2] = [(100, 30.0), (1_000, 200.0)];
@@ -33,6 +34,9 @@ const FEW: usize = 20;
 
 /// Dead agents: half of them refuse, half of them never answer.
 const DEAD: usize = 1_000;
+
+/// Between the last start and the press.
+const SETTLED: Duration = Duration::from_millis(100);
 
 /// To hold the line, and to abort.
 const LIMIT: Duration = Duration::from_mins(1);
@@ -89,8 +93,10 @@ impl Bench {
     /// until it was proved.
     fn abort(&self, hosts: &mut Hosts, live: usize) -> anyhow::Result<(f64, f64)> {
         let drill = drill_id();
-        hosts.arm(live, &drill)?;
         self.0.begin(Some(drill.as_str().into()), Clock::start());
+        hosts.arm(live, &drill)?;
+        // What the starts have left to write is written.
+        std::thread::sleep(SETTLED);
         let handle = self.0.handle();
         handle.press("a benchmark", "bench");
         let began = Instant::now();
@@ -133,7 +139,7 @@ fn targets(members: &[Member]) -> Vec<AbortTarget> {
         address: member.abort_listen,
         host: member.abort_listen.to_string(),
         token: Some(Token::new(&member.token)),
-        tls: None,
+        tls: Some(PinnedTls::new(member.pin)),
     };
     members.iter().enumerate().map(target).collect()
 }
@@ -144,17 +150,18 @@ fn fleet(hosts: &mut Hosts, count: usize, limit: f64, rounds: usize) -> anyhow::
     // Once, so that every buffer there will be is there.
     bench.abort(hosts, count)?;
     let memory = (own_kib()? - before) / count as f64;
-    let mut floor = EmptyPosts::connect(count, hosts.processes())?;
+    let mut floor = EmptyPosts::connect(&hosts.members[..count])?;
     let (mut read_back, mut proved, mut posts) = <(Samples, Samples, Samples)>::default();
     for _ in 0..rounds {
         let (reverted_ms, proved_ms) = bench.abort(hosts, count)?;
         read_back.push(reverted_ms);
         proved.push(proved_ms);
+        std::thread::sleep(SETTLED);
         posts.add(floor.round()?);
     }
     let details = json!({
         "ms": read_back.json(), "proved_ms": proved.json(), "empty_posts_ms": posts.json(),
-        "fault": "noop", "transport": "plain HTTP", "state": "tmpfs", "agent_processes": hosts.processes(),
+        "fault": "noop", "transport": "TLS 1.3", "state": "tmpfs", "agent_processes": hosts.processes(),
     });
     let name = format!("abort of {count} agents");
     Ok(vec![
@@ -271,49 +278,47 @@ fn own_kib() -> anyhow::Result<f64> {
     Ok(kib.parse()?)
 }
 
-/// The floor: as many connections, one empty POST on each at once.
+/// The floor: an empty POST to each of the same agents at once, over the same TLS and HTTP, to a path that they do
+/// not serve. It wakes as many threads as an abort, which then do nothing.
 struct EmptyPosts {
     runtime: tokio::runtime::Runtime,
-    senders: Vec<SendRequest<Full<Bytes>>>,
-    _servers: Vec<Server>,
+    senders: Vec<(SendRequest<Full<Bytes>>, Member)>,
 }
 
 impl EmptyPosts {
-    /// To servers in as many processes as the agents are in.
-    fn connect(count: usize, processes: usize) -> anyhow::Result<Self> {
+    fn connect(members: &[Member]) -> anyhow::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
-        let servers = (0..processes)
-            .map(|_| Server::start(&["hello"]))
-            .collect::<anyhow::Result<Vec<_>>>()?;
-        let connect = |number: usize| {
-            let address = servers[number % processes].address;
+        let connect = |member: &Member| {
+            let (address, member) = (member.abort_listen, member.clone());
+            let tls = TlsConnector::from(PinnedTls::new(member.pin).config());
             async move {
                 let stream = TcpStream::connect(address).await?;
                 stream.set_nodelay(true)?;
+                let stream = tls.connect(address.ip().into(), stream).await?;
                 let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
                 tokio::spawn(connection);
-                anyhow::Ok(sender)
+                anyhow::Ok((sender, member))
             }
         };
-        let senders = runtime.block_on(async { try_join_all((0..count).map(connect)).await })?;
-        Ok(Self {
-            runtime,
-            senders,
-            _servers: servers,
-        })
+        let senders = runtime.block_on(async { try_join_all(members.iter().map(connect)).await })?;
+        Ok(Self { runtime, senders })
     }
 
-    /// One on each; how long until the last is answered.
+    /// One to each; how long until the last is answered.
     fn round(&mut self) -> anyhow::Result<Duration> {
         let senders = &mut self.senders;
         self.runtime.block_on(async {
             let began = Instant::now();
-            let posts = senders.iter_mut().map(|sender| async move {
-                let request = Request::post("/").header("host", "bench").body(Full::default())?;
+            let posts = senders.iter_mut().map(|(sender, member)| async move {
+                let request = Request::post("/v1/nothing")
+                    .header("host", member.abort_listen.to_string())
+                    .header("authorization", format!("Bearer {}", member.token))
+                    .body(Full::default())?;
                 sender.ready().await?;
                 let answer = sender.send_request(request).await?;
+                ensure!(answer.status() == 404, "{}", answer.status());
                 answer.into_body().collect().await?;
                 anyhow::Ok(())
             });

@@ -13,6 +13,7 @@ use anyhow::{Context as _, anyhow, ensure};
 use firedrill_agent::config::{Config, SelfCommand};
 use firedrill_agent::server::{Running, start};
 use firedrill_testing::{Connection, Folder, Process};
+use firedrill_trust::Fingerprint;
 use serde_json::{Value, json};
 
 /// Agents of one process.
@@ -32,6 +33,8 @@ const ARMING: usize = 4;
 pub struct Member {
     /// The second listener.
     pub abort_listen: SocketAddr,
+    /// Its certificate.
+    pub pin: Fingerprint,
     /// The token for everything.
     pub token: String,
 }
@@ -123,7 +126,9 @@ pub fn serve(words: &[String]) -> anyhow::Result<()> {
     let program = SelfCommand::current(&[])?;
     let run = |number: usize| -> anyhow::Result<Served> {
         let state = Path::new(folder).join(number.to_string());
-        let running = start(Config::new(state, program.clone()))?;
+        let mut config = Config::new(state, program.clone());
+        config.tls = true;
+        let running = start(config)?;
         Served::new(running, number)
     };
     let mut agents = (0..count.parse()?).map(run).collect::<anyhow::Result<Vec<_>>>()?;
@@ -169,6 +174,7 @@ impl Served {
         Ok(Self {
             member: Member {
                 abort_listen: running.ready.abort_listen,
+                pin: running.ready.fingerprint.context("no TLS")?,
                 token: running.token()?,
             },
             number,
@@ -178,7 +184,7 @@ impl Served {
     }
 
     fn arm(&mut self, drill: &str) -> anyhow::Result<()> {
-        let mut connection = Connection::open(self.first, LIMIT)?;
+        let mut connection = Connection::open_to(self.first, Some(self.member.pin), LIMIT)?;
         let mut call = |method: &str, path: &str, body: Value| {
             let entry = format!("Bearer {}", self.member.token);
             let headers = [

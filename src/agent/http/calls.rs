@@ -81,6 +81,9 @@ async fn call(
         counted.inspect_err(|it| app.turn_away(it, &method, &path))?;
     }
     match (&method, parts.as_slice()) {
+        (&Method::GET, ["v1", "agent"]) if request.uri().query() == Some("brief") => {
+            return Ok(answer::json(&app.brief()));
+        }
         (&Method::GET, ["v1", "agent"]) => return Ok(answer::json(&app.info())),
         (&Method::POST, ["v1", "drills", epoch, "lease"]) => {
             let body: RenewRequest = parse(&guard::body(request).await?)?;
@@ -191,7 +194,7 @@ async fn abort(app: &Arc<App>, caller: &Caller, request: Request<Incoming>, busy
     let lines = app.host.abort(request);
     // After the reverts are on their way.
     app.note(caller, busy.connection(), &Method::POST, "/v1/abort");
-    streams::abort_lines(lines, busy)
+    streams::abort_lines(lines, busy).await
 }
 
 fn everything(why: &str) -> AbortRequest {

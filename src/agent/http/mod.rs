@@ -14,7 +14,7 @@ pub mod streams;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use firedrill_wire::{AgentInfo, FaultInfo, PROTOCOL_VERSION, Problem, Route};
+use firedrill_wire::{AgentBrief, AgentInfo, FaultInfo, PROTOCOL_VERSION, Problem, Route};
 use parking_lot::{Mutex, RwLock};
 
 use crate::access::{Access, Caller};
@@ -88,6 +88,17 @@ impl App {
             notes: vec![self.keeper_note(), self.privileges.clone()],
             policy: self.access().policy.view(),
             commands: self.access().policy.commands(),
+        }
+    }
+
+    /// The answer to `GET /v1/agent?brief`.
+    pub fn brief(&self) -> AgentBrief {
+        let (latch, open) = self.host.standing();
+        AgentBrief {
+            stamp: self.host.stamp(),
+            protocol: PROTOCOL_VERSION,
+            latch,
+            open,
         }
     }
 

@@ -21,16 +21,21 @@ use crate::{clock, events};
 /// A comment keeps a quiet stream from being taken for a dead one.
 const EVENTS_ALIVE_EVERY: Duration = Duration::from_secs(5);
 
-/// The lines of an abort as they come.
-pub fn abort_lines(lines: mpsc::Receiver<Box<AbortLine>>, busy: Busy) -> Answer {
-    let frames = stream::unfold((lines, busy), |(mut lines, busy)| async move {
-        let first = lines.recv().await?;
+/// The lines of an abort as they come. The answer's head goes with the first of them: alone it would only wake who
+/// waits, at both ends, while the reverts run.
+pub async fn abort_lines(mut lines: mpsc::Receiver<Box<AbortLine>>, busy: Busy) -> Answer {
+    let first = lines.recv().await;
+    let frames = stream::unfold((first, lines, busy), |(first, mut lines, busy)| async move {
+        let first = match first {
+            Some(first) => first,
+            None => lines.recv().await?,
+        };
         let mut text = line_text(&first);
         // What came together goes together.
         while let Ok(line) = lines.try_recv() {
             text.push_str(&line_text(&line));
         }
-        Some((Ok::<_, Infallible>(frame(text)), (lines, busy)))
+        Some((Ok::<_, Infallible>(frame(text)), (None, lines, busy)))
     });
     answer::of(
         StatusCode::OK,

@@ -17,6 +17,7 @@ use nix::sys::socket::{getsockopt, sockopt};
 use parking_lot::{Condvar, Mutex};
 
 use super::{Heard, Turn, Word};
+use crate::clock;
 use crate::config::SelfCommand;
 use crate::undo::records::Records;
 use crate::undo::{Exactly, Record};
@@ -35,6 +36,13 @@ const LEAVE_WITHIN: Duration = Duration::from_secs(3);
 
 /// Nothing is on: the keeper need not hear anything.
 const SILENCE: u64 = u64::MAX;
+
+/// While something is on the listening thread looks this often, and says what was left unsaid.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// A word that gives more time than the keeper knows of waits for the next look, unless the keeper's patience ends
+/// this soon: an abort and each of its read-backs give more time, and must not pay for two threads that wake.
+const SAID_AHEAD: Duration = Duration::from_secs(2);
 
 /// How a keeper is started.
 #[derive(Clone, Debug)]
@@ -147,11 +155,21 @@ impl Keeper {
         self.wanted.store(us, Ordering::Release);
     }
 
-    /// Tells the keeper what has changed since it was last told: apart from [`Self::set`], so that it is not done
-    /// under the core's lock.
+    /// Tells the keeper what has changed since it was last told, if that cannot wait: apart from [`Self::set`], so
+    /// that it is not done under the core's lock.
     pub fn speak(&self) {
         let mut line = self.line.lock();
-        if line.told != self.wanted.load(Ordering::Acquire) {
+        let wanted = self.wanted.load(Ordering::Acquire);
+        let soon = clock::tick().plus_ms(SAID_AHEAD.as_millis() as u64).0;
+        if wanted < line.told || (wanted != line.told && line.told < soon) {
+            self.say(&mut line);
+        }
+    }
+
+    /// Says what [`Self::speak`] has left unsaid.
+    fn speak_up(&self) {
+        let mut line = self.line.lock();
+        if self.wanted.load(Ordering::Acquire) != line.told {
             self.say(&mut line);
         }
     }
@@ -448,7 +466,10 @@ impl Watcher {
                         std::io::ErrorKind::WouldBlock
                             | std::io::ErrorKind::TimedOut
                             | std::io::ErrorKind::Interrupted
-                    ) => {}
+                    ) =>
+                {
+                    self.keeper.speak_up();
+                }
                 Err(error) => return (error.to_string(), true),
             }
             if self.overdue() {
@@ -466,16 +487,12 @@ impl Watcher {
             .is_some_and(|since| since.elapsed() >= ANSWER_WITHIN)
     }
 
-    /// A word may be said while this thread waits: it looks twice a second while something is on, and when
-    /// nothing is, a start asks for an answer itself.
+    /// A word may be said while this thread waits: it looks now and then while something is on, and when nothing is,
+    /// a start asks for an answer itself.
     fn patience(&self) -> Duration {
         let line = self.keeper.line.lock();
         let idle = line.told == SILENCE && line.waiting_since.is_none();
-        if idle {
-            Duration::from_mins(1)
-        } else {
-            Duration::from_millis(500)
-        }
+        if idle { Duration::from_mins(1) } else { LOOK_EVERY }
     }
 
     fn take_in(&self, heard: Heard) {

@@ -22,6 +22,8 @@ use tokio_rustls::TlsConnector;
 const MAX_ANSWER_BYTES: usize = 2 * 1024 * 1024;
 /// No line of an abort answer is longer.
 const MAX_LINE_BYTES: usize = 256 * 1024;
+/// Read at once: an abort's answer is a few hundred bytes, and a fleet has thousands of connections.
+const READ_BYTES: usize = 4 * 1024;
 /// To connect on a network.
 const CONNECT_LIMIT: Duration = Duration::from_secs(2);
 
@@ -93,7 +95,9 @@ impl Link {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let (sender, connection) = http1::handshake(stream)
+        let (sender, connection) = http1::Builder::new()
+            .read_buf_exact_size(Some(READ_BYTES))
+            .handshake(stream)
             .await
             .map_err(|error| format!("{}: {error}", target.address))?;
         tokio::spawn(async move {

@@ -8,7 +8,7 @@ use std::{
 
 use bytes::Bytes;
 use firedrill_drill::AbortFold;
-use firedrill_wire::{AbortLine, AbortRequest, LatchView, Stamp};
+use firedrill_wire::{AbortLine, AbortRequest, AgentBrief};
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use hyper::Method;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -374,23 +374,18 @@ async fn refused(answer: &mut Answer) -> Result<(), String> {
     }
 }
 
-/// What a heartbeat's answer is read for.
-#[derive(serde::Deserialize)]
-struct Said {
-    #[serde(flatten)]
-    stamp: Stamp,
-    latch: Option<LatchView>,
-}
-
 /// Asks who it is.
-async fn heartbeat_on(link: Result<Link, ()>, target: AbortTarget) -> Result<(Link, Said), String> {
+async fn heartbeat_on(link: Result<Link, ()>, target: AbortTarget) -> Result<(Link, AgentBrief), String> {
     let mut link = match link {
         Ok(link) => link,
         Err(()) => Link::connect(&target).await?,
     };
-    let mut answer = link.send(&target, Method::GET, "/v1/agent", Bytes::new()).await?;
+    let mut answer = link
+        .send(&target, Method::GET, "/v1/agent?brief", Bytes::new())
+        .await?;
     refused(&mut answer).await?;
     let body = answer.whole().await?;
-    let said: Said = serde_json::from_slice(&body).map_err(|_| "the answer is not an agent's".to_owned())?;
+    let said: AgentBrief =
+        serde_json::from_slice(&body).map_err(|_| "the answer is not an agent's".to_owned())?;
     Ok((link, said))
 }
