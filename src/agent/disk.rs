@@ -12,6 +12,9 @@ use serde_json::value::RawValue;
 use crate::audit::AuditLog;
 use crate::state::StateFolder;
 
+/// How long the snapshot of an abort waits for its read-backs.
+const REVERTS_FIRST: Duration = Duration::from_millis(3);
+
 /// Lines that wait for a slow disk; beyond it they are counted and the count is written.
 const MAX_LINES: usize = 8_192;
 
@@ -24,6 +27,8 @@ const NICENESS: i32 = 5;
 struct Waiting {
     /// The newest snapshot, and the saves it stands for, oldest first.
     snapshot: Option<(Vec<SaveId>, Box<Durable>)>,
+    /// Not to be begun before.
+    not_before: Option<Instant>,
     lines: VecDeque<(Tick, String)>,
     lines_lost: u64,
     busy: bool,
@@ -38,9 +43,13 @@ pub struct Disk {
 }
 
 impl Disk {
-    /// A snapshot to write; a newer one stands for those before it. [`Self::wake`] gets it written.
-    pub fn save(&self, save: SaveId, durable: Box<Durable>) {
+    /// A snapshot to write; a newer one stands for those before it. [`Self::wake`] gets it written; one that
+    /// `reverts` a moment later, so that the read-backs come first and are in it.
+    pub fn save(&self, save: SaveId, durable: Box<Durable>, reverts: bool) {
         let mut waiting = self.waiting.lock();
+        if reverts && waiting.snapshot.is_none() {
+            waiting.not_before = Some(Instant::now() + REVERTS_FIRST);
+        }
         let mut saves = waiting
             .snapshot
             .take()
@@ -132,6 +141,14 @@ impl Disk {
                 None => self.changed.wait(&mut waiting),
             }
         }
+        while let Some(left) = waiting
+            .not_before
+            .and_then(|at| at.checked_duration_since(Instant::now()))
+            && !waiting.ending
+        {
+            self.changed.wait_for(&mut waiting, left);
+        }
+        waiting.not_before = None;
         waiting.busy = true;
         Some((
             waiting.snapshot.take(),

@@ -263,9 +263,10 @@ impl Host {
 
     /// Carries effects out; what fails at once goes back to the ward in the same breath.
     fn run(&self, inner: &mut Inner, effects: Vec<Effect>) {
+        let reverts = effects.iter().any(|it| matches!(it, Effect::Revert { .. }));
         let mut queue = VecDeque::from(effects);
         while let Some(effect) = queue.pop_front() {
-            if let Some(event) = self.carry_out(inner, effect) {
+            if let Some(event) = self.carry_out(inner, effect, reverts) {
                 queue.extend(inner.ward.step(clock::tick(), event));
             }
         }
@@ -273,7 +274,8 @@ impl Host {
         self.keeper.set(inner.ward.heard_by());
     }
 
-    fn carry_out(&self, inner: &mut Inner, effect: Effect) -> Option<Event> {
+    /// One effect of a step that `reverts` something, or nothing.
+    fn carry_out(&self, inner: &mut Inner, effect: Effect, reverts: bool) -> Option<Event> {
         match effect {
             Effect::Revert {
                 key,
@@ -314,7 +316,7 @@ impl Host {
                 self.count(inner, &kind);
                 self.events.push(clock::tick(), kind);
             }
-            Effect::Save { save, durable } => self.disk.save(save, durable),
+            Effect::Save { save, durable } => self.disk.save(save, durable, reverts),
             Effect::Audit { words } => self.disk.audit(clock::tick(), words),
             Effect::Stopped { clean } => drop(self.stopped.send_replace(Some(clean))),
         }

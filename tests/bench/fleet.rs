@@ -69,7 +69,7 @@ fn drill_id() -> String {
 }
 
 impl Bench {
-    /// Holds the line, and waits until both connections to each live agent are there.
+    /// Holds the line, and waits until the connection to each live agent is there.
     fn hold(targets: Vec<AbortTarget>, live: usize) -> anyhow::Result<Self> {
         let line = AbortLine::start()?;
         line.begin(Some("before".into()), Clock::start());

@@ -303,7 +303,7 @@ fn hold(handle: &AbortHandle, peers: &mut Vec<Running>, targets: Vec<AbortTarget
             orders: inner.orders.subscribe(),
             tests: receiver,
             heartbeat,
-            links: Vec::new(),
+            link: None,
         };
         let task = tokio::spawn(peer.run());
         peers.push(Running { target, tests, task });

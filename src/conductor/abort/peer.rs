@@ -1,4 +1,4 @@
-//! The abort line to one agent: two kept-alive connections, a heartbeat, and, once ordered, an abort that goes
+//! The abort line to one agent: a kept-alive connection, a heartbeat, and, once ordered, an abort that goes
 //! on until it is proved clean.
 
 use std::{
@@ -22,6 +22,10 @@ use super::{
 const HEARTBEAT: Duration = Duration::from_secs(1);
 /// After this long without an answer a second connection is tried, or the abort is sent once more.
 const SECOND_TRY: Duration = Duration::from_millis(200);
+/// How long an abort waits for a heartbeat that is under way.
+const BEAT_ENDS: Duration = Duration::from_millis(5);
+/// Agents with a kept connection come first: connecting to hundreds that may be dead takes its time.
+const UNCONNECTED_LATER: Duration = Duration::from_millis(25);
 /// After this long a heartbeat counts as unanswered.
 const BEAT_LIMIT: Duration = Duration::from_millis(900);
 /// An attempt that has said nothing for this long is given up.
@@ -43,7 +47,7 @@ pub(crate) struct Peer {
     pub(crate) tests: mpsc::Receiver<Test>,
     /// Connections are kept and heartbeats sent: in a drill.
     pub(crate) heartbeat: bool,
-    pub(crate) links: Vec<Link>,
+    pub(crate) link: Option<Link>,
 }
 
 impl Peer {
@@ -73,11 +77,16 @@ impl Peer {
 
     async fn heartbeat_unless_ordered(&mut self) {
         let mut orders = self.orders.clone();
-        // A half-done beat is let go of: its connection is then not ready, the other one is.
+        let ordered = async {
+            orders.changed().await.ok();
+            // It has most likely been answered already, and an abort on its connection is quicker than a handshake.
+            tokio::time::sleep(BEAT_ENDS).await;
+        };
         tokio::select! {
             biased;
-            _ = orders.changed() => {}
             () = self.beat() => {}
+            // A beat that is let go of takes its connection with it.
+            () = ordered => {}
         }
     }
 
@@ -94,31 +103,22 @@ impl Peer {
         done.send(result).ok();
     }
 
-    /// A ready connection, taken out, the one used longest ago first; or a new one.
-    async fn link(&mut self) -> Result<Link, String> {
+    /// The kept connection, taken out, if it can be used now.
+    fn take_ready(&mut self) -> Option<Link> {
+        self.link.take().filter(Link::is_ready)
+    }
+
+    /// The kept connection, or a new one.
+    async fn ready(&mut self) -> Result<Link, String> {
         match self.take_ready() {
             Some(link) => Ok(link),
             None => Link::connect(&self.target).await,
         }
     }
 
-    fn take_ready(&mut self) -> Option<Link> {
-        let ready = self.links.iter().position(Link::is_ready)?;
-        Some(self.links.remove(ready))
-    }
-
-    /// Keeps two.
-    fn keep(&mut self, link: Link) {
-        self.links.push(link);
-        if self.links.len() > 2 {
-            let dead = self.links.iter().position(|link| !link.is_ready()).unwrap_or(0);
-            self.links.remove(dead);
-        }
-    }
-
     async fn beat(&mut self) {
         let begun = Instant::now();
-        let first = self.link().await;
+        let first = self.ready().await;
         let target = self.target.clone();
         let asked = async {
             let ask = |link| heartbeat_on(link, target.clone());
@@ -152,7 +152,7 @@ impl Peer {
         let took = begun.elapsed().as_micros() as u64;
         match result {
             Ok((link, said)) => {
-                self.keep(link);
+                self.link = Some(link);
                 self.beaten(Some(took), |line| {
                     line.latch = said.latch;
                     line.stamp = Some(said.stamp);
@@ -160,16 +160,8 @@ impl Peer {
             }
             Err(why) => {
                 tracing::debug!("heartbeat of {}: {why}", self.target.name);
-                self.links.retain(Link::is_ready);
                 self.beaten(None, |_| {});
             }
-        }
-        // The spare connection, so that a press never waits for a heartbeat or for a handshake.
-        if self.links.len() < 2
-            && took < 500_000
-            && let Ok(Ok(link)) = tokio::time::timeout(SECOND_TRY, Link::connect(&self.target)).await
-        {
-            self.links.insert(0, link);
         }
     }
 
@@ -183,7 +175,7 @@ impl Peer {
 
     /// Microseconds from the send to the end of the answer.
     async fn test(&mut self, request: &AbortRequest) -> Result<u64, String> {
-        let mut link = self.link().await?;
+        let mut link = self.ready().await?;
         let body = Bytes::from(serde_json::to_vec(request).map_err(|error| error.to_string())?);
         let begun = Instant::now();
         let mut answer = link.send(&self.target, Method::POST, "/v1/abort", body).await?;
@@ -192,7 +184,7 @@ impl Peer {
             if let AbortLine::End { clean, .. } = parse(&line)? {
                 let took = begun.elapsed().as_micros() as u64;
                 if answer.finish().await {
-                    self.keep(link);
+                    self.link = Some(link);
                 }
                 return if clean {
                     Ok(took)
@@ -213,7 +205,8 @@ impl Peer {
         let mut attempts = FuturesUnordered::new();
         let mut orders = self.orders.clone();
         // Unset: at once. tokio's timer counts whole milliseconds and rounds up, which the first send must not wait for.
-        let mut next = None;
+        let kept = self.link.as_ref().is_some_and(Link::is_ready);
+        let mut next = (!kept && self.heartbeat).then(|| tokio::time::Instant::now() + UNCONNECTED_LATER);
         let mut heard = None::<Instant>;
         let give_up = order.give_up_after.map(|after| order.pressed + after);
         loop {
@@ -260,8 +253,8 @@ impl Peer {
     }
 
     fn kept(&mut self, link: Option<Link>) {
-        if let Some(link) = link {
-            self.keep(link);
+        if link.is_some() {
+            self.link = link;
         }
     }
 
