@@ -40,9 +40,13 @@ const SILENCE: u64 = u64::MAX;
 /// While something is on the listening thread looks this often, and says what was left unsaid.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
-/// A word that gives more time than the keeper knows of waits for the next look, unless the keeper's patience ends
-/// this soon: an abort and each of its read-backs give more time, and must not pay for two threads that wake.
-const SAID_AHEAD: Duration = Duration::from_secs(2);
+/// A word that gives more time waits for the next look, unless the time that the keeper knows of ends this soon: longer
+/// than any one operation takes.
+const MORE_TIME_AHEAD: Duration = Duration::from_secs(6);
+
+/// That nothing is on any more waits for the next look, unless the time that the keeper knows of ends this soon: the
+/// read-backs of an abort must not pay for two threads that wake.
+const SILENCE_AHEAD: Duration = Duration::from_secs(2);
 
 /// How a keeper is started.
 #[derive(Clone, Debug)]
@@ -160,7 +164,12 @@ impl Keeper {
     pub fn speak(&self) {
         let mut line = self.line.lock();
         let wanted = self.wanted.load(Ordering::Acquire);
-        let soon = clock::tick().plus_ms(SAID_AHEAD.as_millis() as u64).0;
+        let ahead = if wanted == SILENCE {
+            SILENCE_AHEAD
+        } else {
+            MORE_TIME_AHEAD
+        };
+        let soon = clock::tick().plus_ms(ahead.as_millis() as u64).0;
         if wanted < line.told || (wanted != line.told && line.told < soon) {
             self.say(&mut line);
         }
