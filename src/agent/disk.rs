@@ -13,7 +13,7 @@ use crate::audit::AuditLog;
 use crate::state::StateFolder;
 
 /// How long the snapshot of an abort waits for its read-backs.
-const REVERTS_FIRST: Duration = Duration::from_millis(3);
+const REVERTS_FIRST: Duration = Duration::from_millis(10);
 
 /// Lines that wait for a slow disk; beyond it they are counted and the count is written.
 const MAX_LINES: usize = 8_192;

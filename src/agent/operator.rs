@@ -119,12 +119,7 @@ impl Task {
         };
         let mut phase = Phase::On;
         loop {
-            let patience = if phase == Phase::Off {
-                PROOF_WITHIN
-            } else {
-                OBSERVE_EVERY
-            };
-            match commands.recv_timeout(patience) {
+            match self.next(commands, phase) {
                 Ok(command) => phase = self.obey(held.as_mut(), command, phase),
                 Err(RecvTimeoutError::Disconnected) => return,
                 Err(RecvTimeoutError::Timeout) => match phase {
@@ -134,12 +129,25 @@ impl Task {
                 },
             }
             if phase == Phase::Proved {
+                self.host.records.remove(&self.key);
                 match self.dismissed(commands) {
                     None => return,
                     Some(command) => phase = self.obey(held.as_mut(), command, phase),
                 }
             }
         }
+    }
+
+    /// The next order. The record of what is off goes only when there is none: the proof comes before it.
+    fn next(&self, commands: &Receiver<Command>, phase: Phase) -> Result<Command, RecvTimeoutError> {
+        if let Ok(command) = commands.try_recv() {
+            return Ok(command);
+        }
+        if phase != Phase::Off {
+            return commands.recv_timeout(OBSERVE_EVERY);
+        }
+        self.host.records.remove(&self.key);
+        commands.recv_timeout(PROOF_WITHIN)
     }
 
     /// What is held, or `None` when the thread may end.
@@ -266,7 +274,8 @@ impl Task {
                     by_hand: found.by_hand,
                 });
                 if clean {
-                    self.host.records.remove(&self.key);
+                    // Whoever answers the abort was woken on this processor, and comes before the proof.
+                    std::thread::yield_now();
                     Phase::Off
                 } else {
                     Phase::Stuck

@@ -225,7 +225,9 @@ fn among_dead(hosts: &mut Hosts, rounds: usize) -> anyhow::Result<Row> {
 fn beside_busy(hosts: &mut Hosts, rounds: usize) -> anyhow::Result<Row> {
     let bench = Bench::hold(targets(&hosts.members[..FEW]), FEW)?;
     let idle = bench.aborts(hosts, FEW, rounds)?;
-    let workers = 2;
+    // As many as the console's main runtime has.
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let workers = cores.saturating_sub(1).clamp(1, 2);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(workers)
         .thread_name("conductor")

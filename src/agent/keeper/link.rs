@@ -40,13 +40,12 @@ const SILENCE: u64 = u64::MAX;
 /// While something is on the listening thread looks this often, and says what was left unsaid.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
-/// A word that gives more time waits for the next look, unless the time that the keeper knows of ends this soon: longer
-/// than any one operation takes.
-const MORE_TIME_AHEAD: Duration = Duration::from_secs(6);
+/// What the keeper is told waits for the next look, unless the time that it is about, or the time that the keeper knows
+/// of, ends this soon: an abort and its read-backs must not pay for two threads that wake.
+const SAID_AHEAD: Duration = Duration::from_secs(2);
 
-/// That nothing is on any more waits for the next look, unless the time that the keeper knows of ends this soon: the
-/// read-backs of an abort must not pay for two threads that wake.
-const SILENCE_AHEAD: Duration = Duration::from_secs(2);
+/// More time for what is on is said this long before the keeper's patience ends: longer than any one operation takes.
+const MORE_TIME_AHEAD: Duration = Duration::from_secs(6);
 
 /// How a keeper is started.
 #[derive(Clone, Debug)]
@@ -164,13 +163,11 @@ impl Keeper {
     pub fn speak(&self) {
         let mut line = self.line.lock();
         let wanted = self.wanted.load(Ordering::Acquire);
-        let ahead = if wanted == SILENCE {
-            SILENCE_AHEAD
-        } else {
-            MORE_TIME_AHEAD
-        };
+        let more_time = wanted != SILENCE && wanted > line.told;
+        let ahead = if more_time { MORE_TIME_AHEAD } else { SAID_AHEAD };
         let soon = clock::tick().plus_ms(ahead.as_millis() as u64).0;
-        if wanted < line.told || (wanted != line.told && line.told < soon) {
+        // Of a keeper that was told of nothing nobody looks after what is unsaid.
+        if wanted != line.told && (line.told == SILENCE || wanted.min(line.told) < soon) {
             self.say(&mut line);
         }
     }
