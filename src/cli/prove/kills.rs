@@ -50,9 +50,6 @@ pub enum Victim {
 }
 
 impl Victim {
-    /// All of them.
-    pub const ALL: [Self; 5] = [Self::Agent, Self::Keeper, Self::Proxy, Self::Console, Self::Both];
-
     /// For the table.
     pub fn words(self) -> &'static str {
         match self {

@@ -9,19 +9,40 @@ mod table;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use firedrill_simulator::{Options, Random, Schedule, Tally, shortest, simulate};
 
+use kills::Victim;
 use table::Row;
 
 /// A promise was broken.
 const BROKEN: u8 = 1;
-/// Rows that are tried one after another, each for its share of the time.
-const SHARES: u32 = 7;
+
+/// A row of the table.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Campaign {
+    /// Simulated schedules
+    Schedules,
+    /// The agent is killed
+    Agent,
+    /// Its keeper is killed
+    Keeper,
+    /// Its proxy is killed
+    Proxy,
+    /// The console is killed
+    Console,
+    /// Console and agent are killed at once
+    Both,
+    /// ABORT is pressed
+    Aborts,
+}
 
 /// What `prove` is asked for.
 #[derive(Args)]
 pub struct ProveArguments {
+    /// What to try; all of it when nothing is named
+    #[arg(value_enum)]
+    campaigns: Vec<Campaign>,
     /// How long to try, in minutes; every row gets its share
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=1_440))]
     minutes: u32,
@@ -60,19 +81,34 @@ pub fn prove(arguments: &ProveArguments) -> anyhow::Result<ExitCode> {
         "Trying for about {} min, seed {seed}. Everything is on 127.0.0.1 and ends with this.",
         arguments.minutes
     );
-    let share = Duration::from_mins(u64::from(arguments.minutes)) / SHARES;
-    let budget = || Budget {
-        until: Instant::now() + share,
-        rounds: arguments.rounds,
-    };
+    let named = &arguments.campaigns;
+    let chosen = |it: &&Campaign| named.is_empty() || named.contains(it);
+    let campaigns: Vec<_> = Campaign::value_variants().iter().filter(chosen).collect();
+    let share = Duration::from_mins(u64::from(arguments.minutes)) / campaigns.len() as u32;
     let mut chance = Random::new(seed);
-    let mut rows = vec![schedules(seed, share)];
-    for victim in kills::Victim::ALL {
-        println!("{} …", victim.words());
-        rows.push(kills::campaign(victim, budget(), &mut chance)?);
+    let mut rows = Vec::new();
+    for &campaign in campaigns {
+        let budget = Budget {
+            until: Instant::now() + share,
+            rounds: arguments.rounds,
+        };
+        let mut kills = |victim: Victim| {
+            println!("{} …", victim.words());
+            kills::campaign(victim, budget, &mut chance)
+        };
+        rows.push(match campaign {
+            Campaign::Schedules => schedules(seed, budget.until),
+            Campaign::Agent => kills(Victim::Agent)?,
+            Campaign::Keeper => kills(Victim::Keeper)?,
+            Campaign::Proxy => kills(Victim::Proxy)?,
+            Campaign::Console => kills(Victim::Console)?,
+            Campaign::Both => kills(Victim::Both)?,
+            Campaign::Aborts => {
+                println!("abort of {} agents …", arguments.agents);
+                aborts::campaign(arguments.agents as usize, budget)?
+            }
+        });
     }
-    println!("abort of {} agents …", arguments.agents);
-    rows.push(aborts::campaign(arguments.agents as usize, budget())?);
     print!("{}", table::show(&rows));
     let broken: usize = rows.iter().map(|row| row.violations.len()).sum();
     Ok(if broken == 0 {
@@ -83,8 +119,7 @@ pub fn prove(arguments: &ProveArguments) -> anyhow::Result<ExitCode> {
 }
 
 /// Simulated schedules from `seed` on, until the time is over.
-fn schedules(seed: u64, share: Duration) -> Row {
-    let until = Instant::now() + share;
+fn schedules(seed: u64, until: Instant) -> Row {
     println!("simulated schedules …");
     let mut tally = Tally::default();
     let mut violations = Vec::new();
