@@ -17,7 +17,7 @@ use firedrill_trust::Fingerprint;
 use serde_json::{Value, json};
 
 /// Agents of one process.
-const OF_A_PROCESS: usize = 250;
+const OF_A_PROCESS: usize = 25;
 
 /// Where the state of agents is in memory, not on a disk.
 const IN_MEMORY: &str = "/dev/shm";

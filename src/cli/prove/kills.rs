@@ -12,7 +12,7 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use firedrill_demo::{Build, EXPERIMENT_NAME, PAYMENT_ROUTE, System};
 use firedrill_simulator::Random;
 use nix::sys::signal::{Signal, kill};
@@ -33,6 +33,9 @@ const NORMAL: Duration = Duration::from_millis(150);
 const IN_A_ROW: u32 = 5;
 /// Within this time of its begin a console has its fault on; the moment of its death is chance.
 const DRILL_MS: u64 = 12_000;
+
+/// Agents that are started until the route of one serves.
+const AGENTS: u32 = 3;
 
 /// Who is killed.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -131,8 +134,7 @@ struct Round<'a> {
 impl Round<'_> {
     /// One kill; how long it took until the client was served normally.
     fn run(&self) -> anyhow::Result<Duration> {
-        let mut agent = Agent::start(self.program, Some((PAYMENT_ROUTE, self.payments)))?;
-        let route = agent.route.context("the agent has no route")?;
+        let (mut agent, route) = self.agent()?;
         let mut console = None;
         if self.victim.runs_a_console() {
             console = Some(self.console(&agent)?);
@@ -162,6 +164,19 @@ impl Round<'_> {
             nothing_left(&agent, began)?;
         }
         Ok(took)
+    }
+
+    /// An agent with a route that serves. The route's port was free a moment before: another program may have taken
+    /// it meanwhile, and that is no broken promise.
+    fn agent(&self) -> anyhow::Result<(Agent, SocketAddr)> {
+        for _ in 0..AGENTS {
+            let agent = Agent::start(self.program, Some((PAYMENT_ROUTE, self.payments)))?;
+            let route = agent.route.context("the agent has no route")?;
+            if pay(route) {
+                return Ok((agent, route));
+            }
+        }
+        bail!("of {AGENTS} agents started one after another no route served")
     }
 
     /// `firedrill run` of the demo's plan, in a home of its own.
@@ -219,16 +234,11 @@ impl Round<'_> {
 
 /// Pays until it is normal several times in a row; how long after `began` the first of them was answered.
 fn wait_until_normal(route: SocketAddr, began: Instant) -> anyhow::Result<Duration> {
-    // The demo's customers number their orders from 1.
-    static ORDER: AtomicU64 = AtomicU64::new(1 << 40);
     let mut first = None;
     let mut row = 0;
     loop {
         let asked = Instant::now();
-        let order = ORDER.fetch_add(1, Ordering::Relaxed);
-        let body = json!({ "order": order, "amount_cents": 100 });
-        let answer = request(route, "POST", "/api/payment", None, &body);
-        if matches!(answer, Ok((200, _))) && asked.elapsed() <= NORMAL {
+        if pay(route) && asked.elapsed() <= NORMAL {
             let first = *first.get_or_insert_with(|| began.elapsed());
             row += 1;
             if row >= IN_A_ROW {
@@ -243,6 +253,15 @@ fn wait_until_normal(route: SocketAddr, began: Instant) -> anyhow::Result<Durati
         );
         std::thread::sleep(Duration::from_millis(2));
     }
+}
+
+/// Whether a payment through the route is answered well.
+fn pay(route: SocketAddr) -> bool {
+    // The demo's customers number their orders from 1.
+    static ORDER: AtomicU64 = AtomicU64::new(1 << 40);
+    let order = ORDER.fetch_add(1, Ordering::Relaxed);
+    let body = json!({ "order": order, "amount_cents": 100 });
+    matches!(request(route, "POST", "/api/payment", None, &body), Ok((200, _)))
 }
 
 /// SIGKILL to a process that the agent started.
