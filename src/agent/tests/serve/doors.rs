@@ -21,6 +21,10 @@ pub const TESTS: &[(&str, fn())] = &[
         the_second_door_knows_three_calls,
     ),
     (
+        "the_brief_says_what_changes_and_nothing_else",
+        the_brief_says_what_changes_and_nothing_else,
+    ),
+    (
         "a_crowd_at_the_first_door_does_not_hold_an_abort",
         a_crowd_at_the_first_door_does_not_hold_an_abort,
     ),
@@ -51,6 +55,20 @@ fn no_token_no_entry() {
     until("the audit log tells it", || {
         rig.audit().contains("refused 401").then_some(())
     });
+}
+
+fn the_brief_says_what_changes_and_nothing_else() {
+    let rig = Rig::new();
+    let _drill = Drill::open(rig.client(), "d1");
+    for mut client in [rig.client(), rig.second()] {
+        let brief = client.get("/v1/agent?brief").expect(200);
+        let whole = client.get("/v1/agent").expect(200);
+        for field in ["agent", "instance", "protocol", "latch"] {
+            assert_eq!(brief[field], whole[field], "{field}");
+        }
+        assert_eq!(brief["open"]["drill"], "d1");
+        assert!(brief["faults"].is_null() && !whole["faults"].is_null());
+    }
 }
 
 fn the_abort_token_may_only_abort() {

@@ -292,6 +292,36 @@ fn a_proof_says_nothing_once_something_new_has_the_resource() {
 }
 
 #[test]
+fn an_abort_that_names_a_drill_of_long_ago_tells_what_became_of_it() {
+    let mut b = Bench::new();
+    for drill in ["d1", "d2"] {
+        let fence = b.open(drill);
+        b.active(&fence, drill);
+        b.close(fence.epoch);
+        b.read_back(fence.epoch, drill, true);
+        b.proved(fence.epoch, drill, true);
+    }
+    b.pass_ms(60_000);
+    let abort = b.abort(Some("a1"), Some("d1"), false);
+    let lines = b.lines(abort);
+    let names: Vec<_> = lines
+        .iter()
+        .filter_map(|line| match line {
+            AbortLine::Reverted { injection, .. } | AbortLine::Proved { injection, .. } => {
+                Some(injection.as_str())
+            }
+            AbortLine::Received { .. } | AbortLine::End { .. } => None,
+        })
+        .collect();
+    assert_eq!(
+        names,
+        ["d1", "d1"],
+        "reverted and proved, and nothing of the other"
+    );
+    assert_eq!(b.end(abort), Some(true));
+}
+
+#[test]
 fn a_repeated_abort_may_latch_when_the_first_did_not() {
     let mut b = Bench::new();
     b.abort(Some("a1"), None, false);

@@ -67,8 +67,16 @@ fn a_repeat_of_a_start_that_began_is_never_a_refusal() {
         "a console would take 412 or 423 for: it never began"
     );
     b.read_back(fence.epoch, "i1", true);
-    let later = b.start_with("i1", request, "cpu", Undo::ProcessHeld);
+    let later = b.start_with("i1", request.clone(), "cpu", Undo::ProcessHeld);
     assert_eq!((b.view(later).state, b.applies("i1")), (S::Reverted, 1));
+    // Nothing is pending of it any more.
+    b.proved(fence.epoch, "i1", true);
+    b.pass_ms(1_000);
+    let last = b.start_with("i1", request, "cpu", Undo::ProcessHeld);
+    let revert = b.revert("i1");
+    for ask in [last, revert] {
+        assert_eq!((b.view(ask).state, b.applies("i1")), (S::Reverted, 1));
+    }
 }
 
 #[test]
