@@ -41,14 +41,14 @@ pub fn abort(args: &AbortArgs) -> anyhow::Result<ExitCode> {
         who: Some(format!("user {} on the host", nix::unistd::getuid())),
     };
     let body = serde_json::to_string(&request)?;
-    let by_socket = by_socket(args, &body).and_then(begin);
-    let why = match by_socket {
-        Ok(answer) => return print_lines(answer),
+    // An answer that breaks off is tried again: the agent may only have had too many callers.
+    let why = match by_socket(args, &body).and_then(begin).and_then(print_lines) {
+        Ok(code) => return Ok(code),
         Err(why) => why,
     };
     eprintln!("firedrill-agent: {why:#}; trying its listener");
-    let why = match by_listener(args, &body).and_then(begin) {
-        Ok(answer) => return print_lines(answer),
+    let why = match by_listener(args, &body).and_then(begin).and_then(print_lines) {
+        Ok(code) => return Ok(code),
         Err(why) => why,
     };
     if why.is::<Refused>() {
@@ -242,6 +242,5 @@ fn print_lines(answer: BufReader<Box<dyn Wire>>) -> anyhow::Result<ExitCode> {
             });
         }
     }
-    eprintln!("firedrill-agent: the answer has no end: not confirmed");
-    Ok(ExitCode::from(NOT_CLEAN))
+    bail!("the answer has no end: not confirmed")
 }

@@ -474,6 +474,15 @@ fn the_host_aborts_with_the_agent_dead() {
     assert_eq!(view["reason"], "restart");
 }
 
+fn stopped(pid: u32) -> bool {
+    let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap();
+    tasks.flatten().all(|task| {
+        let stat = std::fs::read_to_string(task.path().join("stat")).unwrap_or_default();
+        stat.rsplit_once(") ")
+            .is_some_and(|(_, state)| state.starts_with('T'))
+    })
+}
+
 fn the_host_aborts_with_the_agent_hung() {
     let temp = tempfile::tempdir().unwrap();
     let state = temp.path().join("state");
@@ -482,6 +491,10 @@ fn the_host_aborts_with_the_agent_hung() {
     burn(&mut drill, "i1");
     let burning = burners(process.child.id().cast_signed());
     process.signal(Signal::SIGSTOP);
+    // One thread takes the signal, and the others stop when it has: on a busy host that takes a moment.
+    until("every thread is stopped", || {
+        stopped(process.child.id()).then_some(())
+    });
     let address = process.ready["abort_listen"].as_str().unwrap().to_owned();
     let output = agent(&["abort", "--state", state.to_str().unwrap(), "--address", &address])
         .output()
