@@ -1,0 +1,63 @@
+//! The table itself: a file a family, and their order here.
+
+mod http;
+mod process;
+mod resource;
+mod tcp;
+
+use crate::{FaultSpec, ParamKind, ParamSpec, Undo};
+
+const BY_RULE: &str = "The proxy drops its rule and wakes every delayed request. By hand: `firedrill-agent abort` on the host; ending the agent ends it too.";
+const BY_CHILD: &str =
+    "A child process of the agent holds it and dies with it. By hand: `firedrill-agent abort` on the host.";
+
+const DELAY: ParamSpec = ParamSpec {
+    name: "delay",
+    summary: "how much later",
+    kind: ParamKind::Duration {
+        min_ms: 1,
+        max_ms: 60_000,
+    },
+    required: true,
+    default: None,
+};
+const JITTER: ParamSpec = ParamSpec {
+    name: "jitter",
+    summary: "uniform, plus or minus; at most the delay",
+    kind: ParamKind::Duration {
+        min_ms: 0,
+        max_ms: 60_000,
+    },
+    required: false,
+    default: Some("0ms"),
+};
+
+const NOOP: FaultSpec = FaultSpec {
+    name: "noop",
+    summary: "changes nothing; tests the path",
+    undo: Undo::ProcessHeld,
+    undo_words: "There is nothing to take back.",
+    scope: &[],
+    params: &[],
+    strength: None,
+};
+
+/// Every native fault, in the order to show them.
+pub const FAULTS: &[FaultSpec] = &[
+    http::LATENCY,
+    http::STATUS,
+    tcp::LATENCY,
+    tcp::BANDWIDTH,
+    tcp::REFUSE,
+    tcp::CUT,
+    resource::CPU_BURN,
+    resource::MEMORY_FILL,
+    process::PAUSE,
+    process::KILL,
+    NOOP,
+];
+
+/// The fault of that name.
+pub fn find(name: &str) -> Option<&'static FaultSpec> {
+    FAULTS.iter().find(|fault| fault.name == name)
+}

@@ -1,0 +1,53 @@
+//! Connections through a route of the proxy.
+
+use super::{BY_RULE, DELAY, JITTER};
+use crate::{FaultSpec, ParamKind, ParamSpec, ScopeKey, Undo};
+
+pub(super) const LATENCY: FaultSpec = FaultSpec {
+    name: "tcp.latency",
+    summary: "bytes of the answer arrive later",
+    undo: Undo::ProcessHeld,
+    undo_words: BY_RULE,
+    scope: &[ScopeKey::Route],
+    params: &[DELAY, JITTER],
+    strength: Some("delay"),
+};
+
+pub(super) const BANDWIDTH: FaultSpec = FaultSpec {
+    name: "tcp.bandwidth",
+    summary: "a slow link, both directions together",
+    undo: Undo::ProcessHeld,
+    undo_words: BY_RULE,
+    scope: &[ScopeKey::Route],
+    params: &[ParamSpec {
+        name: "rate",
+        summary: "bytes per second, all connections of the route together",
+        kind: ParamKind::Bandwidth {
+            min: 100,
+            max: 10_000_000_000,
+        },
+        required: true,
+        default: None,
+    }],
+    strength: None,
+};
+
+pub(super) const REFUSE: FaultSpec = FaultSpec {
+    name: "tcp.refuse",
+    summary: "new connections are refused; open ones go on",
+    undo: Undo::ProcessHeld,
+    undo_words: BY_RULE,
+    scope: &[ScopeKey::Route],
+    params: &[],
+    strength: None,
+};
+
+pub(super) const CUT: FaultSpec = FaultSpec {
+    name: "tcp.cut",
+    summary: "open connections are reset, once",
+    undo: Undo::None,
+    undo_words: "A cut connection does not come back; clients open new ones, which pass.",
+    scope: &[ScopeKey::Route],
+    params: &[],
+    strength: None,
+};
