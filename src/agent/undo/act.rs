@@ -86,7 +86,13 @@ impl Record {
             Undo::Restore { on_disk, .. } if !of_this_boot && !on_disk => {
                 Undone::gone("the host has restarted since: the kernel has forgotten the value")
             }
-            Undo::Nothing {} | Undo::Child(_) | Undo::Traced { .. } | Undo::Rule { .. } if !of_this_boot => {
+            Undo::Nothing {}
+            | Undo::Child(_)
+            | Undo::Traced { .. }
+            | Undo::Held { .. }
+            | Undo::Rule { .. }
+                if !of_this_boot =>
+            {
                 Undone::gone("the host has restarted since: every process of then is gone")
             }
             undo => undo.run(here),
@@ -101,6 +107,7 @@ impl Undo {
             Self::Nothing {} => Undone::gone("there is nothing to take back"),
             Self::Child(child) => kill(child),
             Self::Traced { holder, target } => until(|| let_go(holder, target)),
+            Self::Held { holder, what } => until(|| dropped(holder, what)),
             Self::Rule { id } => until(|| rule(&here.folder.join("proxy.sock"), id)),
             Self::Restore {
                 path, ours, before, ..
@@ -130,7 +137,7 @@ impl Record {
             },
             Undo::Nothing {} => (true, "there was nothing to take back".to_owned()),
             _ if !of_this_boot => (true, "the host has restarted since".to_owned()),
-            Undo::Child(child) => child.gone_from_kernel(),
+            Undo::Child(holder) | Undo::Held { holder, .. } => holder.gone_from_kernel(),
             Undo::Traced { target, .. } => {
                 let threads = process::threads(target.pid).unwrap_or_default().into_iter();
                 let still = threads
@@ -222,6 +229,19 @@ fn let_go(holder: &Exactly, target: &Exactly) -> Undone {
             "kill -9 {}: the kernel then lets process {} go",
             holder.pid, target.pid
         ),
+    )
+}
+
+fn dropped(holder: &Exactly, what: &str) -> Undone {
+    let pid = holder.pid;
+    if !holder.runs() {
+        return Undone::gone(format!(
+            "process {pid} has ended, and the kernel has dropped {what} with it"
+        ));
+    }
+    Undone::stays(
+        format!("process {pid} runs and may hold {what}"),
+        format!("kill -9 {pid}: the kernel then drops {what}"),
     )
 }
 

@@ -44,6 +44,14 @@ pub enum Undo {
         /// What stands still.
         target: Exactly,
     },
+    /// Something of the kernel's that the agent's process holds by a descriptor (a table, a link): the kernel takes it
+    /// away when the agent ends.
+    Held {
+        /// The agent.
+        holder: Exactly,
+        /// What it holds, for people.
+        what: String,
+    },
     /// A rule of the agent's proxy, which drops it when the agent's connection ends.
     Rule {
         /// The rule's name.
@@ -68,7 +76,7 @@ impl Undo {
     pub fn needs_keeper(&self) -> bool {
         match self {
             Self::Nothing {} | Self::Child(_) | Self::Rule { .. } => false,
-            Self::Traced { .. } | Self::Restore { .. } => true,
+            Self::Traced { .. } | Self::Held { .. } | Self::Restore { .. } => true,
         }
     }
 }

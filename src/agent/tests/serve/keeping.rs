@@ -50,6 +50,10 @@ pub const TESTS: &[(&str, fn())] = &[
         a_process_with_a_reused_number_is_left_alone,
     ),
     (
+        "what_a_process_holds_is_gone_when_that_has_ended",
+        what_a_process_holds_is_gone_when_that_has_ended,
+    ),
+    (
         "a_torn_record_is_set_aside_and_latches",
         a_torn_record_is_set_aside_and_latches,
     ),
@@ -388,6 +392,25 @@ fn a_process_with_a_reused_number_is_left_alone() {
     former(&state, "i2", Undo::Child(exactly));
     let _process = Process::start(&state);
     assert!(!exactly.runs());
+}
+
+fn what_a_process_holds_is_gone_when_that_has_ended() {
+    let temp = tempfile::tempdir().unwrap();
+    let state = lived(&temp);
+    let victim = Victim::new();
+    let holder = Exactly::now(victim.pid()).unwrap();
+    let records = Records::open(&state).unwrap();
+    let what = "table firedrill".to_owned();
+    let record = former(&state, "i1", Undo::Held { holder, what });
+    let undone = record.run(&records.here);
+    assert!(!undone.gone && holder.runs(), "{undone:?}");
+    assert_eq!(
+        undone.by_hand.unwrap(),
+        format!("kill -9 {}: the kernel then drops table firedrill", holder.pid)
+    );
+    assert!(!record.prove(&records.here).0);
+    drop(victim);
+    assert!(record.run(&records.here).gone && record.prove(&records.here).0);
 }
 
 fn a_torn_record_is_set_aside_and_latches() {
