@@ -113,7 +113,7 @@ pub fn memory(text: &str) -> Result<Memory, String> {
             Ok(Memory::Bytes((number * factor).round() as u64))
         }
         _ => Err(format!(
-            "expected an amount of memory such as \"512MiB\", \"2GiB\" or \"60%\", found \"{text}\""
+            "expected an amount such as \"512MiB\", \"2GiB\" or \"60%\", found \"{text}\""
         )),
     }
 }

@@ -10,6 +10,7 @@ use firedrill_ward::Key;
 use firedrill_wire::{Evidence, Problem, Scope};
 
 use super::child::{self, HeldChild, cannot};
+use super::filling::{Plan, Room};
 use super::process::not_possible;
 use super::{Failure, Fault, Held, NotHere, Order, Prepared, ReadBack, words};
 use crate::config::SelfCommand;
@@ -35,23 +36,17 @@ impl Fault for MemoryFill {
     }
 
     fn prepare(&self, parameters: &Parameters, _scope: &Scope) -> Result<Prepared, Problem> {
-        let plan = Plan::new(parameters)?;
-        plan.check(0)?;
+        let plan = plan(parameters)?;
+        plan.check("memory", 0)?;
         Ok(Prepared {
             claims: vec!["memory".to_owned()],
-            hits: vec![format!(
-                "{} of {} of memory, {} are available and {} are left free",
-                show_bytes(plan.fill),
-                show_bytes(plan.host.total),
-                show_bytes(plan.host.available),
-                show_bytes(plan.keep_free)
-            )],
+            hits: vec![plan.words("memory")],
             ..Prepared::default()
         })
     }
 
     fn apply(&self, order: &Order<'_>) -> Result<(Box<dyn Held>, Evidence), Failure> {
-        let line = Plan::new(order.parameters).map(|plan| plan.line());
+        let line = plan(order.parameters).map(|plan| plan.line());
         let line = line.map_err(|problem| Failure {
             problem,
             half_applied: false,
@@ -67,24 +62,13 @@ impl Fault for MemoryFill {
     }
 }
 
-/// The host's memory, in bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct HostMemory {
-    /// All of it.
-    pub total: u64,
-    /// What programs can still get without swapping.
-    pub available: u64,
-}
-
-impl HostMemory {
-    /// Reads `/proc/meminfo`.
-    pub fn now() -> io::Result<Self> {
-        let text = read_small(Path::new("/proc/meminfo"))?;
-        let field = |key: &str| kib_of(&text, key).map(|kib| kib * 1024);
-        match (field("MemTotal:"), field("MemAvailable:")) {
-            (Some(total), Some(available)) => Ok(Self { total, available }),
-            _ => Err(io::Error::other("/proc/meminfo is not as expected")),
-        }
+/// The host's memory, from `/proc/meminfo`: all of it, and what programs can still get without swapping.
+pub fn room() -> io::Result<Room> {
+    let text = read_small(Path::new("/proc/meminfo"))?;
+    let field = |key: &str| kib_of(&text, key).map(|kib| kib * 1024);
+    match (field("MemTotal:"), field("MemAvailable:")) {
+        (Some(total), Some(available)) => Ok(Room { total, available }),
+        _ => Err(io::Error::other("/proc/meminfo is not as expected")),
     }
 }
 
@@ -94,45 +78,9 @@ fn kib_of(text: &str, key: &str) -> Option<u64> {
     line.split_ascii_whitespace().next()?.parse().ok()
 }
 
-/// How much, on this host.
-struct Plan {
-    fill: u64,
-    keep_free: u64,
-    host: HostMemory,
-}
-
-impl Plan {
-    fn new(parameters: &Parameters) -> Result<Self, Problem> {
-        let host = HostMemory::now().map_err(|error| not_possible(error.to_string(), "mount /proc"))?;
-        let bytes = |key: &str| parameters.memory(key).map_or(0, |memory| memory.of(host.total));
-        Ok(Self {
-            fill: bytes("size"),
-            keep_free: bytes("keep_free"),
-            host,
-        })
-    }
-
-    /// Whether the host has as much; `held` is what the fault holds of it already.
-    fn check(&self, held: u64) -> Result<(), Problem> {
-        let room = (self.host.available + held).saturating_sub(self.keep_free);
-        if self.fill <= room {
-            return Ok(());
-        }
-        Err(not_possible(
-            format!(
-                "{} of memory would be taken, but {} are available and {} of them stay free",
-                show_bytes(self.fill),
-                show_bytes(self.host.available + held),
-                show_bytes(self.keep_free)
-            ),
-            format!("ask for {} or less, or for a smaller keep_free", show_bytes(room)),
-        ))
-    }
-
-    /// The order to the child.
-    fn line(&self) -> String {
-        format!("{} {}", self.fill, self.keep_free)
-    }
+fn plan(parameters: &Parameters) -> Result<Plan, Problem> {
+    let room = room().map_err(|error| not_possible(error.to_string(), "mount /proc"))?;
+    Ok(Plan::new(parameters, room))
 }
 
 #[derive(Debug)]
@@ -148,8 +96,8 @@ impl Fill {
 
 impl Held for Fill {
     fn adjust(&mut self, parameters: &Parameters) -> Result<Evidence, Problem> {
-        let plan = Plan::new(parameters)?;
-        plan.check(self.held().unwrap_or(0))?;
+        let plan = plan(parameters)?;
+        plan.check("memory", self.held().unwrap_or(0))?;
         self.0.order(&plan.line()).map_err(cannot)?;
         Ok(words(format!("on its way to {}", show_bytes(plan.fill))))
     }
@@ -182,24 +130,9 @@ mod tests {
 
     #[test]
     fn the_host_tells_its_memory() {
-        let host = HostMemory::now().unwrap();
+        let host = room().unwrap();
         assert!(host.available > 0 && host.available <= host.total, "{host:?}");
         assert_eq!(kib_of("A: 3 kB\nB:   77 kB\n", "B:"), Some(77));
         assert_eq!(kib_of("A: 3 kB\n", "B:"), None);
-    }
-
-    #[test]
-    fn what_stays_free_is_a_floor() {
-        let host = HostMemory {
-            total: 1_000,
-            available: 600,
-        };
-        let plan = |fill| Plan {
-            fill,
-            keep_free: 100,
-            host,
-        };
-        assert!(plan(500).check(0).is_ok() && plan(501).check(0).is_err());
-        assert!(plan(700).check(200).is_ok() && plan(701).check(200).is_err());
     }
 }

@@ -1,105 +1,80 @@
 //! `firedrill-agent fill`: the child that holds memory. Started by the agent, not by people.
 
-use std::sync::Arc;
-use std::time::{Duration, Instant};
-
 use anyhow::Context as _;
-use parking_lot::{Condvar, Mutex};
 
-use super::child_main::{ChildArgs, Ramp};
-use super::memory_fill::HostMemory;
+use super::child_main::ChildArgs;
+use super::filling_child::{self, PAGE, Store};
+use super::memory_fill;
 
-/// Taken at once: between two looks at what the host has left.
-const STEP: usize = 16 * 1024 * 1024;
+/// Threads that make pages real side by side; more wait for the kernel's locks.
+const MAX_THREADS: usize = 4;
 
-/// Between two steps, and between two looks while nothing is to be done.
-const GROW_EVERY: Duration = Duration::from_millis(5);
-const LOOK_EVERY: Duration = Duration::from_millis(100);
-
-/// Less than this is not worth a step of its own.
-const PAGE: usize = 4_096;
-
-/// What is ordered, in bytes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Goal {
-    fill: u64,
-    keep_free: u64,
-}
-
-type Shared = Arc<(Mutex<Goal>, Condvar)>;
-
-/// Fills as ordered: `BYTES KEEP_FREE`, a line each.
+/// Fills as ordered.
 pub fn run(args: &ChildArgs) -> anyhow::Result<()> {
     // Whatever the host runs short of, this is the first to go.
     std::fs::write("/proc/self/oom_score_adj", "1000").context("the kernel does not take the OOM score")?;
-    let shared: Shared = Shared::default();
-    let ramp = Ramp {
-        began: Instant::now(),
-        length: Duration::from_millis(args.ramp_ms),
-    };
-    let of_thread = Arc::clone(&shared);
-    std::thread::Builder::new()
-        .name("fill".to_owned())
-        .stack_size(64 * 1024)
-        .spawn(move || hold(&of_thread, ramp))?;
-    super::child_main::run(args, |line| {
-        let (fill, keep_free) = line.split_once(' ').context("an order is `BYTES KEEP_FREE`")?;
-        let (goal, changed) = &*shared;
-        *goal.lock() = Goal {
-            fill: fill.parse()?,
-            keep_free: keep_free.parse()?,
-        };
-        changed.notify_all();
-        Ok(())
+    let threads = std::thread::available_parallelism().map_or(1, |cores| cores.get().min(MAX_THREADS));
+    filling_child::run(args, |_| {
+        Ok(Memory {
+            pieces: Vec::new(),
+            threads,
+        })
     })
 }
 
-fn hold(shared: &Shared, ramp: Ramp) {
-    let mut held = Held::default();
-    let (goal, changed) = &**shared;
-    loop {
-        let now = *goal.lock();
-        let wanted = (now.fill as f64 * ramp.grown()) as u64;
-        // Without a look at the host nothing more is taken.
-        let available = HostMemory::now().map_or(0, |host| host.available);
-        let at_work = held.step(wanted, available, now.keep_free);
-        let mut goal = goal.lock();
-        if *goal == now {
-            changed.wait_for(&mut goal, if at_work { GROW_EVERY } else { LOOK_EVERY });
-        }
-    }
-}
-
 /// The memory that is held, in pieces that go back to the host one by one.
-#[derive(Debug, Default)]
-struct Held {
+#[derive(Debug)]
+struct Memory {
     pieces: Vec<Vec<u8>>,
+    threads: usize,
 }
 
-impl Held {
-    fn bytes(&self) -> u64 {
+impl Store for Memory {
+    const STEP: u64 = 32 * 1024 * 1024;
+
+    fn held(&self) -> u64 {
         self.pieces.iter().map(|piece| piece.len() as u64).sum()
     }
 
-    /// Takes or gives back a piece; whether there is more to do. What the host has to keep free comes first.
-    fn step(&mut self, wanted: u64, available: u64, keep_free: u64) -> bool {
-        let held = self.bytes();
-        if held > wanted || available < keep_free {
-            self.pieces.pop();
-            return !self.pieces.is_empty();
-        }
-        let room = available - keep_free;
-        let more = (wanted - held).min(room).min(STEP as u64) as usize;
-        if more < PAGE {
-            return false;
-        }
-        let mut piece = vec![0_u8; more];
-        for at in (0..piece.len()).step_by(PAGE) {
-            // A page is there once it is written to; of one that is all zeros a kernel may keep only one.
-            piece[at] = (at / PAGE) as u8 | 1;
-        }
+    fn available(&self) -> u64 {
+        memory_fill::room().map_or(0, |room| room.available)
+    }
+
+    fn take(&mut self, bytes: u64) -> anyhow::Result<()> {
+        let mut piece = vec![0_u8; bytes as usize];
+        let share = piece.len().div_ceil(self.threads).next_multiple_of(PAGE as usize);
+        std::thread::scope(|scope| {
+            for part in piece.chunks_mut(share) {
+                std::thread::Builder::new()
+                    .name("touch".to_owned())
+                    .stack_size(64 * 1024)
+                    .spawn_scoped(scope, || touch(part))?;
+            }
+            anyhow::Ok(())
+        })?;
         self.pieces.push(piece);
-        self.bytes() < wanted
+        Ok(())
+    }
+
+    fn give_back(&mut self, mut bytes: u64) {
+        while bytes > 0
+            && let Some(mut piece) = self.pieces.pop()
+        {
+            let left = (piece.len() as u64).saturating_sub(bytes);
+            bytes = bytes.saturating_sub(piece.len() as u64);
+            if left > 0 {
+                piece.truncate(left as usize);
+                piece.shrink_to_fit();
+                self.pieces.push(piece);
+            }
+        }
+    }
+}
+
+/// A page is there once it is written to; of one that is all zeros a kernel may keep only one.
+fn touch(part: &mut [u8]) {
+    for at in (0..part.len()).step_by(PAGE as usize) {
+        part[at] = (at as u64 / PAGE) as u8 | 1;
     }
 }
 
@@ -107,29 +82,21 @@ impl Held {
 mod tests {
     use super::*;
 
-    const MIB: u64 = 1024 * 1024;
-
     #[test]
-    fn it_grows_in_steps_and_gives_back() {
-        let mut held = Held::default();
-        assert!(held.step(40 * MIB, 1_000 * MIB, 10 * MIB));
-        assert_eq!(held.bytes(), STEP as u64);
-        while held.step(40 * MIB, 1_000 * MIB, 10 * MIB) {}
-        assert_eq!(held.bytes(), 40 * MIB);
-        while held.bytes() > MIB {
-            held.step(MIB, 1_000 * MIB, 10 * MIB);
+    fn memory_goes_back_to_the_byte() {
+        let mut memory = Memory {
+            pieces: Vec::new(),
+            threads: 2,
+        };
+        for bytes in [3 * PAGE, PAGE, 5 * PAGE + 1] {
+            memory.take(bytes).unwrap();
         }
-        while held.step(MIB, 1_000 * MIB, 10 * MIB) {}
-        assert_eq!(held.bytes(), MIB);
-    }
-
-    #[test]
-    fn what_stays_free_beats_the_order() {
-        let mut held = Held::default();
-        assert!(held.step(40 * MIB, 13 * MIB, 10 * MIB));
-        assert_eq!(held.bytes(), 3 * MIB);
-        assert!(!held.step(40 * MIB, 10 * MIB, 10 * MIB), "there is no room");
-        held.step(40 * MIB, 9 * MIB, 10 * MIB);
-        assert_eq!(held.bytes(), 0, "others need it");
+        assert_eq!(memory.held(), 9 * PAGE + 1);
+        memory.give_back(2);
+        assert_eq!(memory.held(), 9 * PAGE - 1);
+        memory.give_back(6 * PAGE);
+        assert_eq!(memory.held(), 3 * PAGE - 1);
+        memory.give_back(4 * PAGE);
+        assert_eq!(memory.held(), 0);
     }
 }

@@ -12,6 +12,10 @@ pub mod child;
 pub mod child_main;
 pub mod cpu_burn;
 pub mod cpu_burn_child;
+pub mod disk_fill;
+pub mod disk_fill_child;
+pub mod filling;
+pub mod filling_child;
 pub mod http_latency;
 pub mod http_status;
 pub mod memory_fill;
@@ -27,6 +31,7 @@ pub mod tcp_latency;
 pub mod tcp_refuse;
 
 use std::cell::Cell;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -127,6 +132,11 @@ impl<'a> Pen<'a> {
         })?;
         self.written.set(true);
         Ok(())
+    }
+
+    /// The agent's state folder, where the records are.
+    pub fn state_folder(&self) -> &Path {
+        &self.records.here.folder
     }
 
     /// Whether it was.
@@ -234,6 +244,10 @@ fn of(spec: &'static FaultSpec, program: &SelfCommand, proxy: Option<&Client>) -
         "process.pause" => Some(Arc::new(process_pause::ProcessPause(spec))),
         "process.kill" => Some(Arc::new(process_kill::ProcessKill(spec))),
         "memory.fill" => Some(Arc::new(memory_fill::MemoryFill {
+            spec,
+            program: program.clone(),
+        })),
+        "disk.fill" => Some(Arc::new(disk_fill::DiskFill {
             spec,
             program: program.clone(),
         })),

@@ -52,6 +52,7 @@ pub const FAULTS: &[FaultSpec] = &[
     tcp::CUT,
     resource::CPU_BURN,
     resource::MEMORY_FILL,
+    resource::DISK_FILL,
     process::PAUSE,
     process::KILL,
     NOOP,

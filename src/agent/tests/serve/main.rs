@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by a panic")]
 
 mod client;
+mod disks;
 mod doors;
 mod effects;
 mod ends;
@@ -23,7 +24,16 @@ use libtest_mimic::{Arguments, Trial};
 
 fn main() -> ExitCode {
     let subcommands = [
-        "serve", "burn", "fill", "keeper", "proxy", "abort", "enroll", "doctor", "version",
+        "serve",
+        "burn",
+        "fill",
+        "fill-disk",
+        "keeper",
+        "proxy",
+        "abort",
+        "enroll",
+        "doctor",
+        "version",
     ];
     if std::env::args()
         .nth(1)
@@ -38,6 +48,7 @@ fn main() -> ExitCode {
         .chain(ends::TESTS)
         .chain(watch::TESTS)
         .chain(routes::TESTS)
+        .chain(disks::TESTS)
         .chain(effects::TESTS)
         .chain(hazards::TESTS)
         .chain(keeping::TESTS)
@@ -59,6 +70,21 @@ fn main() -> ExitCode {
         eprintln!("tests of process.pause are ignored: this user may not ptrace (run as root)");
     }
     for (name, test) in ends::WITH_PTRACE.iter().chain(keeping::WITH_PTRACE) {
+        let run = move || {
+            test();
+            Ok(())
+        };
+        trials.push(Trial::test(*name, run).with_ignored_flag(ignored));
+    }
+    // Of a file system: `mount` needs it, and nothing else here does.
+    let may_mount = caps::has_cap(None, caps::CapSet::Effective, caps::Capability::CAP_SYS_ADMIN).unwrap();
+    let ignored = !may_mount && !required.split(',').any(|it| it == "root");
+    if ignored {
+        eprintln!(
+            "tests of disk.fill on a small disk are ignored: this user may not mount one (run as root)"
+        );
+    }
+    for (name, test) in disks::WITH_MOUNT {
         let run = move || {
             test();
             Ok(())
