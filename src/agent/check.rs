@@ -1,6 +1,6 @@
 //! Checks of what is asked for, before the ward hears of it: the fault, its parameters, its scope.
 
-use firedrill_catalogue::{FaultSpec, ParamKind, Parameters, ScopeKey};
+use firedrill_catalogue::{FaultSpec, ParamKind, Parameters};
 use firedrill_wire::{FaultInfo, FaultName, ParamDoc, Problem, ProblemKind, Scope};
 use serde_json::{Map, Value, json};
 
@@ -76,7 +76,7 @@ pub fn injection(
             }));
         })
         .ok();
-    wrong.extend(scope_problems(spec, scope));
+    wrong.extend(scope.problems(spec).into_iter().map(|it| format!("scope.{it}")));
     if ramp_ms > 0 && spec.strength.is_none() {
         wrong.push(format!(
             "ramp_ms: {} is on or off, it does not grow: give 0",
@@ -134,30 +134,6 @@ fn unknown_fault(host: &Host, name: &FaultName) -> Problem {
     )
 }
 
-fn scope_problems(spec: &FaultSpec, scope: &Scope) -> Vec<String> {
-    let Scope { route, pid, process } = scope;
-    let mut wrong = Vec::new();
-    let (needs_route, needs_process) = (
-        spec.scope.contains(&ScopeKey::Route),
-        spec.scope.contains(&ScopeKey::Process),
-    );
-    if needs_route && route.is_none() {
-        wrong.push("scope.route: missing: the name of a route of the agent's proxy".to_owned());
-    }
-    if needs_process && pid.is_none() == process.is_none() {
-        wrong.push("scope: exactly one of pid and process (a name)".to_owned());
-    }
-    let extra = [
-        ("route", route.is_some() && !needs_route),
-        ("pid", pid.is_some() && !needs_process),
-        ("process", process.is_some() && !needs_process),
-    ];
-    for (key, _) in extra.iter().filter(|(_, is_extra)| *is_extra) {
-        wrong.push(format!("scope.{key}: {} takes no such key", spec.name));
-    }
-    wrong
-}
-
 /// A fault as `GET /v1/agent` lists it.
 pub fn info(fault: &dyn Fault) -> FaultInfo {
     let spec = fault.spec();
@@ -167,14 +143,7 @@ pub fn info(fault: &dyn Fault) -> FaultInfo {
         summary: spec.summary.to_owned(),
         schema: schema_of(spec),
         params: spec.params.iter().map(param_doc).collect(),
-        scope: spec
-            .scope
-            .iter()
-            .map(|key| match key {
-                ScopeKey::Route => "route".to_owned(),
-                ScopeKey::Process => "process".to_owned(),
-            })
-            .collect(),
+        scope: spec.scope.iter().map(|key| key.name().to_owned()).collect(),
         undo: spec.undo,
         undo_words: spec.undo_words.to_owned(),
         available: here.is_ok(),
@@ -302,20 +271,5 @@ mod tests {
                 assert_eq!(required.contains(&json!(param.name)), param.required);
             }
         }
-    }
-
-    #[test]
-    fn scopes_are_checked_all_at_once() {
-        let pause = firedrill_catalogue::find("process.pause").unwrap();
-        let scope = Scope {
-            route: Some("r".into()),
-            pid: Some(1),
-            process: Some("x".into()),
-        };
-        assert_eq!(scope_problems(pause, &scope).len(), 2);
-        assert_eq!(scope_problems(pause, &Scope::default()).len(), 1);
-        let noop = firedrill_catalogue::find("noop").unwrap();
-        assert_eq!(scope_problems(noop, &scope).len(), 3);
-        assert!(scope_problems(noop, &Scope::default()).is_empty());
     }
 }

@@ -38,6 +38,7 @@ mod privileges;
 pub mod proxy;
 pub mod server;
 mod state;
+pub mod targets;
 pub mod undo;
 
 pub use check::schema_of;

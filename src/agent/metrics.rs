@@ -176,7 +176,8 @@ impl Metrics {
             .iter()
             .find(|(drill, _)| *drill == view.drill)
             .map_or_else(|| "unknown".to_owned(), |(_, name)| name.clone());
-        let target = view.scope.route.clone().or_else(|| view.scope.process.clone());
+        let target = view.scope.given().into_iter().find(|(key, _)| *key != "pid");
+        let target = target.map(|(_, value)| value);
         let labels = Labels {
             chaos_experiment_id: experiment,
             chaos_type: view.fault.as_str().to_owned(),

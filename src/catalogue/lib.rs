@@ -9,9 +9,11 @@
 mod check;
 mod faults;
 pub mod quantity;
+mod scope;
 
 pub use check::{ParamProblem, Parameters, check};
 pub use faults::{FAULTS, find};
+pub use scope::{Scope, ScopeKey};
 
 /// How a fault is taken back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -21,15 +23,6 @@ pub enum Undo {
     ProcessHeld,
     /// A one-shot: there is nothing to take back.
     None,
-}
-
-/// A key of an injection's scope on the host.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ScopeKey {
-    /// A route of the agent's proxy.
-    Route,
-    /// A process, by `pid` or by `process` name.
-    Process,
 }
 
 /// What a parameter may be.

@@ -121,6 +121,6 @@ mod tests {
         let Action::Inject(inject) = &experiment.steps[0].action else {
             panic!("one injection")
         };
-        assert_eq!(inject.target.route.as_deref(), Some(PAYMENT_ROUTE));
+        assert_eq!(inject.target.scope.route.as_deref(), Some(PAYMENT_ROUTE));
     }
 }

@@ -378,7 +378,7 @@ impl Drill {
             if !names.contains(&inject.fault.as_str()) {
                 names.push(&inject.fault);
             }
-            if let (Some(info), Some(route)) = (info, &inject.target.route)
+            if let (Some(info), Some(route)) = (info, &inject.target.scope.route)
                 && !info.routes.iter().any(|it| it.name == *route)
             {
                 let there: Vec<&str> = info.routes.iter().map(|it| it.name.as_str()).collect();

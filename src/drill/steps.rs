@@ -2,7 +2,7 @@
 
 use firedrill_plan::Action;
 use firedrill_wire::{
-    Evidence, FaultName, InjectionId, InjectionState, InjectionView, ProblemKind, Scope, StartRequest,
+    Evidence, FaultName, InjectionId, InjectionState, InjectionView, ProblemKind, StartRequest,
 };
 
 use crate::{
@@ -182,11 +182,7 @@ impl Drill {
             fence: self.fence(opened),
             fault: FaultName(inject.fault.clone()),
             parameters: inject.parameters.clone(),
-            scope: Scope {
-                route: inject.target.route.clone(),
-                pid: inject.target.pid,
-                process: inject.target.process.clone(),
-            },
+            scope: inject.target.scope.clone(),
             ends_in_ms: inject.for_ms,
             ramp_ms: inject.ramp_ms,
             not_after: self.links[agent]

@@ -1,5 +1,7 @@
 //! Every key a plan may have, once: the reader refuses others with it, and the JSON Schema is made from it.
 
+use firedrill_catalogue::Scope;
+
 /// What a key holds.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Kind {
@@ -72,7 +74,9 @@ pub(crate) const NOT_YET: &[(&str, &str)] = &[
 ];
 
 /// Scope keys of a target; every other key of it is a label.
-pub(crate) const TARGET_KEYS: &[&str] = &["mode", "route", "pid", "process"];
+pub(crate) fn target_keys<'a>() -> impl Iterator<Item = &'a str> {
+    std::iter::once("mode").chain(Scope::KEYS)
+}
 
 pub(crate) const PLAN: &[Key] = &[
     must("title", Kind::Text, "what the plan is called"),
@@ -342,7 +346,7 @@ pub(crate) const STEP: &[Key] = &[
     may(
         "target",
         Kind::Free,
-        "labels and mode choose agents; route, pid or process is the scope on the host",
+        "labels and mode choose agents; route, pid, process, command, port, cgroup, unit, container or netns is the scope on the host",
     ),
     may("with", Kind::Free, "the fault's parameters"),
     may("for", Kind::Duration, "how long, the ramp included"),

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use firedrill_catalogue::Scope;
 use serde::{Deserialize, Serialize};
 
 use crate::{AlertTarget, Guardrails, OnStop};
@@ -296,12 +297,8 @@ pub struct Target {
     pub labels: BTreeMap<String, String>,
     /// How many of those.
     pub mode: Mode,
-    /// A route of the agent's proxy.
-    pub route: Option<String>,
-    /// A process id on the host.
-    pub pid: Option<i32>,
-    /// A process name on the host.
-    pub process: Option<String>,
+    /// What on the host.
+    pub scope: Scope,
 }
 
 /// How many of the agents that match.

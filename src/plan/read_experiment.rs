@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use firedrill_catalogue::{self as catalogue, FaultSpec, ScopeKey, Undo};
+use firedrill_catalogue::{self as catalogue, FaultSpec, Undo};
 use serde_json::Value as Json;
 use toml::de::DeValue;
 
 use crate::{
     Action, AgentEntry, Experiment, Inject, Mode, Repeat, Step, Target,
     diagnostic::did_you_mean,
-    keys::{NOT_YET, ON_STOP, REPEAT, STEP, TARGET_KEYS},
+    keys::{NOT_YET, ON_STOP, REPEAT, STEP, target_keys},
     read::each,
     read_guardrails::on_stop,
     table::{Field, Reader, Table, join},
@@ -208,10 +208,20 @@ fn target(r: &mut Reader<'_>, field: &Field<'_>, agents: &[AgentEntry]) -> Optio
         };
         match name {
             "mode" => target.mode = r.parsed(Some(place), mode).unwrap_or_default(),
-            "route" => target.route = r.text(Some(place)),
-            "process" => target.process = r.text(Some(place)),
+            "route" => target.scope.route = r.text(Some(place)),
+            "process" => target.scope.process = r.text(Some(place)),
+            "command" => target.scope.command = r.text(Some(place)),
+            "cgroup" => target.scope.cgroup = r.text(Some(place)),
+            "unit" => target.scope.unit = r.text(Some(place)),
+            "container" => target.scope.container = r.text(Some(place)),
+            "netns" => target.scope.netns = r.text(Some(place)),
+            "port" => {
+                target.scope.port = r
+                    .count(Some(place), 1, u16::MAX.into())
+                    .and_then(|port| u16::try_from(port).ok());
+            }
             "pid" => {
-                target.pid = r
+                target.scope.pid = r
                     .count(Some(place), 2, i32::MAX.unsigned_abs())
                     .and_then(|pid| i32::try_from(pid).ok());
             }
@@ -227,7 +237,7 @@ fn target(r: &mut Reader<'_>, field: &Field<'_>, agents: &[AgentEntry]) -> Optio
                     let known = agents
                         .iter()
                         .flat_map(|agent| agent.labels.keys().map(String::as_str));
-                    let near = did_you_mean(label, known.chain(TARGET_KEYS.iter().copied()));
+                    let near = did_you_mean(label, known.chain(target_keys()));
                     r.error(
                         key.span(),
                         &place.path,
@@ -279,37 +289,8 @@ fn mode(text: &str) -> Result<Mode, String> {
 
 fn scope_fits(r: &mut Reader<'_>, table: &Table<'_>, spec: &FaultSpec, target: &Target) {
     let Some(field) = table.get("target") else { return };
-    let wants = |key| spec.scope.contains(&key);
-    let process = target.pid.is_some() || target.process.is_some();
-    if wants(ScopeKey::Route) && target.route.is_none() {
-        r.error(
-            field.span.clone(),
-            &field.path,
-            format!(
-                "\"{}\" needs a route of the agent's proxy: route = \"…\"",
-                spec.name
-            ),
-        );
-    }
-    if wants(ScopeKey::Process) && !process {
-        r.error(
-            field.span.clone(),
-            &field.path,
-            format!(
-                "\"{}\" needs a process: process = \"name\" or pid = 4211",
-                spec.name
-            ),
-        );
-    }
-    if (!wants(ScopeKey::Route) && target.route.is_some()) || (!wants(ScopeKey::Process) && process) {
-        r.error(
-            field.span.clone(),
-            &field.path,
-            format!("\"{}\" does not act on what is given here", spec.name),
-        );
-    }
-    if target.pid.is_some() && target.process.is_some() {
-        r.error(field.span.clone(), &field.path, "either pid or process, not both");
+    for problem in target.scope.problems(spec) {
+        r.error(field.span.clone(), &field.path, problem);
     }
 }
 

@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::keys::{Key, Kind, PLAN, STOP, TARGET_KEYS};
+use crate::keys::{Key, Kind, PLAN, STOP, target_keys};
 
 /// The JSON Schema of a plan.
 pub fn schema() -> Value {
@@ -47,7 +47,7 @@ fn of(key: &Key) -> Value {
         Kind::Tables(keys) => json!({ "type": "array", "minItems": 1, "items": object(keys) }),
         Kind::Free if key.name == "target" => json!({
             "type": "object",
-            "properties": TARGET_KEYS.iter().map(|key| ((*key).to_owned(), json!({}))).collect::<Map<_, _>>(),
+            "properties": target_keys().map(|key| (key.to_owned(), json!({}))).collect::<Map<_, _>>(),
         }),
         Kind::Free => json!({ "type": "object" }),
         Kind::StopLine => json!({ "oneOf": [{ "const": "never" }, object(STOP)] }),

@@ -9,7 +9,7 @@ use firedrill_series::Series;
 use crate::{
     ArmingScene, CheckRow, DrillScene, InjectionScene, Ours, PlannedScene, SafetyScene, SliScene,
     builder_log::Log,
-    builder_words::{inject, scope, span, stops_itself, strength},
+    builder_words::{inject, span, stops_itself, strength},
     drill::ours_of,
 };
 
@@ -258,8 +258,12 @@ fn what(drill: &Drill, experiment: &Experiment, chosen: &[Chosen]) -> Vec<String
             return None;
         };
         let agents = agents(drill.plan(), &it.agents);
-        let route = step.target.route.as_ref();
-        let route = route.map_or_else(String::new, |route| format!(", route {route}"));
+        let scope = step.target.scope.words();
+        let scope = if scope.is_empty() {
+            scope
+        } else {
+            format!(", {scope}")
+        };
         let ramp = if step.ramp_ms > 0 {
             format!(", growing over {}", span(step.ramp_ms))
         } else {
@@ -275,7 +279,7 @@ fn what(drill: &Drill, experiment: &Experiment, chosen: &[Chosen]) -> Vec<String
             String::new()
         };
         Some(format!(
-            "{} of {agents}{route}, for {}{ramp}{times}",
+            "{} of {agents}{scope}, for {}{ramp}{times}",
             inject(step),
             span(step.for_ms)
         ))
@@ -310,7 +314,7 @@ fn injections(drill: &Drill) -> Vec<InjectionScene> {
         id: it.id.to_string(),
         fault: it.fault.to_string(),
         agent: agents(drill.plan(), &[it.agent]),
-        scope: scope(&it.scope),
+        scope: it.scope.words(),
         strength: strength(&it.parameters),
         state: it.state,
         proved: it.proved == Some(true),

@@ -2,7 +2,6 @@
 
 use firedrill_drill::show_value;
 use firedrill_plan::{Inject, Range, Sli, Stop};
-use firedrill_wire::Scope;
 use serde_json::Value;
 
 /// A fault's strength: `400 ms ± 100 ms on /api/payment`.
@@ -53,15 +52,6 @@ fn quantity(value: &Value) -> String {
     } else {
         text.clone()
     }
-}
-
-/// Where on the host: `route payment-http`.
-pub(crate) fn scope(scope: &Scope) -> String {
-    let route = scope.route.as_ref().map(|route| format!("route {route}"));
-    let pid = scope.pid.map(|pid| format!("process {pid}"));
-    let process = scope.process.as_ref().map(|name| format!("process {name}"));
-    let all: Vec<String> = [route, pid, process].into_iter().flatten().collect();
-    all.join(", ")
 }
 
 /// Milliseconds: `400 ms`, `1.5 s`, `20 s`, `2 min`.

@@ -382,14 +382,10 @@ pub(crate) fn unknown(id: &InjectionId) -> Problem {
 }
 
 fn scope_words(request: &StartRequest) -> String {
-    let scope = &request.scope;
-    let pid = scope.pid.map(|pid| format!("process {pid}"));
-    let process = scope.process.as_ref().map(|name| format!("process {name}"));
-    let route = scope.route.as_ref().map(|name| format!("route {name}"));
-    let words: Vec<_> = [route, pid, process].into_iter().flatten().collect();
+    let words = request.scope.words();
     if words.is_empty() {
         "the host".to_owned()
     } else {
-        words.join(", ")
+        words
     }
 }

@@ -4,20 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{DrillId, Epoch, FaultName, InjectionId, Stamp, Tick};
 
-/// The target on the host. Which keys a fault needs is in [`crate::FaultInfo::scope`].
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Scope {
-    /// A route of the agent's proxy, by name.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub route: Option<String>,
-    /// A process id.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub pid: Option<i32>,
-    /// A process by its executable's name (`comm` or the file name of argv 0); must match exactly one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub process: Option<String>,
-}
+pub use firedrill_catalogue::Scope;
 
 /// Where an injection is in its life. A state never goes back, but `unconfirmed` may become `reverted`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]

@@ -206,16 +206,12 @@ impl Rig {
     /// answers too late.
     pub fn wait_until_orders_work(&self) -> anyhow::Result<Duration> {
         let gateway = self.system.addresses().gateway;
-        wait_until(
-            Duration::from_mins(4),
-            "an order is paid within a second",
-            || {
-                let order = format!("{{\"id\": {}, \"pieces\": 1, \"amount_cents\": 100}}", order_id());
-                let answer = request(gateway, "POST", "/order", JSON, &order, Duration::from_secs(1))?;
-                ensure!(answer.status == 200, "answered {}", answer.status);
-                Ok(Some(()))
-            },
-        )
+        wait_until(Duration::from_mins(4), "an order is paid within a second", || {
+            let order = format!("{{\"id\": {}, \"pieces\": 1, \"amount_cents\": 100}}", order_id());
+            let answer = request(gateway, "POST", "/order", JSON, &order, Duration::from_secs(1))?;
+            ensure!(answer.status == 200, "answered {}", answer.status);
+            Ok(Some(()))
+        })
         .map(|((), took)| took)
     }
 

@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
-use firedrill_wire::{Problem, ProblemKind, Scope};
+use firedrill_wire::{Problem, ProblemKind};
 
 use super::Process;
 use crate::state::read_small;
@@ -88,80 +88,13 @@ pub fn threads(pid: i32) -> io::Result<Vec<i32>> {
     numbers(&format!("/proc/{pid}/task"))
 }
 
-fn numbers(folder: &str) -> io::Result<Vec<i32>> {
+/// The names in a folder that are numbers, in order.
+pub fn numbers(folder: &str) -> io::Result<Vec<i32>> {
     let mut found: Vec<i32> = std::fs::read_dir(folder)?
         .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
         .collect();
     found.sort_unstable();
     Ok(found)
-}
-
-/// The process that a scope means: by number, or the only one of that name.
-pub fn find(scope: &Scope) -> Result<Process, Problem> {
-    let pid = match (scope.pid, &scope.process) {
-        (Some(pid), _) => pid,
-        (None, Some(name)) => only_one_named(name)?,
-        (None, None) => {
-            return Err(not_possible(
-                "no process is named",
-                "give scope.pid or scope.process",
-            ));
-        }
-    };
-    let found = stat(pid).map_err(|error| {
-        not_possible(
-            format!("process {pid}: {error}"),
-            "give the number of a process that runs",
-        )
-    })?;
-    Ok(Process {
-        pid,
-        start_time: found.start_time,
-        name: found.name,
-    })
-}
-
-fn only_one_named(name: &str) -> Result<i32, Problem> {
-    let own = std::process::id().cast_signed();
-    let all = numbers("/proc").map_err(|error| not_possible(format!("/proc: {error}"), "mount /proc"))?;
-    let matches: Vec<i32> = all
-        .into_iter()
-        .filter(|pid| *pid != own && is_named(*pid, name))
-        .collect();
-    match matches[..] {
-        [pid] => Ok(pid),
-        [] => Err(not_possible(
-            format!("no process is named \"{name}\""),
-            "give the name as in `ps -C NAME`, or scope.pid",
-        )),
-        _ => {
-            let shown: Vec<_> = matches.iter().take(8).map(ToString::to_string).collect();
-            Err(not_possible(
-                format!(
-                    "{} processes are named \"{name}\": {}{}",
-                    matches.len(),
-                    shown.join(", "),
-                    if matches.len() > 8 { ", …" } else { "" }
-                ),
-                "give one of them as scope.pid",
-            ))
-        }
-    }
-}
-
-fn is_named(pid: i32, name: &str) -> bool {
-    let Ok(found) = stat(pid) else { return false };
-    if found.state == 'Z' {
-        return false;
-    }
-    if found.name == name {
-        return true;
-    }
-    // The kernel cuts its name to 15 bytes; the first argument has all of it.
-    let arguments = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-    let program = arguments.split(|byte| *byte == 0).next().unwrap_or_default();
-    let file = program.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
-    !file.is_empty() && file == name.as_bytes()
 }
 
 /// Why this process must not be hit, whoever asks.
@@ -232,6 +165,8 @@ pub fn not_possible(detail: impl Into<String>, remedy: impl Into<String>) -> Pro
 
 #[cfg(test)]
 mod tests {
+    use firedrill_wire::Scope;
+
     use super::*;
 
     #[test]
@@ -257,6 +192,7 @@ mod tests {
     #[test]
     fn the_agent_and_its_family_are_spared() {
         let own = std::process::id().cast_signed();
+        let find = crate::targets::process;
         let me = find(&Scope {
             pid: Some(own),
             ..Scope::default()
@@ -276,20 +212,6 @@ mod tests {
         })
         .unwrap();
         assert!(why_not(&init).is_some());
-    }
-
-    #[test]
-    fn no_process_and_no_name_are_said() {
-        let missing = Scope {
-            pid: Some(i32::MAX),
-            ..Scope::default()
-        };
-        assert_eq!(find(&missing).unwrap_err().kind, ProblemKind::NotPossible);
-        let unnamed = Scope {
-            process: Some("no such thing, surely".into()),
-            ..Scope::default()
-        };
-        assert!(find(&unnamed).unwrap_err().detail.contains("no process is named"));
     }
 
     #[test]

@@ -9,6 +9,7 @@ use rustix::process::Signal;
 
 use super::process::{self, not_possible};
 use super::{Failure, Fault, Held, NotHere, Order, Prepared, ReadBack, words};
+use crate::targets;
 use crate::undo::Undo;
 
 /// How long the process may take to end before the evidence says that it has not.
@@ -28,7 +29,7 @@ impl Fault for ProcessKill {
     }
 
     fn prepare(&self, parameters: &Parameters, scope: &Scope) -> Result<Prepared, Problem> {
-        let target = process::find(scope)?;
+        let target = targets::process(scope)?;
         if let Some(why) = process::why_not(&target) {
             return Err(Problem::new(
                 ProblemKind::Policy,

@@ -18,6 +18,7 @@ use nix::unistd::Pid;
 
 use super::process::{self, not_possible};
 use super::{Failure, Fault, Held, NotHere, Order, Prepared, Process, ReadBack, words};
+use crate::targets;
 use crate::undo::{Exactly, Undo};
 
 /// How long all threads together may take to stop, or to be let go.
@@ -62,7 +63,7 @@ impl Fault for ProcessPause {
     }
 
     fn prepare(&self, _parameters: &Parameters, scope: &Scope) -> Result<Prepared, Problem> {
-        let target = process::find(scope)?;
+        let target = targets::process(scope)?;
         may_hit(&target)?;
         let threads = process::threads(target.pid).map_or(0, |threads| threads.len());
         Ok(Prepared {
@@ -120,7 +121,7 @@ impl Fault for ProcessPause {
                 start_time: target.start_time,
                 name: process::stat(target.pid).map_or_else(|_| String::new(), |stat| stat.name),
             }),
-            _ => process::find(scope).ok(),
+            _ => targets::process(scope).ok(),
         };
         Box::new(Pause {
             target,

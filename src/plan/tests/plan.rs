@@ -46,7 +46,7 @@ fn a_good_plan_is_read_whole() {
         (inject.for_ms, inject.ramp_ms, inject.target.mode),
         (60_000, 15_000, Mode::One)
     );
-    assert_eq!(inject.target.route.as_deref(), Some("payment-http"));
+    assert_eq!(inject.target.scope.route.as_deref(), Some("payment-http"));
     assert_eq!(experiment.steps[1].action, Action::Wait(30_000));
 }
 

@@ -54,7 +54,7 @@ fn a_plan_is_built_from_nothing() {
         panic!("no injection")
     };
     assert_eq!((inject.fault.as_str(), inject.for_ms), ("http.latency", 60_000));
-    assert_eq!(inject.target.route.as_deref(), Some("payment-http"));
+    assert_eq!(inject.target.scope.route.as_deref(), Some("payment-http"));
     assert!(text.starts_with("# What may fail"), "comments stay:\n{text}");
     assert!(harness.state().console.unsaved());
     click(&mut harness, "Start …");

@@ -106,8 +106,8 @@ fn add(form: &mut Form<'_>, chosen: &mut Chosen, fault: &FaultSpec, cx: &Cx<'_>)
     });
     let scope = match fault.scope.first() {
         Some(ScopeKey::Route) => format!(", route = \"{}\"", route.unwrap_or_default()),
-        Some(ScopeKey::Process) => ", process = \"\"".to_owned(),
-        None => String::new(),
+        Some(ScopeKey::Process | ScopeKey::Cgroup) => ", process = \"\"".to_owned(),
+        Some(ScopeKey::Netns) | None => String::new(),
     };
     let with: Vec<String> = fault
         .params

@@ -1,7 +1,7 @@
 //! One step: its fault's parameters with units and limits, and its target with what would be hit.
 
 use egui::{Ui, vec2};
-use firedrill_catalogue::{FaultSpec, ParamKind, ParamSpec, ScopeKey, find, quantity};
+use firedrill_catalogue::{FaultSpec, ParamKind, ParamSpec, Scope, ScopeKey, find, quantity};
 use firedrill_plan::edit;
 use serde_json::Value;
 
@@ -18,7 +18,9 @@ const SHOWN: usize = 12;
 /// Most labels that can be clicked; others are typed in the text.
 const LABELS: usize = 40;
 /// Keys of a target that are no labels.
-const SCOPE: [&str; 4] = ["mode", "route", "pid", "process"];
+/// What a first click on "process id" or "listening port" writes: some number, to be typed over.
+const FIRST_PID: i64 = 4211;
+const FIRST_PORT: i64 = 8080;
 
 /// Draws the chosen step: parameters and target side by side where there is room.
 pub fn step(ui: &mut Ui, form: &mut Form<'_>, e: &str, s: &str, cx: &Cx<'_>) {
@@ -237,7 +239,7 @@ fn target(ui: &mut Ui, form: &mut Form<'_>, base: &[&str], cx: &Cx<'_>) {
         .map(pairs)
         .unwrap_or_default()
         .into_iter()
-        .filter(|(key, _)| !SCOPE.contains(&key.as_str()))
+        .filter(|(key, _)| key != "mode" && !Scope::KEYS.contains(&key.as_str()))
         .collect();
     let mode = form.draft.shown(&[&path[..], &["mode"]].concat());
     let matching: Vec<&Agent> = agents
@@ -337,16 +339,64 @@ fn scope(ui: &mut Ui, form: &mut Form<'_>, path: &[&str], fault: &FaultSpec, cx:
                 }
                 form.field(ui, "Route", &at, "payment-http", Kind::Needed);
             }
-            ScopeKey::Process => {
-                form.field(
-                    ui,
-                    "Process name",
-                    &[path, &["process"]].concat(),
-                    "nginx",
-                    Kind::Text,
-                );
+            ScopeKey::Process | ScopeKey::Cgroup => named(ui, form, path, &Scope::NAMES),
+            ScopeKey::Netns => {
+                let keys: Vec<_> = ["netns"].into_iter().chain(Scope::NAMES).collect();
+                named(ui, form, path, &keys);
             }
         }
+    }
+}
+
+/// Which process, cgroup or network namespace: how it is named, and its name.
+fn named(ui: &mut Ui, form: &mut Form<'_>, path: &[&str], keys: &[&'static str]) {
+    let is_given = |form: &Form<'_>, key: &str| form.draft.value(&[path, &[key]].concat()).is_some();
+    let given = keys.iter().copied().find(|key| is_given(form, key));
+    widgets::dim(ui, "Named by");
+    let mut chosen = None;
+    ui.horizontal_wrapped(|ui| {
+        ui.spacing_mut().item_spacing = vec2(4.0, 4.0);
+        for &key in keys {
+            if choice(ui, given == Some(key), named_by(key)).clicked() && given != Some(key) {
+                chosen = Some(key);
+            }
+        }
+    });
+    if let Some(key) = chosen {
+        if let Some(old) = given {
+            form.remove(&[path, &[old]].concat());
+        }
+        let at = [path, &[key]].concat();
+        match key {
+            "pid" => form.set(&at, FIRST_PID),
+            "port" => form.set(&at, FIRST_PORT),
+            _ => form.set(&at, ""),
+        }
+    } else if let Some(key) = given {
+        let (hint, kind) = match key {
+            "pid" => ("4211", Kind::Whole),
+            "port" => ("8080", Kind::Whole),
+            "command" => ("java -jar payments.jar", Kind::Needed),
+            "cgroup" => ("system.slice/nginx.service", Kind::Needed),
+            "unit" => ("nginx.service", Kind::Needed),
+            "container" => ("3f4e1a2b5c6d", Kind::Needed),
+            "netns" => ("blue", Kind::Needed),
+            _ => ("nginx", Kind::Needed),
+        };
+        form.field(ui, named_by(key), &[path, &[key]].concat(), hint, kind);
+    }
+}
+
+/// A scope key as people say it.
+fn named_by(key: &'static str) -> &'static str {
+    match key {
+        "pid" => "process id",
+        "process" => "process name",
+        "command" => "command line",
+        "port" => "listening port",
+        "unit" => "systemd unit",
+        "netns" => "network namespace",
+        key => key,
     }
 }
 
