@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use firedrill_catalogue::{FaultSpec, Parameters};
 use firedrill_ward::{Event, Key};
 use firedrill_wire::{Evidence, FaultName, Problem, ProblemKind, Scope};
 use serde_json::Value;
@@ -18,6 +19,9 @@ const MAX_COMMANDS: usize = 8;
 
 /// How often an injection's counters are read while it is on.
 const OBSERVE_EVERY: Duration = Duration::from_secs(1);
+
+/// How often the strength of one that grows is changed.
+const GROW_EVERY: Duration = Duration::from_millis(100);
 
 /// After a clean read-back the thread waits this long for the order to prove it.
 const PROOF_WITHIN: Duration = Duration::from_secs(30);
@@ -114,16 +118,22 @@ impl Task {
     }
 
     fn run(self, begin: Begin, commands: &Receiver<Command>) {
-        let Some(mut held) = self.begin(begin, commands) else {
+        let growth = Growth::of(self.fault.as_ref(), &begin);
+        let Some(mut held) = self.begin(begin, growth.as_ref(), commands) else {
             return;
         };
+        let mut rhythm = Rhythm::new(growth);
         let mut phase = Phase::On;
         loop {
-            match self.next(commands, phase) {
-                Ok(command) => phase = self.obey(held.as_mut(), command, phase),
+            match self.next(commands, phase, rhythm.wait()) {
+                Ok(command) => {
+                    // Whatever is ordered now comes instead of the rest of a ramp.
+                    rhythm.growth = None;
+                    phase = self.obey(held.as_mut(), command, phase);
+                }
                 Err(RecvTimeoutError::Disconnected) => return,
                 Err(RecvTimeoutError::Timeout) => match phase {
-                    Phase::On => self.observe(held.as_mut()),
+                    Phase::On => self.tick(held.as_mut(), &mut rhythm),
                     Phase::Stuck | Phase::Proved => {}
                     Phase::Off => phase = Phase::Proved,
                 },
@@ -139,19 +149,29 @@ impl Task {
     }
 
     /// The next order. The record of what is off goes only when there is none: the proof comes before it.
-    fn next(&self, commands: &Receiver<Command>, phase: Phase) -> Result<Command, RecvTimeoutError> {
+    fn next(
+        &self,
+        commands: &Receiver<Command>,
+        phase: Phase,
+        wait: Duration,
+    ) -> Result<Command, RecvTimeoutError> {
         if let Ok(command) = commands.try_recv() {
             return Ok(command);
         }
         if phase != Phase::Off {
-            return commands.recv_timeout(OBSERVE_EVERY);
+            return commands.recv_timeout(wait);
         }
         self.host.records.remove(&self.key);
         commands.recv_timeout(PROOF_WITHIN)
     }
 
     /// What is held, or `None` when the thread may end.
-    fn begin(&self, begin: Begin, commands: &Receiver<Command>) -> Option<Box<dyn Held>> {
+    fn begin(
+        &self,
+        begin: Begin,
+        growth: Option<&Growth>,
+        commands: &Receiver<Command>,
+    ) -> Option<Box<dyn Held>> {
         let adopt = || {
             let record = self.host.records.of(&self.key);
             self.fault
@@ -166,7 +186,15 @@ impl Task {
         else {
             return Some(adopt());
         };
-        let (mut held, one_shot) = match self.apply(&parameters, ends_in, ramp, &prepared) {
+        let parameters = crate::check::parameters(self.fault.spec(), &parameters)
+            .map(|full| growth.map_or(full, |growth| growth.now(self.fault.spec()).0));
+        let begun = parameters
+            .map_err(|problem| Failure {
+                problem,
+                half_applied: false,
+            })
+            .and_then(|parameters| self.apply(&parameters, ends_in, ramp, &prepared));
+        let (mut held, one_shot) = match begun {
             Ok((held, evidence)) => {
                 self.tell(|key| Event::Applied { key, evidence });
                 (held, self.fault.spec().undo == firedrill_wire::Undo::None)
@@ -195,16 +223,11 @@ impl Task {
 
     fn apply(
         &self,
-        parameters: &Value,
+        parameters: &Parameters,
         ends_in: Duration,
         ramp: Duration,
         prepared: &Prepared,
     ) -> Result<(Box<dyn Held>, Evidence), Failure> {
-        let parameters =
-            crate::check::parameters(self.fault.spec(), parameters).map_err(|problem| Failure {
-                problem,
-                half_applied: false,
-            })?;
         self.host.keeper.confirm().map_err(|why| Failure {
             problem: Problem::new(
                 ProblemKind::Unavailable,
@@ -217,7 +240,7 @@ impl Task {
         let pen = Pen::new(&self.host.records, self.record_head(ends_in));
         let begun = self.fault.apply(&Order {
             key: &self.key,
-            parameters: &parameters,
+            parameters,
             scope: &self.scope,
             prepared,
             ends_in,
@@ -294,6 +317,23 @@ impl Task {
         }
     }
 
+    /// While it is on and nobody orders anything: it grows, and it is looked at.
+    fn tick(&self, held: &mut dyn Held, rhythm: &mut Rhythm) {
+        if let Some(growth) = rhythm.growth.take() {
+            let (parameters, grown) = growth.now(self.fault.spec());
+            rhythm.growth = (!grown).then_some(growth);
+            if let Err(problem) = held.adjust(&parameters) {
+                rhythm.growth = None;
+                let result = Err(problem);
+                self.tell(|key| Event::Adjusted { key, result });
+            }
+        }
+        if rhythm.observed.elapsed() >= OBSERVE_EVERY {
+            rhythm.observed = Instant::now();
+            self.observe(held);
+        }
+    }
+
     fn observe(&self, held: &mut dyn Held) {
         if let Some(evidence) = held.observe() {
             self.tell(|key| Event::Observed { key, evidence });
@@ -312,6 +352,66 @@ impl Task {
 
     fn tell(&self, event: impl FnOnce(Key) -> Event) {
         self.host.feed(event(self.key.clone()));
+    }
+}
+
+/// What an injection's thread does between two orders.
+struct Rhythm {
+    growth: Option<Growth>,
+    observed: Instant,
+}
+
+impl Rhythm {
+    fn new(growth: Option<Growth>) -> Self {
+        Self {
+            growth,
+            observed: Instant::now(),
+        }
+    }
+
+    /// How long to wait for an order.
+    fn wait(&self) -> Duration {
+        if self.growth.is_some() {
+            return GROW_EVERY;
+        }
+        // Not nothing: a look that is due comes behind an order that is there.
+        OBSERVE_EVERY
+            .saturating_sub(self.observed.elapsed())
+            .max(Duration::from_millis(1))
+    }
+}
+
+/// A ramp of a fault that does not grow by itself.
+struct Growth {
+    full: Parameters,
+    began: Instant,
+    over: Duration,
+}
+
+impl Growth {
+    fn of(fault: &dyn Fault, begin: &Begin) -> Option<Self> {
+        let Begin::Apply { parameters, ramp, .. } = begin else {
+            return None;
+        };
+        if ramp.is_zero() || fault.ramps_itself() {
+            return None;
+        }
+        let full = crate::check::parameters(fault.spec(), parameters).ok()?;
+        Some(Self {
+            full,
+            began: Instant::now(),
+            over: *ramp,
+        })
+    }
+
+    /// The parameters of this moment, and whether they are the whole.
+    fn now(&self, spec: &FaultSpec) -> (Parameters, bool) {
+        let share = self.began.elapsed().as_secs_f64() / self.over.as_secs_f64();
+        if share >= 1.0 {
+            (self.full.clone(), true)
+        } else {
+            (self.full.grown(spec, share), false)
+        }
     }
 }
 

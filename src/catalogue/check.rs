@@ -4,6 +4,9 @@ use serde_json::{Map, Value};
 
 use crate::{FaultSpec, ParamKind, ParamSpec, quantity};
 
+/// The share that a ramp begins with where it may not be nothing.
+const LEAST_SHARE: f64 = 1e-4;
+
 /// What is wrong with one parameter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ParamProblem {
@@ -56,6 +59,40 @@ impl Parameters {
     /// Text, if given.
     pub fn text(&self, key: &str) -> Option<&str> {
         self.values.get(key).and_then(Value::as_str)
+    }
+
+    /// The same with only this share, within [0, 1], of the fault's strength, but at least the least that it
+    /// takes: a moment of a ramp. A jitter grows with its delay.
+    #[must_use]
+    pub fn grown(&self, spec: &FaultSpec, share: f64) -> Self {
+        let mut grown = self.clone();
+        let grows = |param: &&ParamSpec| Some(param.name) == spec.strength || param.name == "jitter";
+        for param in spec.params.iter().filter(grows) {
+            if let Some(value) = self.part_of(param, share.clamp(0.0, 1.0)) {
+                grown.values.insert(param.name.to_owned(), value);
+            }
+        }
+        grown
+    }
+
+    fn part_of(&self, param: &ParamSpec, share: f64) -> Option<Value> {
+        let of = |full: u64, least: u64| ((full as f64 * share) as u64).max(least.min(full));
+        let value = match param.kind {
+            ParamKind::Duration { min_ms, .. } => {
+                format!("{}us", of(self.duration_us(param.name), min_ms * 1_000)).into()
+            }
+            ParamKind::Share => (self.share(param.name) * share).max(LEAST_SHARE).into(),
+            ParamKind::Bandwidth { min, .. } => format!("{}B/s", of(self.bandwidth(param.name)?, min)).into(),
+            ParamKind::Count { min, .. } => of(self.count(param.name)?, min).into(),
+            ParamKind::Memory { min, .. } => match self.memory(param.name)? {
+                quantity::Memory::Bytes(full) => format!("{}B", of(full, min)).into(),
+                quantity::Memory::Share(full) => {
+                    format!("{}%", (full * share).max(LEAST_SHARE) * 100.0).into()
+                }
+            },
+            ParamKind::Choice(_) | ParamKind::Text { .. } => return None,
+        };
+        Some(value)
     }
 }
 
@@ -269,6 +306,52 @@ mod tests {
     fn names_are_unique() {
         for (i, fault) in FAULTS.iter().enumerate() {
             assert!(FAULTS[..i].iter().all(|other| other.name != fault.name));
+        }
+    }
+
+    #[test]
+    fn a_ramp_grows_from_the_least_to_the_whole_strength() {
+        for spec in FAULTS.iter().filter(|spec| spec.strength.is_some()) {
+            let values = spec.params.iter().filter_map(|param| {
+                let value = match param.kind {
+                    ParamKind::Duration { .. } => "400ms".into(),
+                    ParamKind::Share => "80%".into(),
+                    ParamKind::Bandwidth { .. } => "1MB/s".into(),
+                    ParamKind::Count { max, .. } => max.min(500).into(),
+                    ParamKind::Memory { .. } => "300MiB".into(),
+                    ParamKind::Choice(_) | ParamKind::Text { .. } => return None,
+                };
+                Some((param.name.to_owned(), value))
+            });
+            let full = Parameters {
+                values: values.collect(),
+            };
+            for share in [0.0, 0.01, 0.5, 1.0] {
+                let grown = full.grown(spec, share);
+                for (name, value) in &grown.values {
+                    let param = spec.params.iter().find(|param| param.name == name).unwrap();
+                    assert_eq!(check_one(param, value), Ok(()), "{} {name} at {share}", spec.name);
+                }
+            }
+            let strength = spec.strength.unwrap();
+            let half = full.grown(spec, 0.5);
+            assert_ne!(half.values[strength], full.values[strength], "{}", spec.name);
+            let whole = full.grown(spec, 1.0);
+            let reads = |it: &Parameters| {
+                let share = it.values[strength]
+                    .as_str()
+                    .is_none_or(|text| text.ends_with('%'));
+                let share = share.then(|| (it.share(strength) * 1e6).round());
+                let memory = it.memory(strength).filter(|_| share.is_none());
+                (
+                    it.duration_us(strength),
+                    share,
+                    memory,
+                    it.bandwidth(strength),
+                    it.count(strength),
+                )
+            };
+            assert_eq!(reads(&whole), reads(&full), "{}", spec.name);
         }
     }
 }

@@ -268,7 +268,7 @@ pub struct Step {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Action {
     /// Injects a fault.
-    Inject(Inject),
+    Inject(Box<Inject>),
     /// Waits this many milliseconds.
     Wait(u64),
 }

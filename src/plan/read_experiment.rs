@@ -58,7 +58,7 @@ fn step(r: &mut Reader<'_>, table: &Table<'_>, agents: &[AgentEntry]) -> Option<
         None => "main".to_owned(),
     };
     let action = match (table.get("inject"), table.get("wait")) {
-        (Some(_), None) => Action::Inject(inject(r, table, agents)?),
+        (Some(_), None) => Action::Inject(Box::new(inject(r, table, agents)?)),
         (None, Some(wait)) => {
             for key in ["target", "with", "for", "ramp", "repeat"] {
                 if let Some(field) = table.get(key) {

@@ -58,7 +58,7 @@ impl World {
                 Event::Start {
                     ask,
                     id,
-                    request: *request,
+                    request,
                     claims,
                     undo,
                     by_hand,

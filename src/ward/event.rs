@@ -100,7 +100,7 @@ pub enum Event {
         /// From the path.
         id: InjectionId,
         /// The body.
-        request: StartRequest,
+        request: Box<StartRequest>,
         /// The resources it takes, such as `route:payment-http`, `pid:4211`, `cpu`: one owner each.
         claims: Vec<String>,
         /// How this fault is undone.
@@ -178,7 +178,8 @@ pub enum Event {
         /// `false` only when a read-back showed that nothing is left of it; otherwise it is reverted.
         half_applied: bool,
     },
-    /// Answers [`Effect::Adjust`]. After an error the strength is not known, so the ward reverts it.
+    /// Answers [`Effect::Adjust`], or tells that a ramp which the fault runs by itself failed. After an error the
+    /// strength is not known, so the ward reverts it.
     Adjusted {
         /// Which.
         key: Key,

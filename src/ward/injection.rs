@@ -318,10 +318,11 @@ impl Injection {
         if self.lingering {
             return self.returned(cx);
         }
-        if !matches!(self.work, Work::Adjusting { .. }) {
-            return;
+        match (&self.work, &result) {
+            (Work::Adjusting { .. }, _) => self.work = Work::Idle,
+            (Work::Idle, Err(_)) if self.state() == InjectionState::Active => {}
+            _ => return,
         }
-        self.work = Work::Idle;
         match result {
             Ok(evidence) => {
                 self.edit().evidence = evidence;

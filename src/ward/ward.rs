@@ -185,7 +185,7 @@ impl Ward {
                     by_hand,
                     needs_keeper,
                 };
-                self.on_start(ask, id, request, plan);
+                self.on_start(ask, id, *request, plan);
             }
             Event::Patch { ask, id, request } => self.on_patch(ask, id, request),
             Event::Revert { ask, id } => self.on_revert(ask, &id),

@@ -43,6 +43,10 @@ impl Fault for CpuBurn {
         Ok((Box::new(held), evidence))
     }
 
+    fn ramps_itself(&self) -> bool {
+        true
+    }
+
     fn adopt(&self, _key: &Key, _scope: &Scope, undo: Option<&Undo>) -> Box<dyn Held> {
         Box::new(Burn(HeldChild::adopt(undo)))
     }

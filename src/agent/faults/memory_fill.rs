@@ -57,6 +57,10 @@ impl Fault for MemoryFill {
         Ok((Box::new(held), evidence))
     }
 
+    fn ramps_itself(&self) -> bool {
+        true
+    }
+
     fn adopt(&self, _key: &Key, _scope: &Scope, undo: Option<&Undo>) -> Box<dyn Held> {
         Box::new(Fill(HeldChild::adopt(undo)))
     }

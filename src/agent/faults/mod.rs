@@ -91,7 +91,8 @@ pub struct Order<'a> {
     pub prepared: &'a Prepared,
     /// When it ends by itself, the ramp included: a second lock, the ward ends it too.
     pub ends_in: Duration,
-    /// How long it grows from nothing to full strength; zero for faults without a strength.
+    /// How long it grows from nothing to full strength; zero for faults without a strength. For faults that do
+    /// not grow by themselves the parameters are those of the ramp's first moment.
     pub ramp: Duration,
     /// Puts on disk how it is undone. Nothing is applied before.
     pub pen: &'a Pen<'a>,
@@ -188,6 +189,12 @@ pub trait Fault: Send + Sync {
 
     /// Begins it. On success the evidence says what was seen.
     fn apply(&self, order: &Order<'_>) -> Result<(Box<dyn Held>, Evidence), Failure>;
+
+    /// Whether it grows by itself over [`Order::ramp`]. Of the others the injection's thread changes the
+    /// strength ten times a second, by [`Held::adjust`], from the least that the fault takes.
+    fn ramps_itself(&self) -> bool {
+        false
+    }
 
     /// Takes hold of what a start may have left behind that failed half way, or that a former life of the
     /// agent began, so that it can be reverted. `undo` is from its record, where there is one.

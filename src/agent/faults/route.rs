@@ -94,6 +94,10 @@ impl Fault for RouteFault {
         }
     }
 
+    fn ramps_itself(&self) -> bool {
+        true
+    }
+
     fn adopt(&self, key: &Key, scope: &Scope, _undo: Option<&Undo>) -> Box<dyn Held> {
         Box::new(self.held(key, scope))
     }

@@ -292,7 +292,7 @@ async fn start(
     let event = |ask| Event::Start {
         ask,
         id,
-        request,
+        request: Box::new(request),
         claims: prepared.claims.clone(),
         undo: spec.map_or(firedrill_wire::Undo::ProcessHeld, |spec| spec.undo),
         by_hand: spec.map_or_else(String::new, |spec| spec.undo_words.to_owned()),

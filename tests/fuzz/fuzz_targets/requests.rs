@@ -57,7 +57,7 @@ impl Host {
                 ask: self.ask(),
                 id: if *call == b's' { id() } else { "x-2".into() },
                 claims: request.scope.route.iter().map(|route| format!("route:{route}")).collect(),
-                request,
+                request: Box::new(request),
                 undo: if *call == b's' { Undo::ProcessHeld } else { Undo::None },
                 by_hand: "by hand".to_owned(),
                 needs_keeper: false,

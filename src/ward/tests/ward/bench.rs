@@ -250,7 +250,7 @@ impl Bench {
         self.step(Event::Start {
             ask,
             id,
-            request,
+            request: Box::new(request),
             claims,
             undo,
             by_hand: "take it back by hand".to_owned(),

@@ -88,6 +88,23 @@ fn a_change_that_fails_is_reverted_because_nobody_knows_how_strong_it_is() {
 }
 
 #[test]
+fn a_ramp_that_fails_on_its_way_is_reverted_too() {
+    let mut b = Bench::new();
+    let fence = b.open("d1");
+    b.active(&fence, "i1");
+    let problem = Problem::new(P::Unavailable, "the map is gone", "", "");
+    let failed = || Event::Adjusted {
+        key: key(fence.epoch, "i1"),
+        result: Err(problem.clone()),
+    };
+    b.step(failed());
+    assert_eq!((b.state("i1"), b.reverts("i1").len()), (S::Reverting, 1));
+    // Told again while it is being taken back, it changes nothing.
+    b.step(failed());
+    assert_eq!((b.state("i1"), b.reverts("i1").len()), (S::Reverting, 1));
+}
+
+#[test]
 fn a_one_shot_is_done_and_a_revert_says_what_to_do_by_hand() {
     let mut b = Bench::new();
     let fence = b.open("d1");

@@ -287,7 +287,7 @@ impl World {
         self.step(Event::Start {
             ask,
             id: id.as_str().into(),
-            request: request.clone(),
+            request: Box::new(request.clone()),
             claims,
             undo,
             by_hand,
