@@ -66,11 +66,7 @@ pub(crate) const NOT_YET: &[(&str, &str)] = &[
     ("experiment", "rules"),
     ("experiment.step", "http"),
     ("experiment.step", "load"),
-    ("experiment.step.target", "cgroup"),
-    ("experiment.step.target", "port"),
     ("experiment.step.target", "pod"),
-    ("experiment.step.target", "container"),
-    ("experiment.step.target", "unit"),
 ];
 
 /// Scope keys of a target; every other key of it is a label.

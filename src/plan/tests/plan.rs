@@ -94,7 +94,7 @@ fn what_belongs_to_a_later_release_is_refused_and_never_ignored() {
         ("driver = \"native\"", "driver = \"toxiproxy\""),
         (
             "route = \"payment-http\"",
-            "cgroup = \"/x\", route = \"payment-http\"",
+            "pod = \"x\", route = \"payment-http\"",
         ),
         ("band = { max = 50 }", "band = { learn = \"2m\", k = 4.0 }"),
     ] {
