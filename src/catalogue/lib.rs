@@ -12,7 +12,7 @@ pub mod quantity;
 mod scope;
 
 pub use check::{ParamProblem, Parameters, check};
-pub use faults::{FAULTS, find};
+pub use faults::{FAULTS, GRPC_CODES, find};
 pub use scope::{Scope, ScopeKey};
 
 /// How a fault is taken back.
@@ -21,6 +21,8 @@ pub use scope::{Scope, ScopeKey};
 pub enum Undo {
     /// A running process holds it: it ends with that process at the latest.
     ProcessHeld,
+    /// The same, but what it did until then stays done.
+    EffectsStay,
     /// A one-shot: there is nothing to take back.
     None,
 }

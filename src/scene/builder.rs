@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use firedrill_catalogue::Undo;
 use firedrill_drill::{Arming, At, Chosen, Command, Drill, Event, Phase, Reading, Setup, SliState};
 use firedrill_plan::{Action, Experiment, Plan};
 use firedrill_series::Series;
@@ -279,12 +280,21 @@ fn what(drill: &Drill, experiment: &Experiment, chosen: &[Chosen]) -> Vec<String
             String::new()
         };
         Some(format!(
-            "{} of {agents}{scope}, for {}{ramp}{times}",
+            "{} of {agents}{scope}, for {}{ramp}{times}{}",
             inject(step),
-            span(step.for_ms)
+            span(step.for_ms),
+            what_stays(&step.fault)
         ))
     };
     chosen.iter().filter_map(line).collect()
+}
+
+/// What of a fault no revert takes back, as a sentence more.
+fn what_stays(fault: &str) -> String {
+    let spec = firedrill_catalogue::find(fault).filter(|spec| spec.undo != Undo::ProcessHeld);
+    spec.and_then(|spec| spec.undo_words.split(" By hand:").next())
+        .map(|words| format!(". {words}"))
+        .unwrap_or_default()
 }
 
 fn agents(plan: &Plan, indices: &[usize]) -> String {

@@ -13,11 +13,13 @@ pub fn rule(parameters: &Parameters) -> RuleSpec {
     }
 }
 
-/// Which requests: path, method and share.
+/// Which requests: path, method, header and share.
 pub fn only(parameters: &Parameters) -> Only {
     Only {
         path: parameters.text("path").map(str::to_owned),
         method: parameters.text("method").map(str::to_owned),
+        header: parameters.text("header").map(str::to_owned),
         share: parameters.share("share"),
+        ..Only::default()
     }
 }

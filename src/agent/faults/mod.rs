@@ -16,8 +16,15 @@ pub mod disk_fill;
 pub mod disk_fill_child;
 pub mod filling;
 pub mod filling_child;
+pub mod grpc_status;
+pub mod http_body;
+pub mod http_headers;
 pub mod http_latency;
+pub mod http_lose;
+pub mod http_reset;
+pub mod http_slow_body;
 pub mod http_status;
+pub mod http_truncate;
 pub mod memory_fill;
 pub mod memory_fill_child;
 pub mod noop;
@@ -241,6 +248,13 @@ fn of(spec: &'static FaultSpec, program: &SelfCommand, proxy: Option<&Client>) -
         "noop" => Some(Arc::new(noop::Noop(spec))),
         "http.latency" => on_route(http_latency::rule),
         "http.status" => on_route(http_status::rule),
+        "http.reset" => on_route(http_reset::rule),
+        "http.headers" => on_route(http_headers::rule),
+        "http.body" => on_route(http_body::rule),
+        "http.truncate" => on_route(http_truncate::rule),
+        "http.slow_body" => on_route(http_slow_body::rule),
+        "http.lose" => on_route(http_lose::rule),
+        "grpc.status" => on_route(grpc_status::rule),
         "tcp.latency" => on_route(tcp_latency::rule),
         "tcp.bandwidth" => on_route(tcp_bandwidth::rule),
         "tcp.refuse" => on_route(tcp_refuse::rule),

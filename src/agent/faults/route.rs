@@ -12,7 +12,7 @@ use firedrill_ward::Key;
 use firedrill_wire::{Evidence, Problem, ProblemKind, Route, RouteProtocol, Scope};
 
 use super::{Failure, Fault, Held, NotHere, Order, Prepared, ReadBack, words};
-use crate::proxy::protocol::{RefusalKind, RuleReport, RuleSpec, SetRule};
+use crate::proxy::protocol::{RefusalKind, RuleReport, RuleSpec, SetRule, Side};
 use crate::proxy::{Announced, Client, Probe, ProbeRequest, ProxyError};
 use crate::undo::Undo;
 
@@ -61,6 +61,14 @@ impl Fault for RouteFault {
                 "begin it with a slash",
             ));
         }
+        crate::proxy::check(&(self.rule)(parameters)).map_err(|words| {
+            Problem::new(
+                ProblemKind::Parameters,
+                format!("{} cannot be done so", self.spec.name),
+                words,
+                "see the fault's parameters",
+            )
+        })?;
         prepare(self.spec, self.proxy.as_ref(), scope)
     }
 
@@ -162,7 +170,7 @@ pub fn available(spec: &FaultSpec, proxy: Option<&Client>) -> Result<Vec<Route>,
 }
 
 fn fits(spec: &FaultSpec, route: &Route) -> bool {
-    !spec.name.starts_with("http.") || route.protocol == RouteProtocol::Http
+    spec.name.starts_with("tcp.") || route.protocol == RouteProtocol::Http
 }
 
 /// Checks that the route is there and of the right kind.
@@ -235,6 +243,21 @@ fn on(spec: &FaultSpec, rule: &RuleSpec) -> String {
     match rule {
         RuleSpec::HttpLatency { delay_us, .. } => format!("requests wait {} ms", ms(*delay_us)),
         RuleSpec::HttpStatus { code, .. } => format!("requests are answered {code}"),
+        RuleSpec::HttpHeaders {
+            side: Side::Request, ..
+        } => "requests have other headers".to_owned(),
+        RuleSpec::HttpHeaders { .. } => "answers have other headers".to_owned(),
+        RuleSpec::HttpBody { .. } => "answers have other bodies".to_owned(),
+        RuleSpec::HttpTruncate { bytes, .. } => format!("answers break off after {bytes} bytes"),
+        RuleSpec::HttpSlowBody { bytes_per_s, .. } => {
+            format!("each answer arrives at {bytes_per_s} bytes a second")
+        }
+        RuleSpec::HttpReset { .. } => "requests are reset".to_owned(),
+        RuleSpec::HttpLose { code, .. } => format!("requests are answered {code} and lost"),
+        RuleSpec::GrpcStatus { code, after, .. } => {
+            let when = if *after { "after their answer" } else { "at once" };
+            format!("calls end with the gRPC status {code} {when}")
+        }
         RuleSpec::TcpLatency { delay_us, .. } => format!("answers arrive {} ms later", ms(*delay_us)),
         RuleSpec::TcpBandwidth { bytes_per_s } => format!("the route carries {bytes_per_s} bytes a second"),
         RuleSpec::TcpRefuse {} => format!("{}: new connections are refused", spec.name),
@@ -243,19 +266,17 @@ fn on(spec: &FaultSpec, rule: &RuleSpec) -> String {
 
 /// The probe that meets a rule.
 fn request(rule: &RuleSpec) -> ProbeRequest {
-    match rule {
-        RuleSpec::HttpLatency { only, .. } | RuleSpec::HttpStatus { only, .. } => ProbeRequest {
-            method: only.method.clone(),
-            path: only.path.clone(),
-            bytes: 1,
-        },
+    if let RuleSpec::TcpBandwidth { bytes_per_s } = rule {
         // As much as would take 50 ms on the slow link, there and back.
-        RuleSpec::TcpBandwidth { bytes_per_s } => ProbeRequest {
+        return ProbeRequest {
             bytes: (bytes_per_s / 20).clamp(1, 32 * 1024) as usize,
             ..ProbeRequest::default()
-        },
-        _ => ProbeRequest::default(),
+        };
     }
+    let call = matches!(rule, RuleSpec::GrpcStatus { .. });
+    rule.only()
+        .map(|only| ProbeRequest::of(only, call))
+        .unwrap_or_default()
 }
 
 /// What a probe takes at least while the rule is on; none where a clock cannot tell.
@@ -282,6 +303,10 @@ fn evidence(words: impl Into<String>, report: &RuleReport) -> Evidence {
         ("seen", counters.seen),
         ("delayed", counters.delayed),
         ("answered", counters.answered),
+        ("changed", counters.changed),
+        ("truncated", counters.truncated),
+        ("reset", counters.reset),
+        ("lost", counters.lost),
         ("bytes", counters.bytes),
     ];
     for (name, value) in all.iter().filter(|(_, value)| *value > 0) {

@@ -145,7 +145,7 @@ impl Client {
 
     /// Sets a rule, or replaces it by a higher generation.
     pub fn set(&self, set: SetRule) -> Result<RuleReport, ProxyError> {
-        self.rule(Command::Set(set))
+        self.rule(Command::Set(Box::new(set)))
     }
 
     /// Takes a rule away and waits until it holds nothing.

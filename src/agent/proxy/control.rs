@@ -205,7 +205,7 @@ async fn obey(command: Command, table: &mut Table) -> Result<Done, Refusal> {
     let answer = match command {
         Command::Hello => Answer::Hello(hello(table)),
         Command::Ping => Answer::Done,
-        Command::Set(set) => Answer::Rule(table.set(set).await?),
+        Command::Set(set) => Answer::Rule(table.set(*set).await?),
         Command::Remove { id, generation } => Answer::Rule(table.remove(&id, generation).await),
         Command::Clear => Answer::Cleared(table.clear().await),
         Command::Status { id } => Answer::Rule(table.status(&id)),

@@ -1,53 +1,72 @@
-//! Requests: rules first, then a plain HTTP/1.1 reverse proxy.
+//! Requests: rules first, then a plain reverse proxy.
 //!
-//! Keep-alive on both sides, bodies streamed both ways, `Host` and everything end-to-end kept, hop-by-hop
-//! headers dropped. Upgrades (WebSocket) and CONNECT are answered 501. An upstream that fails is a 502 with a
-//! body that names this proxy, so that nobody takes it for the service's own words. A probe goes through the
-//! rules of its path and method like a request (it is always in the share and never counted) and is answered
-//! here, with the ids of the rules that hit it.
+//! A connection speaks what its first bytes say: HTTP/2 with prior knowledge (RFC 9113, 3.3), else HTTP/1.1; the
+//! upstream is spoken to in the same. Everything below is the same for both, on a stream of HTTP/2 as on a
+//! connection of HTTP/1.1. An upstream that fails is a 502 with a body that names this proxy, so that nobody
+//! takes it for the service's own words. A probe goes through the rules that are for it like a request (it is
+//! always in the share and never counted) and is answered here, with the ids of the rules that hit it.
 
-use std::convert::Infallible;
+use std::error::Error;
+use std::fmt;
 use std::future::poll_fn;
 use std::io;
-use std::pin::{Pin, pin};
+use std::ops::Deref;
+use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::sync::atomic::Ordering;
+use std::task::Context;
 use std::time::Instant;
 
-use bytes::Bytes;
-use hyper::body::{Body, Frame, Incoming, SizeHint};
+use bytes::{Bytes, BytesMut};
+use hyper::body::{Body as _, Incoming};
 use hyper::header::{
-    CONNECTION, HOST, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE,
-    TRANSFER_ENCODING, UPGRADE,
+    ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderMap,
+    HeaderName, HeaderValue,
 };
-use hyper::service::service_fn;
-use hyper::{Method, Request, Response, StatusCode, Uri, Version};
-use hyper_util::rt::TokioIo;
+use hyper::{Method, Request, Response, StatusCode};
 use parking_lot::Mutex;
 
-use super::pool::{Idle, Upstream};
-use super::protocol::{Only, RuleSpec};
+use super::act::Act;
+use super::answer::{Answer, Change, Content};
+use super::grpc;
+use super::matching::Matcher;
+use super::pool::Idle;
 use super::route::Route;
-use super::rule::{Rule, Tally, matches};
+use super::rule::{Rule, Tally};
 use super::shape::{Flags, Shaped};
+use super::{http1, http2};
 
 /// The header of a probe's answer: the ids of the rules that hit it, each followed by a comma.
 pub const PROBE_HEADER: &str = "x-firedrill-rules";
 
 /// Largest head of a request in bytes.
-const MAX_HEAD_BYTES: usize = 64 * 1024;
+pub const MAX_HEAD_BYTES: usize = 64 * 1024;
 
-const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
-const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
+/// What says of which bytes a body is.
+const DIGESTS: [HeaderName; 5] = [
+    ETAG,
+    HeaderName::from_static("content-md5"),
+    HeaderName::from_static("digest"),
+    HeaderName::from_static("content-digest"),
+    HeaderName::from_static("repr-digest"),
+];
+
+/// An answer of the proxy's own, in the place of the upstream's.
+pub type Refused = (StatusCode, String);
 
 /// What all requests of a connection share.
-struct Client {
-    route: Arc<Route>,
-    flags: Arc<Flags>,
+#[derive(Debug)]
+pub struct Client {
+    /// Where it came in.
+    pub route: Arc<Route>,
+    /// Its connection.
+    pub flags: Arc<Flags>,
     probe: bool,
     /// The upstream connection that an answer comes on, or came on: kept for the next request. It goes to the pool
     /// when the client leaves.
-    own: Mutex<Option<Idle>>,
+    pub own: Mutex<Option<Idle>>,
+    /// The same over HTTP/2; none: it speaks HTTP/1.1.
+    pub http2: Option<http2::Link>,
 }
 
 impl Drop for Client {
@@ -59,37 +78,26 @@ impl Drop for Client {
 }
 
 /// Serves a client's connection.
-pub async fn serve(stream: Shaped, route: Arc<Route>, flags: Arc<Flags>, probe: bool) -> io::Result<()> {
+pub async fn serve(mut stream: Shaped, route: Arc<Route>, flags: Arc<Flags>, probe: bool) -> io::Result<()> {
+    let is_http2 = stream.starts_with(http2::PREFACE).await?;
+    flags.asks_first.store(is_http2, Ordering::Relaxed);
     let client = Arc::new(Client {
         route,
         flags,
         probe,
         own: Mutex::default(),
+        http2: is_http2.then(http2::Link::default),
     });
-    let service = service_fn(|request| {
-        let client = Arc::clone(&client);
-        async move { Ok::<_, Infallible>(client.answer(request).await) }
-    });
-    let mut serving = pin!(
-        hyper::server::conn::http1::Builder::new()
-            .max_header_size(MAX_HEAD_BYTES)
-            .serve_connection(TokioIo::new(stream), service)
-    );
-    poll_fn(|cx| {
-        let served = serving.as_mut().poll(cx);
-        if served.is_pending() {
-            // Whatever the client does: an upload goes on while nobody reads the answer.
-            client.drive(cx);
-        }
-        served
-    })
-    .await
-    .map_err(io::Error::other)
+    if is_http2 {
+        Box::pin(http2::serve(stream, &client)).await
+    } else {
+        http1::serve(stream, &client).await
+    }
 }
 
 impl Client {
-    /// See [`Upstream::drive`].
-    fn drive(&self, cx: &mut Context<'_>) {
+    /// See [`super::pool::Upstream::drive`].
+    pub fn drive(&self, cx: &mut Context<'_>) {
         // Not under the lock: what it wakes may be of this client.
         let own = self.own.lock().take();
         if let Some(mut own) = own
@@ -100,7 +108,7 @@ impl Client {
     }
 
     /// The answer has been read to its end, or is given up, and with it the connection it came on.
-    fn release(&self, whole: bool) {
+    pub fn release(&self, whole: bool) {
         let mut own = self.own.lock();
         match &mut *own {
             Some(own) if whole => own.rest(),
@@ -108,73 +116,31 @@ impl Client {
         }
     }
 
-    async fn answer(self: &Arc<Self>, request: Request<Incoming>) -> Response<Answer> {
-        self.flags.begin();
-        let mut hits = String::new();
-        if self.route.has_http_rules()
-            && let Some(mut answer) = Box::pin(self.rule(request.method(), request.uri(), &mut hits)).await
-        {
-            self.mark(&mut answer, &hits);
-            return answer;
-        }
-        if self.probe {
-            let mut answer = self.say(StatusCode::NO_CONTENT, String::new());
-            self.mark(&mut answer, &hits);
-            return answer;
-        }
-        match self.forward(request).await {
-            Ok(response) => response,
-            Err((status, words)) => {
-                let name = &self.route.config.name;
-                self.say(status, format!("firedrill proxy, route \"{name}\": {words}\n"))
-            }
+    /// Whether it speaks HTTP/1.1.
+    pub fn is_http1(&self) -> bool {
+        self.http2.is_none()
+    }
+
+    /// An upstream that did not do its part.
+    pub fn failed(&self, what: &str) -> Refused {
+        let upstream = &self.route.config.upstream;
+        (StatusCode::BAD_GATEWAY, format!("upstream {upstream} {what}"))
+    }
+
+    /// Probes are not traffic.
+    fn count(&self, rule: &Rule, count: impl FnOnce(&Tally)) {
+        if !self.probe {
+            count(&rule.core.tally);
         }
     }
 
-    /// Applies the rules in the order they were set; the answer of one that answers.
-    async fn rule(
-        self: &Arc<Self>,
-        method: &Method,
-        uri: &Uri,
-        hits: &mut String,
-    ) -> Option<Response<Answer>> {
-        for rule in &self.route.rules().http {
-            let (RuleSpec::HttpLatency { only, .. } | RuleSpec::HttpStatus { only, .. }) = &rule.set.rule
-            else {
-                continue;
-            };
-            if !self.is_hit(rule, only, method, uri) {
-                continue;
-            }
-            if self.probe {
-                hits.push_str(&rule.set.id);
-                hits.push(',');
-            }
-            if let RuleSpec::HttpStatus { code, body, .. } = &rule.set.rule {
-                self.count(rule, |tally| Tally::add(&tally.answered, 1));
-                let status = StatusCode::from_u16(*code).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
-                return Some(self.say(status, body.clone()));
-            }
-            self.delay(rule).await;
-        }
-        None
-    }
-
-    /// Tells a probe, and nobody else, which rules it met.
-    fn mark(&self, answer: &mut Response<Answer>, hits: &str) {
-        if self.probe
-            && let Ok(hits) = HeaderValue::from_str(hits)
-        {
-            answer.headers_mut().insert(PROBE_HEADER, hits);
-        }
-    }
-
-    fn is_hit(&self, rule: &Rule, only: &Only, method: &Method, uri: &Uri) -> bool {
-        if rule.core.revoked() || !matches(only, method.as_str(), uri.path()) {
+    fn is_hit(&self, rule: &Rule, matcher: &Matcher, request: &Request<Incoming>) -> bool {
+        let (method, path) = (request.method().as_str(), request.uri().path());
+        if rule.core.revoked() || !matcher.is_for(method, path, request.headers()) {
             return false;
         }
         self.count(rule, |tally| Tally::add(&tally.seen, 1));
-        self.probe || rule.drawn(only.share, Instant::now())
+        self.probe || rule.drawn(matcher.share, Instant::now())
     }
 
     async fn delay(&self, rule: &Rule) {
@@ -189,214 +155,268 @@ impl Client {
             Tally::add(&tally.added_us, now.elapsed().as_micros() as u64);
         });
     }
+}
 
-    /// Probes are not traffic.
-    fn count(&self, rule: &Rule, count: impl FnOnce(&Tally)) {
-        if !self.probe {
-            count(&rule.core.tally);
-        }
-    }
+/// The client's connection or stream is to be reset.
+#[derive(Debug)]
+pub struct Reset;
 
-    /// An answer of the proxy's own.
-    fn say(self: &Arc<Self>, status: StatusCode, body: String) -> Response<Answer> {
-        let body = (!body.is_empty()).then(|| Bytes::from(body));
-        let mut response = Response::new(Answer {
-            content: Content::Whole(body),
-            client: Arc::clone(self),
-        });
-        *response.status_mut() = status;
-        response
-    }
-
-    async fn forward(
-        self: &Arc<Self>,
-        request: Request<Incoming>,
-    ) -> Result<Response<Answer>, (StatusCode, String)> {
-        let request = prepare(request, &self.route.config.upstream)?;
-        let (upstream, response) = self.send(request).await?;
-        let (mut head, body) = response.into_parts();
-        drop_hop_by_hop(&mut head.headers);
-        head.version = Version::HTTP_11;
-        *self.own.lock() = Some(Idle::new(upstream));
-        Ok(Response::from_parts(
-            head,
-            Answer {
-                content: Content::Upstream { body, ended: false },
-                client: Arc::clone(self),
-            },
-        ))
-    }
-
-    /// Sends on an idle connection, or on a new one if there is none or it was closed before the request left.
-    async fn send(
-        &self,
-        mut request: Request<Incoming>,
-    ) -> Result<(Upstream, Response<Incoming>), (StatusCode, String)> {
-        let upstream = &self.route.config.upstream;
-        let failed = |what: String| (StatusCode::BAD_GATEWAY, format!("upstream {upstream} {what}"));
-        if let Some(mut idle) = self.idle().await {
-            match idle.send(request).await {
-                Ok(response) => return Ok((idle, response)),
-                Err(mut error) => match error.take_message() {
-                    Some(unsent) => request = unsent,
-                    None => return Err(failed(format!("broke off: {}", error.into_error()))),
-                },
-            }
-        }
-        let mut new = Box::pin(self.route.pool.connect())
-            .await
-            .map_err(|error| failed(format!("cannot be reached: {error}")))?;
-        match new.send(request).await {
-            Ok(response) => Ok((new, response)),
-            Err(error) => Err(failed(format!("gave no answer: {}", error.into_error()))),
-        }
-    }
-
-    async fn idle(&self) -> Option<Upstream> {
-        let own = self.own.lock().take();
-        if let Some(own) = own
-            && let Some(upstream) = own.wake().await
-        {
-            return Some(upstream);
-        }
-        self.route.pool.take().await
+impl fmt::Display for Reset {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("reset by a rule")
     }
 }
 
-/// Makes a request fit for the upstream.
-fn prepare(
-    mut request: Request<Incoming>,
-    upstream: &str,
-) -> Result<Request<Incoming>, (StatusCode, String)> {
-    if let Some(upgrade) = request.headers().get(UPGRADE)
-        // A client that offers HTTP/2 in this way is content with HTTP/1.1.
-        && upgrade != "h2c"
-    {
-        return Err((
-            StatusCode::NOT_IMPLEMENTED,
-            "upgrades are not passed on: use a tcp route".to_owned(),
-        ));
-    }
-    if request.method() == Method::CONNECT {
-        return Err((StatusCode::NOT_IMPLEMENTED, "CONNECT is not passed on".to_owned()));
-    }
-    drop_hop_by_hop(request.headers_mut());
-    if request.uri().authority().is_some() {
-        to_origin_form(&mut request)?;
-    }
-    if !request.headers().contains_key(HOST)
-        && let Ok(host) = HeaderValue::from_str(upstream)
-    {
-        request.headers_mut().insert(HOST, host);
-    }
-    *request.version_mut() = Version::HTTP_11;
-    Ok(request)
-}
+impl Error for Reset {}
 
-/// `GET http://host/path` becomes `GET /path`, and its host wins over the header, as the RFC wants it.
-fn to_origin_form(request: &mut Request<Incoming>) -> Result<(), (StatusCode, String)> {
-    let bad = || {
-        (
-            StatusCode::BAD_REQUEST,
-            "the request target cannot be passed on".to_owned(),
-        )
-    };
-    if let Some(authority) = request.uri().authority() {
-        let host = HeaderValue::from_str(authority.as_str()).map_err(|_| bad())?;
-        request.headers_mut().insert(HOST, host);
-    }
-    let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
-    let uri = path.parse().map_err(|_| bad())?;
-    *request.uri_mut() = uri;
-    Ok(())
-}
+/// A request under way: its connection counts as busy until this is dropped.
+#[derive(Debug)]
+pub struct Exchange(Arc<Client>);
 
-/// Removes what is between two neighbours only. Framing is made anew by hyper.
-fn drop_hop_by_hop(headers: &mut HeaderMap) {
-    if headers.contains_key(CONNECTION) {
-        let named: Vec<String> = headers
-            .get_all(CONNECTION)
-            .iter()
-            .filter_map(|value| value.to_str().ok())
-            .flat_map(|value| value.split(','))
-            .map(|name| name.trim().to_ascii_lowercase())
-            .collect();
-        headers.remove(CONNECTION);
-        // Whoever names these two would make the next hop misread where the message ends or whom it is for.
-        for name in named
-            .iter()
-            .filter(|name| !matches!(name.as_str(), "content-length" | "host"))
-        {
-            headers.remove(name);
-        }
-    }
-    for name in [
-        KEEP_ALIVE,
-        PROXY_CONNECTION,
-        PROXY_AUTHENTICATE,
-        PROXY_AUTHORIZATION,
-        TE,
-        TRANSFER_ENCODING,
-        UPGRADE,
-    ] {
-        headers.remove(name);
+impl Deref for Exchange {
+    type Target = Client;
+
+    fn deref(&self) -> &Client {
+        &self.0
     }
 }
 
-/// The body of an answer. The connection counts as busy until it is dropped.
-struct Answer {
-    content: Content,
-    client: Arc<Client>,
-}
-
-enum Content {
-    Whole(Option<Bytes>),
-    Upstream { body: Incoming, ended: bool },
-}
-
-impl Body for Answer {
-    type Data = Bytes;
-    type Error = hyper::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        let Self { content, client } = &mut *self;
-        match content {
-            Content::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
-            Content::Upstream { body, ended } => {
-                client.drive(cx);
-                let frame = Pin::new(body).poll_frame(cx);
-                *ended |= matches!(frame, Poll::Ready(None));
-                frame
-            }
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        match &self.content {
-            Content::Whole(bytes) => bytes.is_none(),
-            Content::Upstream { body, .. } => body.is_end_stream(),
-        }
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        match &self.content {
-            Content::Whole(bytes) => {
-                SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
-            }
-            Content::Upstream { body, .. } => body.size_hint(),
-        }
-    }
-}
-
-impl Drop for Answer {
+impl Drop for Exchange {
     fn drop(&mut self) {
-        self.client.flags.end(&self.client.route);
-        if let Content::Upstream { body, ended } = &self.content {
-            // A body left unread takes its connection down with it.
-            self.client.release(*ended || body.is_end_stream());
+        self.flags.end(&self.route);
+    }
+}
+
+/// What the rules found for a request.
+#[derive(Debug, Default)]
+struct Met {
+    /// Their ids, each followed by a comma, for a probe.
+    hits: String,
+    /// Those that change the answer.
+    later: Vec<Arc<Rule>>,
+}
+
+impl Exchange {
+    /// A request has come.
+    pub fn begin(client: &Arc<Client>) -> Self {
+        client.flags.begin();
+        Self(Arc::clone(client))
+    }
+
+    /// Its answer.
+    pub async fn answer(self, request: Request<Incoming>) -> Result<Response<Answer>, Reset> {
+        if self.probe || self.route.has_http_rules() {
+            return Box::pin(self.ruled(request)).await;
+        }
+        let passed = self.pass(request).await;
+        Ok(passed.map(|content| Answer::new(content, self)))
+    }
+
+    /// Passes it on; a failure is an answer too.
+    async fn pass(&self, request: Request<Incoming>) -> Response<Content> {
+        let passed = match &self.http2 {
+            None => self.forward(request).await,
+            Some(link) => Box::pin(link.forward(self, request)).await,
+        };
+        passed.unwrap_or_else(|(status, words)| {
+            let name = &self.route.config.name;
+            let words = format!("firedrill proxy, route \"{name}\": {words}\n");
+            own(status, Bytes::from(words))
+        })
+    }
+
+    /// The same through the rules.
+    async fn ruled(self, mut request: Request<Incoming>) -> Result<Response<Answer>, Reset> {
+        let mut met = Met::default();
+        let only_head = request.method() == Method::HEAD;
+        let rules = self.route.rules();
+        let mut answer = None;
+        for rule in &rules.http {
+            answer = self.meet(rule, &mut request, &mut met).await?;
+            if answer.is_some() {
+                break;
+            }
+        }
+        if let Some(mut answer) = answer {
+            // What is said here holds now and not later.
+            let no_store = HeaderValue::from_static("no-store");
+            answer.headers_mut().insert(CACHE_CONTROL, no_store);
+            if only_head {
+                *answer.body_mut() = Content::Whole(None);
+            }
+            self.mark(&mut answer, &met);
+            return Ok(answer.map(|content| Answer::new(content, self)));
+        }
+        if self.probe {
+            let mut answer = own(StatusCode::NO_CONTENT, Bytes::new());
+            self.mark(&mut answer, &met);
+            return Ok(answer.map(|content| Answer::new(content, self)));
+        }
+        let passed = self.pass(request).await;
+        // An answer in the proxy's own name is not the upstream's to be changed.
+        let is_own = matches!(passed.body(), Content::Whole(_));
+        let mut answer = passed.map(|content| Answer::new(content, self));
+        if !is_own {
+            let bare =
+                only_head || matches!(answer.status(), StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+            for rule in met.later {
+                change(&mut answer, rule, bare);
+            }
+        }
+        Ok(answer)
+    }
+
+    /// What one rule does to a request; the answer, if it gives one.
+    async fn meet(
+        &self,
+        rule: &Arc<Rule>,
+        request: &mut Request<Incoming>,
+        met: &mut Met,
+    ) -> Result<Option<Response<Content>>, Reset> {
+        let Some(on) = &rule.on_requests else {
+            return Ok(None);
+        };
+        if !self.is_hit(rule, &on.matcher, request) {
+            return Ok(None);
+        }
+        if self.probe {
+            met.hits.push_str(&rule.set.id);
+            met.hits.push(',');
+        }
+        match &on.act {
+            Act::Delay => self.delay(rule).await,
+            Act::Answer(status, body) => {
+                self.count(rule, |tally| Tally::add(&tally.answered, 1));
+                return Ok(Some(own(*status, body.clone())));
+            }
+            Act::Lose(status, body) => {
+                take(request.body_mut()).await;
+                self.count(rule, |tally| Tally::add(&tally.lost, 1));
+                return Ok(Some(own(*status, body.clone())));
+            }
+            Act::Grpc { status, after: false } => {
+                self.count(rule, |tally| Tally::add(&tally.answered, 1));
+                return Ok(Some(trailers_only(request, status)));
+            }
+            // A probe is told of it.
+            Act::Reset if !self.probe => {
+                self.count(rule, |tally| Tally::add(&tally.reset, 1));
+                if self.is_http1() {
+                    self.flags.cut.store(true, Ordering::Release);
+                }
+                return Err(Reset);
+            }
+            Act::Reset => {}
+            Act::RequestHeaders(headers) => {
+                headers.apply(request.headers_mut());
+                self.count(rule, |tally| Tally::add(&tally.changed, 1));
+            }
+            Act::Replace { find: Some(_), .. } => {
+                // Nothing can be found in an answer that is compressed.
+                let plain = HeaderValue::from_static("identity");
+                request.headers_mut().insert(ACCEPT_ENCODING, plain);
+                met.later.push(Arc::clone(rule));
+            }
+            Act::AnswerHeaders(_)
+            | Act::Replace { .. }
+            | Act::Corrupt { .. }
+            | Act::Truncate { .. }
+            | Act::Slow
+            | Act::Grpc { .. } => met.later.push(Arc::clone(rule)),
+        }
+        Ok(None)
+    }
+
+    /// Tells a probe, and nobody else, which rules it met.
+    fn mark(&self, answer: &mut Response<Content>, met: &Met) {
+        if self.probe
+            && let Ok(hits) = HeaderValue::from_str(&met.hits)
+        {
+            answer.headers_mut().insert(PROBE_HEADER, hits);
         }
     }
+}
+
+/// An answer of the proxy's own.
+fn own(status: StatusCode, body: Bytes) -> Response<Content> {
+    let body = (!body.is_empty()).then_some(body);
+    let mut response = Response::new(Content::Whole(body));
+    *response.status_mut() = status;
+    response
+}
+
+/// A gRPC status with no answer before it.
+fn trailers_only(request: &Request<Incoming>, status: &HeaderMap) -> Response<Content> {
+    let mut answer = own(StatusCode::OK, Bytes::new());
+    let kind = request.headers().get(CONTENT_TYPE).cloned();
+    let kind = kind.unwrap_or_else(|| HeaderValue::from_static("application/grpc"));
+    answer.headers_mut().insert(CONTENT_TYPE, kind);
+    grpc::forge(answer.headers_mut(), status);
+    answer
+}
+
+/// Reads a request to its end, as whoever does what it wants would.
+async fn take(body: &mut Incoming) {
+    let mut body = Pin::new(body);
+    // A request that breaks off is lost as well.
+    while let Some(Ok(_)) = poll_fn(|cx| body.as_mut().poll_frame(cx)).await {}
+}
+
+/// Changes the upstream's answer; `bare` if it has no body.
+fn change(answer: &mut Response<Answer>, rule: Arc<Rule>, bare: bool) {
+    let Some(on) = &rule.on_requests else { return };
+    if rule.core.revoked() {
+        return;
+    }
+    let counter = match &on.act {
+        Act::AnswerHeaders(headers) => {
+            headers.apply(answer.headers_mut());
+            &rule.core.tally.changed
+        }
+        Act::Grpc { status, .. } if answer.headers().contains_key(grpc::STATUS) => {
+            grpc::forge(answer.headers_mut(), status);
+            &rule.core.tally.changed
+        }
+        _ if bare => return,
+        Act::Slow => &rule.core.tally.delayed,
+        // Counted when it breaks off: it may be shorter.
+        Act::Truncate { .. } => return wrap(answer, rule),
+        _ => &rule.core.tally.changed,
+    };
+    Tally::add(counter, 1);
+    wrap(answer, rule);
+}
+
+/// Puts a rule's change around the body of an answer, and makes its head fit.
+fn wrap(answer: &mut Response<Answer>, rule: Arc<Rule>) {
+    let Some(on) = &rule.on_requests else { return };
+    let change = match &on.act {
+        Act::Replace { find, .. } => {
+            answer.headers_mut().remove(CONTENT_LENGTH);
+            if find.is_none() {
+                answer.headers_mut().remove(CONTENT_ENCODING);
+                Change::Text(0)
+            } else {
+                Change::Find(BytesMut::new())
+            }
+        }
+        Act::Corrupt { .. } => Change::Flip(None),
+        Act::Truncate { bytes } => Change::Truncate(*bytes),
+        Act::Slow => Change::Slow {
+            rest: Bytes::new(),
+            hold: None,
+            due: Instant::now(),
+        },
+        Act::Grpc { .. } if !answer.headers().contains_key(grpc::STATUS) => Change::Trailers,
+        _ => return,
+    };
+    if matches!(change, Change::Text(_) | Change::Find(_) | Change::Flip(_)) {
+        let headers = answer.headers_mut();
+        for digest in &DIGESTS {
+            headers.remove(digest);
+        }
+        // It must not outlive the rule in somebody's cache.
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    }
+    answer.body_mut().change(rule, change);
 }

@@ -28,9 +28,15 @@
 //! counted), 60 s for a request's head (idle keep-alive connections included), 64 KiB a control line, 256 KiB
 //! held for each connection by `tcp.latency`. Upgrades and CONNECT on `http` routes: 501.
 
+mod act;
+mod answer;
 mod client;
 mod control;
+mod grpc;
 mod http;
+mod http1;
+mod http2;
+mod matching;
 mod pool;
 mod probe;
 pub mod protocol;
@@ -57,6 +63,11 @@ pub use supervisor::{ProxyEvent, Supervisor, SupervisorConfig};
 
 /// How many routes a proxy may have.
 const MAX_ROUTES: usize = 256;
+
+/// Whether a rule can be set at all; why not.
+pub fn check(rule: &protocol::RuleSpec) -> Result<(), String> {
+    act::OnRequests::new(rule).map(drop)
+}
 
 /// `firedrill-agent proxy`: started by the agent, not by people.
 #[derive(Clone, Debug, clap::Args)]

@@ -8,6 +8,7 @@ use firedrill_wire::RouteProtocol;
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::http::PROBE_HEADER;
+use super::protocol::Only;
 
 /// Most bytes that a probe of a stream sends, and the longest answer that is read.
 const MAX_BYTES: usize = 64 * 1024;
@@ -19,8 +20,31 @@ pub struct ProbeRequest {
     pub method: Option<String>,
     /// On `http` routes: the path, `/` if none.
     pub path: Option<String>,
+    /// On `http` routes: further headers, names and values.
+    pub headers: Vec<(String, String)>,
     /// On `tcp` routes: how many bytes are sent and wanted back, at least 1.
     pub bytes: usize,
+}
+
+impl ProbeRequest {
+    /// One that meets a rule for these requests; `call` if it is for gRPC calls alone.
+    pub fn of(only: &Only, call: bool) -> Self {
+        let method = || {
+            let service = only.service.as_deref().unwrap_or("firedrill.Probe");
+            format!("/{service}/{}", only.rpc.as_deref().unwrap_or("Probe"))
+        };
+        let header = only.header.as_ref().map(|header| {
+            let (name, value) = header.split_once(':').unwrap_or((header, "1"));
+            (name.trim().to_owned(), value.trim().to_owned())
+        });
+        let kind = call.then(|| ("content-type".to_owned(), "application/grpc".to_owned()));
+        Self {
+            method: only.method.clone(),
+            path: only.path.clone().or_else(|| call.then(method)),
+            headers: header.into_iter().chain(kind).collect(),
+            bytes: 1,
+        }
+    }
 }
 
 /// What a probe saw.
@@ -144,8 +168,15 @@ fn head(request: &ProbeRequest) -> String {
         .as_deref()
         .filter(|path| path.starts_with('/') && clean(path))
         .unwrap_or("/");
+    let printable = |text: &str| text.bytes().all(|byte| (b' '..0x7f).contains(&byte));
+    let mut headers = String::new();
+    for (name, value) in &request.headers {
+        if clean(name) && printable(value) {
+            headers.extend([name, ": ", value, "\r\n"]);
+        }
+    }
     format!(
-        "{method} {path} HTTP/1.1\r\nhost: firedrill-probe\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+        "{method} {path} HTTP/1.1\r\nhost: firedrill-probe\r\ncontent-length: 0\r\nconnection: close\r\n{headers}\r\n"
     )
 }
 

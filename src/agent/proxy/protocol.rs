@@ -6,7 +6,7 @@ use firedrill_wire::Route;
 use serde::{Deserialize, Serialize};
 
 /// The control protocol's number. A proxy with another one is asked to leave and started anew.
-pub const CONTROL_VERSION: u32 = 1;
+pub const CONTROL_VERSION: u32 = 2;
 
 /// Longest control line in bytes, either way.
 pub const MAX_LINE_BYTES: usize = 64 * 1024;
@@ -30,7 +30,7 @@ pub enum Command {
     /// A sign of life, both ways.
     Ping,
     /// Set a rule, or replace one of the same id by a higher generation.
-    Set(SetRule),
+    Set(Box<SetRule>),
     /// Take a rule away, wake what it holds, and answer when nothing is held any more.
     Remove {
         /// The rule's id.
@@ -98,6 +98,15 @@ pub struct Only {
     /// Requests with this method, case ignored; none: every method.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub method: Option<String>,
+    /// Requests with this header: `name`, or `name: value`; none: whatever headers they have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub header: Option<String>,
+    /// Calls of this gRPC service, with its package: `shop.Orders`; none: every service.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service: Option<String>,
+    /// Calls of the gRPC method of this name; none: every method.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rpc: Option<String>,
     /// Share of those that are hit, within [0, 1].
     #[serde(default = "all")]
     pub share: f64,
@@ -112,6 +121,9 @@ impl Default for Only {
         Self {
             path: None,
             method: None,
+            header: None,
+            service: None,
+            rpc: None,
             share: 1.0,
         }
     }
@@ -145,6 +157,85 @@ pub enum RuleSpec {
         #[serde(default)]
         only: Only,
     },
+    /// Headers are removed and set.
+    #[serde(rename = "http.headers")]
+    HttpHeaders {
+        /// Whose.
+        side: Side,
+        /// Lines of `name: value`; those of the same name are replaced.
+        #[serde(default)]
+        set: Vec<String>,
+        /// Names.
+        #[serde(default)]
+        remove: Vec<String>,
+        /// Which requests.
+        #[serde(default)]
+        only: Only,
+    },
+    /// Answers have other bodies.
+    #[serde(rename = "http.body")]
+    HttpBody {
+        /// How they differ.
+        change: BodyChange,
+        /// Which requests.
+        #[serde(default)]
+        only: Only,
+    },
+    /// Answers longer than this break off after it.
+    #[serde(rename = "http.truncate")]
+    HttpTruncate {
+        /// Bytes of the body that arrive.
+        bytes: u64,
+        /// Which requests.
+        #[serde(default)]
+        only: Only,
+    },
+    /// Each answer's body arrives slowly.
+    #[serde(rename = "http.slow_body")]
+    HttpSlowBody {
+        /// Bytes per second, for each answer.
+        bytes_per_s: u64,
+        /// Which requests.
+        #[serde(default)]
+        only: Only,
+    },
+    /// The client's connection is reset instead of an answer; over HTTP/2 the stream.
+    #[serde(rename = "http.reset")]
+    HttpReset {
+        /// Which requests.
+        #[serde(default)]
+        only: Only,
+    },
+    /// Requests are taken, answered as if they had been done, and lost.
+    #[serde(rename = "http.lose")]
+    HttpLose {
+        /// The status, 200 to 299.
+        code: u16,
+        /// The answer's body.
+        #[serde(default)]
+        body: String,
+        /// Which requests.
+        #[serde(default)]
+        only: Only,
+    },
+    /// gRPC calls end with a status.
+    #[serde(rename = "grpc.status")]
+    GrpcStatus {
+        /// The status, 1 to 16.
+        code: u8,
+        /// Its message.
+        #[serde(default)]
+        message: String,
+        /// `grpc-status-details-bin`, in base64.
+        #[serde(default)]
+        details: String,
+        /// Whether the call is passed on first and its answer comes before the status.
+        #[serde(default)]
+        after: bool,
+        /// Which requests.
+        #[serde(default)]
+        only: Only,
+    },
     /// Bytes of the answer arrive later.
     #[serde(rename = "tcp.latency")]
     TcpLatency {
@@ -165,26 +256,84 @@ pub enum RuleSpec {
     TcpRefuse {},
 }
 
+/// Whose headers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Side {
+    /// The request's, before it is passed on.
+    Request,
+    /// The answer's.
+    Answer,
+}
+
+/// How a body is changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum BodyChange {
+    /// Another text in its place.
+    Replace {
+        /// Only where this is found; none: the whole body.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        find: Option<String>,
+        /// What is there instead.
+        #[serde(default)]
+        text: String,
+    },
+    /// One bit is flipped in one byte of so many, and at least in one of each body.
+    Corrupt {
+        /// Of how many.
+        every: u64,
+    },
+}
+
 impl RuleSpec {
     /// The fault's name, as in the catalogue.
     pub fn name(&self) -> &'static str {
         match self {
             Self::HttpLatency { .. } => "http.latency",
             Self::HttpStatus { .. } => "http.status",
+            Self::HttpHeaders { .. } => "http.headers",
+            Self::HttpBody { .. } => "http.body",
+            Self::HttpTruncate { .. } => "http.truncate",
+            Self::HttpSlowBody { .. } => "http.slow_body",
+            Self::HttpReset { .. } => "http.reset",
+            Self::HttpLose { .. } => "http.lose",
+            Self::GrpcStatus { .. } => "grpc.status",
             Self::TcpLatency { .. } => "tcp.latency",
             Self::TcpBandwidth { .. } => "tcp.bandwidth",
             Self::TcpRefuse {} => "tcp.refuse",
         }
     }
 
+    /// Which requests it hits; none: it does not work on requests.
+    pub fn only(&self) -> Option<&Only> {
+        match self {
+            Self::HttpLatency { only, .. }
+            | Self::HttpStatus { only, .. }
+            | Self::HttpHeaders { only, .. }
+            | Self::HttpBody { only, .. }
+            | Self::HttpTruncate { only, .. }
+            | Self::HttpSlowBody { only, .. }
+            | Self::HttpReset { only }
+            | Self::HttpLose { only, .. }
+            | Self::GrpcStatus { only, .. } => Some(only),
+            Self::TcpLatency { .. } | Self::TcpBandwidth { .. } | Self::TcpRefuse {} => None,
+        }
+    }
+
     /// Whether it works on requests, and so only on `http` routes.
     pub fn needs_http(&self) -> bool {
-        matches!(self, Self::HttpLatency { .. } | Self::HttpStatus { .. })
+        self.only().is_some()
     }
 
     /// Whether a ramp has something to grow.
     pub fn has_strength(&self) -> bool {
         !matches!(self, Self::TcpBandwidth { .. } | Self::TcpRefuse {})
+    }
+
+    /// Whether a ramp grows the share of the requests that are hit; otherwise how hard each is hit.
+    pub fn grows_by_share(&self) -> bool {
+        self.needs_http() && !matches!(self, Self::HttpLatency { .. } | Self::HttpSlowBody { .. })
     }
 }
 
@@ -318,12 +467,20 @@ impl RuleReport {
 /// What a rule has done since it was first set.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counters {
-    /// Requests that its path and method matched, or pieces of streams that it saw.
+    /// Requests that it is for, or pieces of streams that it saw.
     pub seen: u64,
     /// Those it delayed.
     pub delayed: u64,
     /// Requests it answered itself.
     pub answered: u64,
+    /// Requests or answers that it changed.
+    pub changed: u64,
+    /// Answers that it broke off.
+    pub truncated: u64,
+    /// Requests whose connection or stream it reset.
+    pub reset: u64,
+    /// Requests that it lost.
+    pub lost: u64,
     /// Bytes that passed it (`tcp.latency`, `tcp.bandwidth`).
     pub bytes: u64,
     /// Sum of the delays it gave, in microseconds.

@@ -34,7 +34,7 @@ const RETRY: Duration = Duration::from_millis(500);
 const PROBE_PATIENCE: Duration = Duration::from_secs(5);
 
 /// How many times in a header time-out connections are looked at.
-const SWEEPS: u32 = 4;
+pub const SWEEPS: u32 = 4;
 
 /// Most probes that are announced at once.
 const MAX_PROBES: usize = 64;
@@ -58,10 +58,10 @@ impl RuleSet {
         let mut set = Self::default();
         for rule in rules {
             match rule.set.rule {
-                RuleSpec::HttpLatency { .. } | RuleSpec::HttpStatus { .. } => set.http.push(rule),
                 RuleSpec::TcpLatency { .. } => set.latency = Some(rule),
                 RuleSpec::TcpBandwidth { .. } => set.bandwidth = Some(rule),
                 RuleSpec::TcpRefuse {} => set.refuse = Some(rule),
+                _ => set.http.push(rule),
             }
         }
         set
@@ -133,13 +133,18 @@ impl Route {
             bound.ok().map(|(listener, _)| listener),
             commands,
         ));
-        tokio::spawn(sweep(Arc::downgrade(&route), limits.header_timeout));
+        tokio::spawn(sweep(Arc::downgrade(&route), route.sweep_every()));
         route
     }
 
     /// The coarse clock by which idle connections are measured.
     pub fn tick(&self) -> u64 {
         self.tick.load(Ordering::Relaxed)
+    }
+
+    /// How often connections are looked at.
+    pub fn sweep_every(&self) -> Duration {
+        (self.limits.header_timeout / SWEEPS).max(Duration::from_millis(1))
     }
 
     /// Whether any rule is on requests.
@@ -155,6 +160,13 @@ impl Route {
     /// The rules now.
     pub fn rules(&self) -> Arc<RuleSet> {
         Arc::clone(&self.rules.read())
+    }
+
+    /// A rule on requests as it is now; none: it is not there any more.
+    pub fn same_rule(&self, rule: &Rule) -> Option<Arc<Rule>> {
+        let rules = self.rules();
+        let same = rules.http.iter().find(|now| Arc::ptr_eq(&now.core, &rule.core));
+        same.cloned()
     }
 
     /// Puts other rules in place of those there are.
@@ -282,8 +294,8 @@ impl Route {
 
 /// Closes connections whose next request's head has not come in time, and old ones to the upstream. One sweep for all of them: hyper's own
 /// timer is made anew for each request.
-async fn sweep(route: Weak<Route>, header_timeout: Duration) {
-    let mut ticks = tokio::time::interval((header_timeout / SWEEPS).max(Duration::from_millis(1)));
+async fn sweep(route: Weak<Route>, every: Duration) {
+    let mut ticks = tokio::time::interval(every);
     loop {
         ticks.tick().await;
         let Some(route) = route.upgrade() else { return };
@@ -291,10 +303,21 @@ async fn sweep(route: Weak<Route>, header_timeout: Duration) {
         route.pool.drop_old();
         let connections = route.connections.lock();
         for connection in connections.values() {
-            if connection.flags.is_idle_for(u64::from(SWEEPS) + 1, now) {
+            if connection.flags.is_idle_for(patience(&connection.flags), now) {
                 connection.task.abort();
             }
         }
+    }
+}
+
+/// How many ticks a connection may be idle.
+fn patience(flags: &Flags) -> u64 {
+    let ticks = u64::from(SWEEPS) + 1;
+    // Over HTTP/2 it is asked to leave first.
+    if flags.asks_first.load(Ordering::Relaxed) {
+        2 * ticks
+    } else {
+        ticks
     }
 }
 

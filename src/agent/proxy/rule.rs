@@ -15,7 +15,8 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use super::protocol::{Counters, Only, RuleReport, RuleSpec, SetRule};
+use super::act::OnRequests;
+use super::protocol::{Counters, RuleReport, RuleSpec, SetRule};
 use super::timer::{Sleep, Timer};
 
 /// Less than this ahead of its time, a piece passes a slow link at once: the link's clock keeps the long-run
@@ -29,6 +30,8 @@ pub struct Rule {
     pub core: Arc<Core>,
     /// As it was set.
     pub set: SetRule,
+    /// The same for requests, ready to be done; none: it does not work on requests.
+    pub on_requests: Option<OnRequests>,
 }
 
 /// What all generations of a rule share.
@@ -62,6 +65,14 @@ pub struct Tally {
     pub delayed: AtomicU64,
     /// See [`Counters::answered`].
     pub answered: AtomicU64,
+    /// See [`Counters::changed`].
+    pub changed: AtomicU64,
+    /// See [`Counters::truncated`].
+    pub truncated: AtomicU64,
+    /// See [`Counters::reset`].
+    pub reset: AtomicU64,
+    /// See [`Counters::lost`].
+    pub lost: AtomicU64,
     /// See [`Counters::bytes`].
     pub bytes: AtomicU64,
     /// See [`Counters::added_us`].
@@ -76,6 +87,10 @@ impl Tally {
             seen: get(&self.seen),
             delayed: get(&self.delayed),
             answered: get(&self.answered),
+            changed: get(&self.changed),
+            truncated: get(&self.truncated),
+            reset: get(&self.reset),
+            lost: get(&self.lost),
             bytes: get(&self.bytes),
             added_us: get(&self.added_us),
         }
@@ -88,8 +103,9 @@ impl Tally {
 }
 
 impl Rule {
-    /// A rule that was not there before.
-    pub fn new(set: SetRule, timer: Arc<Timer>, now: Instant) -> Self {
+    /// A rule that was not there before. The error says what of it cannot be done.
+    pub fn new(set: SetRule, timer: Arc<Timer>, now: Instant) -> Result<Self, String> {
+        let on_requests = OnRequests::new(&set.rule)?;
         let seed = blake3::hash(set.id.as_bytes());
         let seed = seed
             .as_bytes()
@@ -105,19 +121,21 @@ impl Rule {
             drained: Notify::new(),
             link: Mutex::new(now),
         };
-        Self {
+        Ok(Self {
             core: Arc::new(core),
             set,
-        }
+            on_requests,
+        })
     }
 
     /// The same rule with other parameters: its counters, its holds, its ramp and its end go on.
-    pub fn replaced_by(&self, set: SetRule) -> Self {
+    pub fn replaced_by(&self, set: SetRule) -> Result<Self, String> {
         let ends_in_ms = self.set.ends_in_ms;
-        Self {
+        Ok(Self {
             core: Arc::clone(&self.core),
+            on_requests: OnRequests::new(&set.rule)?,
             set: SetRule { ends_in_ms, ..set },
-        }
+        })
     }
 
     /// Whether its time is over.
@@ -146,11 +164,22 @@ impl Rule {
         Some(delay(delay_us, jitter_us, random).mul_f64(self.strength(now)))
     }
 
-    /// Whether a draw of lots hits, for rules with a share. A ramp grows the share of those without a delay.
+    /// How fast the body of an answer may go that comes now; none for rules that do not slow it. A ramp begins
+    /// with a fast one.
+    pub fn body_rate(&self, now: Instant) -> Option<u64> {
+        let RuleSpec::HttpSlowBody { bytes_per_s, .. } = self.set.rule else {
+            return None;
+        };
+        // Casts of floats saturate: at no strength there is no limit.
+        Some((bytes_per_s as f64 / self.strength(now)) as u64)
+    }
+
+    /// Whether a draw of lots hits, for rules with a share.
     pub fn drawn(&self, share: f64, now: Instant) -> bool {
-        let share = match self.set.rule {
-            RuleSpec::HttpStatus { .. } => share * self.strength(now),
-            _ => share,
+        let share = if self.set.rule.grows_by_share() {
+            share * self.strength(now)
+        } else {
+            share
         };
         share >= 1.0 || self.core.uniform() < share
     }
@@ -183,24 +212,19 @@ pub fn delay(delay_us: u64, jitter_us: u64, random: f64) -> Duration {
     Duration::from_micros((delay_us as f64 + swing).max(0.0).round() as u64)
 }
 
-/// Whether path and method are those the rule is for.
-pub fn matches(only: &Only, method: &str, path: &str) -> bool {
-    only.path.as_deref().is_none_or(|prefix| path.starts_with(prefix))
-        && only
-            .method
-            .as_deref()
-            .is_none_or(|wanted| wanted.eq_ignore_ascii_case(method))
-}
-
 impl Core {
-    /// A random number within [0, 1): splitmix64, seeded by the rule's id, so that a drill repeats.
+    /// A random number within [0, 1): its seed is the rule's id, so that a drill repeats.
     fn uniform(&self) -> f64 {
+        (self.random() >> 11) as f64 / (1_u64 << 53) as f64
+    }
+
+    /// A random number: splitmix64.
+    pub fn random(&self) -> u64 {
         const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
         let mut z = self.random.fetch_add(STEP, Ordering::Relaxed).wrapping_add(STEP);
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^= z >> 31;
-        (z >> 11) as f64 / (1_u64 << 53) as f64
+        z ^ (z >> 31)
     }
 
     /// Holds something back until then, or until the rule is revoked. None: it is revoked already.
@@ -301,6 +325,7 @@ impl Drop for Hold {
 mod tests {
     use proptest::prelude::*;
 
+    use super::super::protocol::Only;
     use super::*;
 
     fn rule(spec: RuleSpec, ramp_ms: u64, now: Instant) -> Rule {
@@ -313,21 +338,7 @@ mod tests {
             ends_in_ms: 60_000,
             replace: false,
         };
-        Rule::new(set, Timer::start().unwrap(), now)
-    }
-
-    #[test]
-    fn path_and_method_both_have_to_match() {
-        let only = |path: Option<&str>, method: Option<&str>| Only {
-            path: path.map(str::to_owned),
-            method: method.map(str::to_owned),
-            share: 1.0,
-        };
-        assert!(matches(&Only::default(), "GET", "/"));
-        assert!(matches(&only(Some("/pay"), None), "GET", "/payments/1"));
-        assert!(!matches(&only(Some("/pay"), None), "GET", "/orders/pay"));
-        assert!(matches(&only(None, Some("post")), "POST", "/"));
-        assert!(!matches(&only(Some("/"), Some("POST")), "GET", "/"));
+        Rule::new(set, Timer::start().unwrap(), now).unwrap()
     }
 
     proptest! {

@@ -10,12 +10,13 @@ use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use socket2::SockRef;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 use super::protocol::RuleSpec;
@@ -30,8 +31,12 @@ const MAX_WAITING_BYTES: usize = 256 * 1024;
 pub struct Flags {
     /// Set: the socket is reset when it is dropped, not closed.
     pub cut: AtomicBool,
-    /// Whether a request or a stream is under way.
-    busy: AtomicBool,
+    /// Set: it ends when what was written has gone.
+    pub break_off: AtomicBool,
+    /// Set: when it is idle for too long, it asks its client to leave, and needs more time for that.
+    pub asks_first: AtomicBool,
+    /// How many requests or streams are under way.
+    busy: AtomicUsize,
     /// The route's tick at which it was last seen to be idle.
     idle_since: AtomicU64,
 }
@@ -41,25 +46,27 @@ impl Flags {
     pub fn new(tick: u64) -> Self {
         Self {
             cut: AtomicBool::new(false),
-            busy: AtomicBool::new(false),
+            break_off: AtomicBool::new(false),
+            asks_first: AtomicBool::new(false),
+            busy: AtomicUsize::new(0),
             idle_since: AtomicU64::new(tick),
         }
     }
 
     /// A request or a stream begins.
     pub fn begin(&self) {
-        self.busy.store(true, Ordering::Release);
+        self.busy.fetch_add(1, Ordering::Release);
     }
 
     /// It has ended.
     pub fn end(&self, route: &Route) {
         self.idle_since.store(route.tick(), Ordering::Relaxed);
-        self.busy.store(false, Ordering::Release);
+        self.busy.fetch_sub(1, Ordering::Release);
     }
 
     /// Whether a request or a stream is under way.
     pub fn is_busy(&self) -> bool {
-        self.busy.load(Ordering::Acquire)
+        self.busy.load(Ordering::Acquire) > 0
     }
 
     /// Whether nothing has been under way for so many ticks.
@@ -81,6 +88,8 @@ pub struct Shaped {
     /// Bytes that have their place on the slow link.
     granted: usize,
     read_hold: Option<Hold>,
+    /// What was read to see how it starts, and is to be read again.
+    start: Bytes,
 }
 
 #[derive(Debug)]
@@ -103,7 +112,22 @@ impl Shaped {
             write_hold: None,
             granted: 0,
             read_hold: None,
+            start: Bytes::new(),
         }
+    }
+
+    /// Whether the first bytes that come are these. They are still there to be read.
+    pub async fn starts_with<const N: usize>(&mut self, start: &[u8; N]) -> io::Result<bool> {
+        let mut read = [0; N];
+        let mut len = 0;
+        while len < N && start.starts_with(&read[..len]) {
+            match self.read(&mut read[len..]).await? {
+                0 => break,
+                more => len += more,
+            }
+        }
+        self.start = Bytes::copy_from_slice(&read[..len]);
+        Ok(read[..len] == start[..])
     }
 
     fn writes_plainly(&self) -> bool {
@@ -172,7 +196,7 @@ impl Shaped {
 }
 
 /// How many bytes take their place on a slow link at once: 20 ms of it.
-fn link_piece(bytes_per_s: u64) -> usize {
+pub fn link_piece(bytes_per_s: u64) -> usize {
     (bytes_per_s / 50).clamp(16, 64 * 1024) as usize
 }
 
@@ -201,6 +225,11 @@ impl AsyncRead for Shaped {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = &mut *self;
+        if !this.start.is_empty() {
+            let len = this.start.len().min(buf.remaining());
+            buf.put_slice(&this.start.split_to(len));
+            return Poll::Ready(Ok(()));
+        }
         if this.read_hold.is_none() && !this.route.shapes() {
             return Pin::new(&mut this.inner).poll_read(cx, buf);
         }
@@ -262,6 +291,9 @@ impl AsyncWrite for Shaped {
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.poll_drain(cx))?;
+        if self.flags.break_off.load(Ordering::Relaxed) {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+        }
         Pin::new(&mut self.inner).poll_flush(cx)
     }
 

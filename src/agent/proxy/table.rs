@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use firedrill_wire::RouteProtocol;
 
-use super::protocol::{Counters, Only, Refusal, RefusalKind, RuleReport, RuleSpec, SetRule};
+use super::protocol::{Counters, Refusal, RefusalKind, RuleReport, RuleSpec, SetRule};
 use super::route::{Route, RuleSet};
 use super::rule::Rule;
 use super::timer::Timer;
@@ -21,7 +21,6 @@ const MAX_RULES: usize = 64;
 const MAX_REMEMBERED: usize = 1024;
 
 const MAX_ID_LEN: usize = 256;
-const MAX_TEXT_LEN: usize = 8 * 1024;
 const MAX_DELAY_US: u64 = 60_000_000;
 const MAX_TIME_MS: u64 = 24 * 3_600_000;
 
@@ -79,8 +78,13 @@ impl Table {
         check(&set)?;
         let route = self.route(&set.route)?;
         self.check_place(&set, &route)?;
-        let refuses = matches!(set.rule, RuleSpec::TcpRefuse {});
-        if refuses {
+        let bad = |words| refusal(RefusalKind::Bad, words);
+        let rule = match self.rules.get(&set.id) {
+            Some(before) => before.replaced_by(set),
+            None => Rule::new(set, Arc::clone(&self.timer), Instant::now()),
+        };
+        let rule = rule.map_err(bad)?;
+        if matches!(rule.set.rule, RuleSpec::TcpRefuse {}) {
             let done = route.refuse().await;
             done.map_err(|error| {
                 refusal(
@@ -89,10 +93,6 @@ impl Table {
                 )
             })?;
         }
-        let rule = match self.rules.get(&set.id) {
-            Some(before) => before.replaced_by(set),
-            None => Rule::new(set, Arc::clone(&self.timer), Instant::now()),
-        };
         let report = rule.report(true);
         self.rules.insert(rule.set.id.clone(), Arc::new(rule));
         self.publish(&route);
@@ -311,34 +311,13 @@ fn check(set: &SetRule) -> Result<(), Refusal> {
         RuleSpec::HttpLatency {
             delay_us, jitter_us, ..
         }
-        | RuleSpec::TcpLatency { delay_us, jitter_us } => {
-            if *delay_us > MAX_DELAY_US || jitter_us > delay_us {
-                return bad("the delay is at most 60 s and the jitter at most the delay");
-            }
+        | RuleSpec::TcpLatency { delay_us, jitter_us }
+            if *delay_us > MAX_DELAY_US || jitter_us > delay_us =>
+        {
+            bad("the delay is at most 60 s and the jitter at most the delay")
         }
-        RuleSpec::HttpStatus { code, body, .. } => {
-            if !(400..=599).contains(code) || body.len() > MAX_TEXT_LEN {
-                return bad("the status is 400 to 599 and the body at most 8 KiB");
-            }
-        }
-        RuleSpec::TcpBandwidth { bytes_per_s } => {
-            if *bytes_per_s == 0 {
-                return bad("the rate is at least 1 byte per second");
-            }
-        }
-        RuleSpec::TcpRefuse {} => {}
-    }
-    match &set.rule {
-        RuleSpec::HttpLatency { only, .. } | RuleSpec::HttpStatus { only, .. } => {
-            let Only { path, method, share } = only;
-            let longest = path
-                .as_ref()
-                .map_or(0, String::len)
-                .max(method.as_ref().map_or(0, String::len));
-            if !(0.0..=1.0).contains(share) || longest > MAX_TEXT_LEN {
-                return bad("the share is within 0 and 1, path and method at most 8 KiB");
-            }
-            Ok(())
+        RuleSpec::HttpSlowBody { bytes_per_s: 0, .. } | RuleSpec::TcpBandwidth { bytes_per_s: 0 } => {
+            bad("the rate is at least 1 byte per second")
         }
         _ => Ok(()),
     }

@@ -1,9 +1,12 @@
 //! The table itself: a file a family, and their order here.
 
+mod grpc;
 mod http;
 mod process;
 mod resource;
 mod tcp;
+
+pub use grpc::CODES as GRPC_CODES;
 
 use crate::{FaultSpec, ParamKind, ParamSpec, Undo};
 
@@ -46,6 +49,13 @@ const NOOP: FaultSpec = FaultSpec {
 pub const FAULTS: &[FaultSpec] = &[
     http::LATENCY,
     http::STATUS,
+    http::RESET,
+    http::HEADERS,
+    http::BODY,
+    http::TRUNCATE,
+    http::SLOW_BODY,
+    http::LOSE,
+    grpc::STATUS,
     tcp::LATENCY,
     tcp::BANDWIDTH,
     tcp::REFUSE,

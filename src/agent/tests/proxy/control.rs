@@ -153,7 +153,11 @@ fn a_silent_agent_loses_its_rules() {
     let web = rig.address("web");
     rig.agent.take().unwrap().detach();
     let mut raw = Raw::connect(rig.folder.path());
-    let set = raw.command(Command::Set(new_rule("i1", "web", http_latency(60_000))));
+    let set = raw.command(Command::Set(Box::new(new_rule(
+        "i1",
+        "web",
+        http_latency(60_000),
+    ))));
     assert!(matches!(set, Outcome::Ok(_)), "{set:?}");
     // Held by the rule until the proxy has had enough of the silence.
     assert_eq!(get(web, "/").status, 200);

@@ -210,7 +210,7 @@ fn latency_hits_the_requests_it_is_for_and_no_others() {
     let only = Only {
         path: Some("/slow".into()),
         method: Some("post".into()),
-        share: 1.0,
+        ..Only::default()
     };
     rig.set(
         "i1",
@@ -280,9 +280,8 @@ fn the_agents_end_drops_the_rules_and_wakes_the_requests() {
 fn status_answers_a_share_and_forwards_the_rest() {
     let rig = Rig::new(Limits::default());
     let only = Only {
-        path: None,
-        method: None,
         share: 0.5,
+        ..Only::default()
     };
     rig.set(
         "i1",
@@ -318,6 +317,7 @@ fn a_probe_meets_the_rules_and_not_the_target() {
         path: Some("/pay".into()),
         method: Some("POST".into()),
         share: 0.01,
+        ..Only::default()
     };
     rig.set(
         "i1",
@@ -332,6 +332,7 @@ fn a_probe_meets_the_rules_and_not_the_target() {
         method: Some("POST".into()),
         path: Some("/pay".into()),
         bytes: 1,
+        ..ProbeRequest::default()
     };
     let probe = || rig.client().probe("web", &request, PATIENCE).unwrap();
     let on = probe();

@@ -6,8 +6,10 @@
     reason = "a test that cannot go on fails"
 )]
 
+mod changes;
 mod control;
 mod http;
+mod http2;
 mod limits;
 mod rig;
 mod tcp;

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use firedrill_agent::proxy::protocol::{Only, RuleSpec, SetRule};
 use firedrill_agent::proxy::{Client, Config, Leave, Limits, Supervisor, SupervisorConfig, serve};
 use firedrill_wire::{Route, RouteProtocol};
+use hyper_util::rt::TokioExecutor;
 
 /// Long enough for a loaded machine, short enough to notice what never comes.
 pub const PATIENCE: Duration = Duration::from_secs(10);
@@ -205,13 +206,38 @@ async fn serve_http(listener: tokio::net::TcpListener, accepted: Arc<AtomicUsize
                 format!("{} {} {:?}", request.method(), request.uri(), request.headers())
             }),
         )
+        .route("/shop.Orders/{method}", axum::routing::post(call))
         .fallback(|request: axum::extract::Request| async { request.into_body() });
     let service = hyper_util::service::TowerToHyperService::new(app);
     while let Ok((stream, _)) = listener.accept().await {
         accepted.fetch_add(1, Ordering::SeqCst);
         let io = hyper_util::rt::TokioIo::new(stream);
-        tokio::spawn(hyper::server::conn::http1::Builder::new().serve_connection(io, service.clone()));
+        let service = service.clone();
+        tokio::spawn(async move {
+            let builder = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new());
+            builder.serve_connection(io, service).await.ok();
+        });
     }
+}
+
+/// A gRPC service: echoes, and says in its trailers that all is well; `Refuse` refuses at once.
+async fn call(request: axum::extract::Request) -> axum::response::Response {
+    use http_body_util::BodyExt as _;
+    let answer = axum::response::Response::builder().header("content-type", "application/grpc");
+    if request.uri().path().ends_with("/Refuse") {
+        let answer = answer
+            .header("grpc-status", "5")
+            .header("grpc-message", "no such order");
+        return answer.body(axum::body::Body::empty()).unwrap();
+    }
+    let trailers = async {
+        let pairs = [("grpc-status", "0"), ("x-cost", "7")];
+        let pairs = pairs.map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
+        Some(Ok(pairs.into_iter().collect::<hyper::HeaderMap>()))
+    };
+    answer
+        .body(axum::body::Body::new(request.into_body().with_trailers(trailers)))
+        .unwrap()
 }
 
 async fn serve_echo(listener: tokio::net::TcpListener) {
@@ -230,6 +256,7 @@ pub fn closed_port() -> SocketAddr {
 
 pub struct Answer {
     pub status: u16,
+    pub head: String,
     pub body: Vec<u8>,
     pub took: Duration,
 }
@@ -278,6 +305,7 @@ pub fn ask(to: SocketAddr, request_line: &str, headers: &str, body: &[u8]) -> An
     let status = head.split(' ').nth(1).unwrap().parse().unwrap();
     Answer {
         status,
+        head,
         body,
         took: start.elapsed(),
     }

@@ -26,6 +26,14 @@ pub const TESTS: &[(&str, fn())] = &[
         status_is_applied_reverted_and_proved,
     ),
     (
+        "every_fault_on_requests_is_met_by_its_probe_and_then_not",
+        every_fault_on_requests_is_met_by_its_probe_and_then_not,
+    ),
+    (
+        "parameters_that_no_rule_can_do_are_refused",
+        parameters_that_no_rule_can_do_are_refused,
+    ),
+    (
         "stream_faults_are_proved_by_time",
         stream_faults_are_proved_by_time,
     ),
@@ -158,6 +166,63 @@ fn status_is_applied_reverted_and_proved() {
     assert!(!held.prove().0);
     revert_and_prove(&mut *held);
     assert_eq!(get(rig.address(0), "/").unwrap().0, 200);
+}
+
+fn every_fault_on_requests_is_met_by_its_probe_and_then_not() {
+    let rig = Rig::new();
+    let only = json!({"path": "/pay", "method": "PUT", "header": "x-tenant: blue", "share": "1%"});
+    for (name, mut parameters) in [
+        ("http.latency", json!({"delay": "1ms"})),
+        ("http.status", json!({"code": 503})),
+        ("http.reset", json!({})),
+        ("http.headers", json!({"set": "x-a: 1\nx-b: 2", "remove": "etag"})),
+        ("http.body", json!({"how": "corrupt"})),
+        ("http.truncate", json!({})),
+        ("http.slow_body", json!({"rate": "1KB/s"})),
+        ("http.lose", json!({})),
+        (
+            "grpc.status",
+            json!({"service": "shop.Orders", "details": "CAgSBA=="}),
+        ),
+        (
+            "grpc.status",
+            json!({"method": "Place", "code": "ABORTED", "when": "after"}),
+        ),
+    ] {
+        let given = parameters.as_object_mut().unwrap();
+        if name.starts_with("http.") {
+            given.extend(only.as_object().unwrap().clone());
+        }
+        let fault = fault(&rig, name);
+        let (mut held, evidence) = apply(&*fault, &format!("{name} {parameters}"), "web", parameters);
+        assert!(!evidence.words.is_empty());
+        let (proved, evidence) = held.prove();
+        assert!(
+            !proved && evidence.words.contains("met the rule"),
+            "{name}: {evidence:?}"
+        );
+        assert!(
+            !held.observe().unwrap().counts.contains_key("seen"),
+            "a probe is not traffic"
+        );
+        revert_and_prove(&mut *held);
+    }
+}
+
+fn parameters_that_no_rule_can_do_are_refused() {
+    let rig = Rig::new();
+    for (name, parameters) in [
+        ("http.reset", json!({"header": "not a header"})),
+        ("http.headers", json!({})),
+        ("http.headers", json!({"remove": "content-length"})),
+        ("http.body", json!({"how": "replace", "find": ""})),
+        ("grpc.status", json!({"details": "not base64"})),
+    ] {
+        let fault = fault(&rig, name);
+        let parameters = firedrill_catalogue::check(fault.spec(), &parameters).unwrap();
+        let problem = fault.prepare(&parameters, &scope("web")).unwrap_err();
+        assert_eq!(problem.kind, ProblemKind::Parameters, "{name}: {problem}");
+    }
 }
 
 fn stream_faults_are_proved_by_time() {
