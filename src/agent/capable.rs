@@ -1,10 +1,11 @@
 //! What a process may do on this host, read from the kernel, with what would help where it may not: for `doctor`.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use caps::Capability;
 
 use crate::state::read_small;
+use crate::targets::cgroups;
 
 /// What is read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -16,8 +17,8 @@ pub struct Facts {
     no_new_privs: Option<bool>,
     /// `kernel.yama.ptrace_scope`; `None`: the kernel has no such rule.
     ptrace_scope: Option<u8>,
-    /// Whether cgroups v2 are there, and may be changed.
-    cgroups: Option<bool>,
+    /// Where cgroups of version 2 are.
+    cgroups: Option<PathBuf>,
 }
 
 /// A capability, and what the agent does with it.
@@ -27,6 +28,18 @@ const NEEDED: &[(Capability, &str)] = &[
         "process.pause on processes of other users",
     ),
     (Capability::CAP_KILL, "process.kill on processes of other users"),
+    (
+        Capability::CAP_BPF,
+        "faults inside the kernel (network., dns., tls.)",
+    ),
+    (
+        Capability::CAP_NET_ADMIN,
+        "faults inside the kernel (network., dns., tls.)",
+    ),
+    (
+        Capability::CAP_SYS_ADMIN,
+        "network.reset, dns. and tls. faults on processes in a network namespace of their own, as containers are",
+    ),
     (Capability::CAP_NET_BIND_SERVICE, "listening on ports below 1024"),
 ];
 
@@ -37,11 +50,7 @@ impl Facts {
         let mut facts = Self::of_status(&status);
         let scope = read_small(Path::new("/proc/sys/kernel/yama/ptrace_scope")).ok();
         facts.ptrace_scope = scope.and_then(|text| text.trim().parse().ok());
-        let cgroups = Path::new("/sys/fs/cgroup");
-        facts.cgroups = cgroups.join("cgroup.controllers").exists().then(|| {
-            let procs = cgroups.join("cgroup.subtree_control");
-            nix::unistd::access(&procs, nix::unistd::AccessFlags::W_OK).is_ok()
-        });
+        facts.cgroups = cgroups::root();
         facts
     }
 
@@ -74,14 +83,15 @@ impl Facts {
         lines.push(("ptrace scope".to_owned(), self.ptrace()));
         lines.push((
             "cgroup v2".to_owned(),
-            match self.cgroups {
-                Some(true) => {
-                    "there, and writable by this user; no fault of this version needs it".to_owned()
-                }
-                Some(false) => {
-                    "there, not writable by this user; no fault of this version needs it".to_owned()
-                }
-                None => "not at /sys/fs/cgroup; no fault of this version needs it".to_owned(),
+            match &self.cgroups {
+                Some(root) => format!(
+                    "at {}: faults inside the kernel hit the processes of one",
+                    root.display()
+                ),
+                None => format!(
+                    "not mounted: no faults inside the kernel (network., dns., tls.); {}",
+                    cgroups::NEEDS
+                ),
             },
         ));
         lines

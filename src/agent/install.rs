@@ -63,7 +63,7 @@ TimeoutStopSec=45
 LimitNOFILE=65536
 OOMScoreAdjust=-500
 # The agent itself gives up what its policy does not need, CAP_SETPCAP included.
-CapabilityBoundingSet=CAP_SYS_PTRACE CAP_KILL CAP_NET_BIND_SERVICE CAP_SETPCAP
+CapabilityBoundingSet=CAP_SYS_PTRACE CAP_KILL CAP_NET_BIND_SERVICE CAP_BPF CAP_NET_ADMIN CAP_SYS_ADMIN CAP_SETPCAP
 {RIGHTS}
 [Install]
 WantedBy=multi-user.target
@@ -87,8 +87,8 @@ ExecStart={program} keeper --state /{STATE}
 Restart=always
 RestartSec=100ms
 OOMScoreAdjust=-900
-# To end an agent that hangs.
-CapabilityBoundingSet=CAP_SYS_PTRACE CAP_KILL
+# To end an agent that hangs, and to ask the kernel which programs are on a cgroup.
+CapabilityBoundingSet=CAP_SYS_PTRACE CAP_KILL CAP_NET_ADMIN
 {RIGHTS}
 [Install]
 WantedBy=multi-user.target

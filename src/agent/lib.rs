@@ -30,6 +30,7 @@ mod http;
 mod identity;
 mod install;
 pub mod keeper;
+pub mod kernel;
 mod local;
 mod metrics;
 mod operator;

@@ -36,7 +36,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::commands::{self, Allowed};
-use crate::faults::Prepared;
+use crate::faults::{Prepared, Process};
 use crate::state::read_small;
 
 /// The fault that changes nothing.
@@ -54,7 +54,7 @@ pub const FRESH: &str = r#"# What may be injected on this host. It beats every c
 # Not process.kill and http.lose: what they do is never taken back.
 faults = [
     "http.latency", "http.status", "http.reset", "http.headers", "http.body", "http.truncate", "http.slow_body",
-    "grpc.*", "tcp.*", "cpu.burn", "memory.fill", "disk.fill", "process.pause",
+    "grpc.*", "tcp.*", "network.*", "cpu.burn", "memory.fill", "disk.fill", "process.pause",
 ]
 # routes = ["payments*"]                    # routes of the proxy; absent: all
 # processes = ["nginx", "/usr/bin/java"]    # by name, or by the path of the executable; absent: all
@@ -324,21 +324,12 @@ impl Policy {
                 format!("allowed: {}", words(list)),
             ));
         }
-        if let (Some(list), Some(process)) = (
-            &limits.processes,
-            asked.prepared.and_then(|prepared| prepared.process.as_ref()),
-        ) {
-            let path = std::fs::read_link(format!("/proc/{}/exe", process.pid)).unwrap_or_default();
-            let path = path.to_string_lossy();
-            if !any(list, &process.name) && !any(list, &path) {
-                return Err(self.forbids(
-                    "not this process",
-                    format!(
-                        "{of}processes: {} {} {path} is not in it",
-                        process.pid, process.name
-                    ),
-                    format!("allowed: {}", words(list)),
-                ));
+        let hit = asked
+            .prepared
+            .map(|prepared| prepared.process.iter().chain(&prepared.members));
+        if let (Some(list), Some(hit)) = (&limits.processes, hit) {
+            for process in hit {
+                self.check_process(of, list, process)?;
             }
         }
         let longest = limits
@@ -374,6 +365,20 @@ impl Policy {
             "too strong",
             format!("strongest.\"{pattern}\".{key}: {asked_words} was asked for"),
             format!("{key} {allowed}"),
+        ))
+    }
+
+    fn check_process(&self, of: &str, list: &[String], process: &Process) -> Result<(), Problem> {
+        let path = std::fs::read_link(format!("/proc/{}/exe", process.pid)).unwrap_or_default();
+        let path = path.to_string_lossy();
+        if any(list, &process.name) || any(list, &path) {
+            return Ok(());
+        }
+        let (pid, name) = (process.pid, &process.name);
+        Err(self.forbids(
+            "not this process",
+            format!("{of}processes: {pid} {name} {path} is not in it"),
+            format!("allowed: {}", words(list)),
         ))
     }
 

@@ -210,6 +210,43 @@ fn a_broken_file_allows_nothing_and_says_so() {
 }
 
 #[test]
+fn every_process_that_is_hit_must_be_allowed() {
+    let policy = Policy::parse("processes = [\"nginx\", \"/usr/bin/*\"]\n").unwrap();
+    let process = |name: &str| Process {
+        // No such process: its path is not known.
+        pid: i32::MAX,
+        start_time: 1,
+        name: name.to_owned(),
+    };
+    let spec = firedrill_catalogue::find("network.refuse").unwrap();
+    let parameters = firedrill_catalogue::check(spec, &Value::Null).unwrap();
+    let check = |process: Option<Process>, members: Vec<Process>| {
+        let prepared = Prepared {
+            process,
+            members,
+            ..Prepared::default()
+        };
+        let asked = Asked {
+            who: "x",
+            spec,
+            parameters: &parameters,
+            route: None,
+            prepared: Some(&prepared),
+            ends_in_ms: Some(1),
+        };
+        policy.check(asked).map_err(|problem| problem.detail)
+    };
+    assert_eq!(check(None, Vec::new()), Ok(()));
+    assert_eq!(check(Some(process("nginx")), vec![process("nginx")]), Ok(()));
+    for refused in [
+        check(Some(process("sshd")), Vec::new()),
+        check(None, vec![process("nginx"), process("sshd")]),
+    ] {
+        assert!(refused.unwrap_err().contains("sshd"));
+    }
+}
+
+#[test]
 fn patterns() {
     for (pattern, text) in [
         ("*", ""),
@@ -240,7 +277,8 @@ fn without_a_file_other_hosts_get_only_what_is_taken_back() {
         ask(&policy, "x", fault, json!({}), Some("r"), ms)
     };
     for spec in FAULTS {
-        let taken_back = spec.undo == firedrill_wire::Undo::ProcessHeld || spec.name == "tcp.cut";
+        let taken_back = spec.undo == firedrill_wire::Undo::ProcessHeld
+            || ["tcp.cut", "network.reset"].contains(&spec.name);
         let refused = Policy::of(None, true).never(spec.name);
         assert_eq!(refused.is_none(), taken_back, "{}: {refused:?}", spec.name);
     }

@@ -11,6 +11,9 @@ use firedrill_wire::Route;
 /// Ports below need a capability.
 const FREE_PORTS: u16 = 1024;
 
+/// Families of faults inside the kernel.
+const OF_THE_KERNEL: [&str; 3] = ["network.", "dns.", "tls."];
+
 /// What these faults and these ports need.
 pub fn needed<'a>(faults: impl Iterator<Item = &'a str>, ports: impl Iterator<Item = u16>) -> CapsHashSet {
     let mut needed = CapsHashSet::new();
@@ -19,6 +22,13 @@ pub fn needed<'a>(faults: impl Iterator<Item = &'a str>, ports: impl Iterator<It
             // To stop, to trace and to end processes of other users.
             needed.insert(Capability::CAP_SYS_PTRACE);
             needed.insert(Capability::CAP_KILL);
+        }
+        if OF_THE_KERNEL.iter().any(|family| fault.starts_with(family)) {
+            // To load programs into the kernel, and to reset connections; both also in a container's network.
+            needed.insert(Capability::CAP_BPF);
+            needed.insert(Capability::CAP_NET_ADMIN);
+            needed.insert(Capability::CAP_SYS_ADMIN);
+            needed.insert(Capability::CAP_SYS_PTRACE);
         }
     }
     for port in ports {
@@ -88,6 +98,10 @@ mod tests {
         };
         assert!(of(&["http.latency", "cpu.burn", "noop"], &[0, 7431, 65535]).is_empty());
         assert_eq!(of(&["process.pause"], &[]), ["CAP_KILL", "CAP_SYS_PTRACE"]);
+        assert_eq!(
+            of(&["network.loss"], &[]),
+            ["CAP_BPF", "CAP_NET_ADMIN", "CAP_SYS_ADMIN", "CAP_SYS_PTRACE"]
+        );
         assert_eq!(of(&[], &[443]), ["CAP_NET_BIND_SERVICE"]);
     }
 }

@@ -56,6 +56,17 @@ impl Parameters {
             .or_else(|| value.as_str().and_then(|text| text.parse().ok()))
     }
 
+    /// Whether all but this one are the same in both.
+    pub fn same_but(&self, key: &str, other: &Self) -> bool {
+        let rest = |it: &Self| -> Map<String, Value> {
+            let others = it.values.iter().filter(|(name, _)| *name != key);
+            others
+                .map(|(name, value)| (name.clone(), value.clone()))
+                .collect()
+        };
+        rest(self) == rest(other)
+    }
+
     /// Text, if given.
     pub fn text(&self, key: &str) -> Option<&str> {
         self.values.get(key).and_then(Value::as_str)

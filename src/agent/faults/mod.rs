@@ -27,6 +27,10 @@ pub mod http_status;
 pub mod http_truncate;
 pub mod memory_fill;
 pub mod memory_fill_child;
+pub mod network;
+pub mod network_loss;
+pub mod network_refuse;
+pub mod network_reset;
 pub mod noop;
 pub mod process;
 pub mod process_kill;
@@ -81,6 +85,8 @@ pub struct Prepared {
     pub hits: Vec<String>,
     /// The process that the scope meant when it was checked, for faults on processes.
     pub process: Option<Process>,
+    /// Of a fault on a cgroup: who is in it. The host's policy must allow all of them.
+    pub members: Vec<Process>,
     /// Whether nothing but the agent itself ends it at its end: see [`Undo::needs_keeper`].
     pub needs_keeper: bool,
 }
@@ -169,6 +175,16 @@ pub struct Failure {
     pub problem: Problem,
     /// `false` only when a read-back showed that nothing is left of it.
     pub half_applied: bool,
+}
+
+impl Failure {
+    /// Nothing was applied.
+    pub fn nothing(problem: Problem) -> Self {
+        Self {
+            problem,
+            half_applied: false,
+        }
+    }
 }
 
 /// What was read from the target after a revert.
@@ -262,6 +278,9 @@ fn of(spec: &'static FaultSpec, program: &SelfCommand, proxy: Option<&Client>) -
             spec,
             proxy: proxy.cloned(),
         })),
+        "network.refuse" => Some(Arc::new(network_refuse::NetworkRefuse(spec))),
+        "network.reset" => Some(Arc::new(network_reset::NetworkReset(spec))),
+        "network.loss" | "network.partition" => Some(Arc::new(network_loss::NetworkLoss(spec))),
         "process.pause" => Some(Arc::new(process_pause::ProcessPause(spec))),
         "process.kill" => Some(Arc::new(process_kill::ProcessKill(spec))),
         "memory.fill" => Some(Arc::new(memory_fill::MemoryFill {

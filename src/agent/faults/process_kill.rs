@@ -47,7 +47,7 @@ impl Fault for ProcessKill {
                 signal(parameters).0
             )],
             process: Some(target),
-            needs_keeper: false,
+            ..Prepared::default()
         })
     }
 

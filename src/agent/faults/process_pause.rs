@@ -74,6 +74,7 @@ impl Fault for ProcessPause {
             )],
             process: Some(target),
             needs_keeper: true,
+            ..Prepared::default()
         })
     }
 

@@ -9,6 +9,8 @@ use nix::fcntl::{Flock, FlockArg};
 
 use super::{Exactly, RECORD_VERSION, Record, Undo};
 use crate::faults::process;
+use crate::kernel::bpf::Hook;
+use crate::kernel::on_cgroup::{Seen, look};
 use crate::proxy::protocol::{Answer, Command, MAX_LINE_BYTES, Outcome, Reply, Request};
 use crate::state::read_small;
 
@@ -90,6 +92,7 @@ impl Record {
             | Undo::Child(_)
             | Undo::Traced { .. }
             | Undo::Held { .. }
+            | Undo::Linked { .. }
             | Undo::Rule { .. }
                 if !of_this_boot =>
             {
@@ -108,6 +111,11 @@ impl Undo {
             Self::Child(child) => kill(child),
             Self::Traced { holder, target } => until(|| let_go(holder, target)),
             Self::Held { holder, what } => until(|| dropped(holder, what)),
+            Self::Linked {
+                holder,
+                cgroup,
+                programs,
+            } => until(|| unlinked(holder, cgroup, programs)),
             Self::Rule { id } => until(|| rule(&here.folder.join("proxy.sock"), id)),
             Self::Restore {
                 path, ours, before, ..
@@ -138,6 +146,14 @@ impl Record {
             Undo::Nothing {} => (true, "there was nothing to take back".to_owned()),
             _ if !of_this_boot => (true, "the host has restarted since".to_owned()),
             Undo::Child(holder) | Undo::Held { holder, .. } => holder.gone_from_kernel(),
+            Undo::Linked {
+                holder,
+                cgroup,
+                programs,
+            } => match look(cgroup, programs, true) {
+                (Seen::Unknown, _) => holder.gone_from_kernel(),
+                (seen, words) => (seen == Seen::Gone, words),
+            },
             Undo::Traced { target, .. } => {
                 let threads = process::threads(target.pid).unwrap_or_default().into_iter();
                 let still = threads
@@ -243,6 +259,21 @@ fn dropped(holder: &Exactly, what: &str) -> Undone {
         format!("process {pid} runs and may hold {what}"),
         format!("kill -9 {pid}: the kernel then drops {what}"),
     )
+}
+
+/// The kernel is asked what is on the cgroup; where it does not say, the end of who holds the links is what counts.
+fn unlinked(holder: &Exactly, cgroup: &Path, programs: &[(Hook, u32)]) -> Undone {
+    match look(cgroup, programs, false) {
+        (Seen::Gone, words) => Undone::gone(words),
+        (Seen::Unknown, words) if !holder.runs() => Undone::gone(format!(
+            "process {} has ended, and its programs with it ({words})",
+            holder.pid
+        )),
+        (_, words) => Undone::stays(
+            words,
+            format!("kill -9 {}: the kernel then drops the programs", holder.pid),
+        ),
+    }
 }
 
 /// The proxy serves one connection at a time and drops all rules at the end of each: whoever is greeted by it

@@ -16,6 +16,8 @@ use serde::{Deserialize, Serialize};
 
 pub use act::{Here, Undone};
 
+use crate::kernel::bpf::Hook;
+
 /// The layout of a record; one of another number is not touched.
 pub const RECORD_VERSION: u32 = 1;
 
@@ -52,6 +54,15 @@ pub enum Undo {
         /// What it holds, for people.
         what: String,
     },
+    /// eBPF programs on a cgroup, by links of the agent's process: the kernel takes them away when it ends.
+    Linked {
+        /// The agent.
+        holder: Exactly,
+        /// The cgroup's folder.
+        cgroup: PathBuf,
+        /// The kernel's numbers of the programs, and where on the cgroup each is.
+        programs: Vec<(Hook, u32)>,
+    },
     /// A rule of the agent's proxy, which drops it when the agent's connection ends.
     Rule {
         /// The rule's name.
@@ -76,7 +87,7 @@ impl Undo {
     pub fn needs_keeper(&self) -> bool {
         match self {
             Self::Nothing {} | Self::Child(_) | Self::Rule { .. } => false,
-            Self::Traced { .. } | Self::Held { .. } | Self::Restore { .. } => true,
+            Self::Traced { .. } | Self::Held { .. } | Self::Linked { .. } | Self::Restore { .. } => true,
         }
     }
 }

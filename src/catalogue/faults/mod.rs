@@ -2,6 +2,7 @@
 
 mod grpc;
 mod http;
+mod network;
 mod process;
 mod resource;
 mod tcp;
@@ -13,6 +14,8 @@ use crate::{FaultSpec, ParamKind, ParamSpec, Undo};
 const BY_RULE: &str = "The proxy drops its rule and wakes every delayed request. By hand: `firedrill-agent abort` on the host; ending the agent ends it too.";
 const BY_CHILD: &str =
     "A child process of the agent holds it and dies with it. By hand: `firedrill-agent abort` on the host.";
+
+const BY_LINK: &str = "Programs in the kernel that the agent holds by links: they end with it. By hand: `firedrill-agent abort` on the host; ending the agent ends it too.";
 
 const DELAY: ParamSpec = ParamSpec {
     name: "delay",
@@ -60,6 +63,10 @@ pub const FAULTS: &[FaultSpec] = &[
     tcp::BANDWIDTH,
     tcp::REFUSE,
     tcp::CUT,
+    network::REFUSE,
+    network::RESET,
+    network::LOSS,
+    network::PARTITION,
     resource::CPU_BURN,
     resource::MEMORY_FILL,
     resource::DISK_FILL,

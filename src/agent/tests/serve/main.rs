@@ -12,10 +12,12 @@ mod ends;
 mod hazards;
 mod keeper_service;
 mod keeping;
+mod kernel;
 mod life;
 mod rig;
 mod routes;
 mod security;
+mod victim;
 mod watch;
 
 use std::process::ExitCode;
@@ -41,6 +43,10 @@ fn main() -> ExitCode {
     {
         return firedrill_agent::cli::main();
     }
+    if std::env::args().nth(1).is_some_and(|it| it == "victim") {
+        victim::main();
+        return ExitCode::SUCCESS;
+    }
     let mut trials = Vec::new();
     for (name, test) in life::TESTS
         .iter()
@@ -60,25 +66,34 @@ fn main() -> ExitCode {
             Ok(())
         }));
     }
-    let ptrace =
-        firedrill_agent::faults::all(&firedrill_agent::config::SelfCommand::current(&[]).unwrap(), None)
-            .iter()
-            .any(|fault| fault.spec().name == "process.pause" && fault.available().is_ok());
+    let faults =
+        firedrill_agent::faults::all(&firedrill_agent::config::SelfCommand::current(&[]).unwrap(), None);
     let required = std::env::var("FIREDRILL_REQUIRE").unwrap_or_default();
-    let ignored = !ptrace && !required.split(',').any(|it| it == "root");
-    if ignored {
-        eprintln!("tests of process.pause are ignored: this user may not ptrace (run as root)");
-    }
-    for (name, test) in ends::WITH_PTRACE.iter().chain(keeping::WITH_PTRACE) {
-        let run = move || {
-            test();
-            Ok(())
+    let required = required.split(',').any(|it| it == "root");
+    let mut with = |name: &str, tests: &[(&'static str, fn())]| {
+        let fault = faults.iter().find(|it| it.spec().name == name).unwrap();
+        let ignored = match fault.available() {
+            Err(no) if !required => {
+                eprintln!("tests of {name} are ignored: {}; {}", no.why, no.remedy);
+                true
+            }
+            _ => false,
         };
-        trials.push(Trial::test(*name, run).with_ignored_flag(ignored));
-    }
+        for (name, test) in tests {
+            let test = *test;
+            let run = move || {
+                test();
+                Ok(())
+            };
+            trials.push(Trial::test(*name, run).with_ignored_flag(ignored));
+        }
+    };
+    with("process.pause", ends::WITH_PTRACE);
+    with("process.pause", keeping::WITH_PTRACE);
+    with("network.refuse", kernel::WITH_BPF);
     // Of a file system: `mount` needs it, and nothing else here does.
     let may_mount = caps::has_cap(None, caps::CapSet::Effective, caps::Capability::CAP_SYS_ADMIN).unwrap();
-    let ignored = !may_mount && !required.split(',').any(|it| it == "root");
+    let ignored = !may_mount && !required;
     if ignored {
         eprintln!(
             "tests of disk.fill on a small disk are ignored: this user may not mount one (run as root)"
