@@ -24,7 +24,7 @@ pub use display::Display;
 pub use firedrill::{Console, Finished, Firedrill};
 pub use folder::{Folder, working_in};
 pub use http::{Connection, Response, get, request};
-pub use peer::{Peer, run, test};
+pub use peer::{Peer, Possible, run, test, test_if_possible};
 pub use process::Process;
 pub use rig::{Rig, Times, millis};
 pub use upstream::Upstream;

@@ -72,8 +72,27 @@ fn on_path(program: &str) -> Option<PathBuf> {
         .find(|file| file.is_file())
 }
 
+/// How a test that this machine may not be able to do ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Possible {
+    /// It was done.
+    Yes,
+    /// It cannot be done here, and why.
+    No(String),
+}
+
 /// A test that needs these peers.
 pub fn test(name: &str, needs: &'static [Peer], body: fn() -> anyhow::Result<()>) -> Trial {
+    test_if_possible(name, needs, move || body().map(|()| Possible::Yes))
+}
+
+/// A test that needs these peers, and finds out by itself whether the machine can do the rest. Where it cannot, it
+/// counts as ignored, with the reason.
+pub fn test_if_possible(
+    name: &str,
+    needs: &'static [Peer],
+    body: impl FnOnce() -> anyhow::Result<Possible> + Send + 'static,
+) -> Trial {
     Trial::ignorable_test(name, move || {
         for peer in needs {
             let Some(missing) = peer.missing() else { continue };
@@ -85,9 +104,11 @@ pub fn test(name: &str, needs: &'static [Peer], body: fn() -> anyhow::Result<()>
             }
             return Ok(Completion::ignored_with(missing));
         }
-        body()
-            .map(|()| Completion::Completed)
-            .map_err(|error| Failed::from(format!("{error:#}")))
+        match body() {
+            Ok(Possible::Yes) => Ok(Completion::Completed),
+            Ok(Possible::No(why)) => Ok(Completion::ignored_with(format!("not possible here: {why}"))),
+            Err(error) => Err(Failed::from(format!("{error:#}"))),
+        }
     })
 }
 

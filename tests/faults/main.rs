@@ -1,0 +1,208 @@
+//! Every fault is real, and is gone afterwards: a row a fault.
+//!
+//! The victim is healthy; the fault is injected, and its effect is measured at the victim; it is taken back (or the
+//! agent is killed with SIGKILL), and the victim is healthy again. What the agent says it saw is looked at too. A
+//! fault that this kernel cannot do is reported as not possible here, with the agent's own reason.
+
+mod processes;
+mod resources;
+mod routes;
+
+use std::fs;
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use anyhow::{Context as _, bail, ensure};
+use firedrill_testing::{
+    Agent, PATIENCE, Peer, Possible, millis, programs, run, test_if_possible, wait_until,
+};
+use serde_json::{Value, json};
+
+/// What the victim is like at one moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Seen {
+    Healthy,
+    Hit,
+}
+
+/// A victim, and what is done to it.
+struct Scene {
+    agent: Agent,
+    parameters: Value,
+    scope: Value,
+    /// Looks at the victim from its own side. An error is neither healthy nor hit, and is told when waiting ends.
+    look: Box<dyn FnMut() -> anyhow::Result<Seen>>,
+}
+
+/// A fault in one of its forms.
+#[derive(Clone, Copy)]
+struct Row {
+    fault: &'static str,
+    /// Which form, or empty.
+    form: &'static str,
+    /// What must be there for the test itself.
+    needs: &'static [Peer],
+    /// A counter of the evidence that is above nothing once the victim was hit. `None`: the agent sees nothing of
+    /// it, as the kernel answers the victim.
+    counter: Option<&'static str>,
+    /// Where the victim stays hit: it ends by itself.
+    is_one_shot: bool,
+    set: fn() -> anyhow::Result<Scene>,
+}
+
+/// How a fault ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    Reverted,
+    AgentKilled,
+}
+
+fn rows() -> Vec<Row> {
+    [routes::ROWS, resources::ROWS, processes::ROWS].concat()
+}
+
+fn main() -> ExitCode {
+    let mut tests = vec![test_if_possible(
+        "every_fault_has_a_row",
+        &[],
+        every_fault_has_a_row,
+    )];
+    for row in rows() {
+        let name = [row.fault, row.form].join(" ").trim_end().to_owned();
+        for (end, words) in [(End::Reverted, "reverted"), (End::AgentKilled, "agent killed")] {
+            if row.is_one_shot && end == End::AgentKilled {
+                continue;
+            }
+            let name = if row.is_one_shot {
+                format!("{name}: done")
+            } else {
+                format!("{name}: {words}")
+            };
+            tests.push(test_if_possible(&name, row.needs, move || drilled(row, end)));
+        }
+    }
+    run(2, tests)
+}
+
+fn every_fault_has_a_row() -> anyhow::Result<Possible> {
+    let agent = Agent::build(programs!()).start()?;
+    let info = agent.info()?;
+    let faults = info["faults"].as_array().context("no faults")?;
+    let names = faults.iter().filter_map(|fault| fault["name"].as_str());
+    let missing: Vec<_> = names
+        .filter(|name| *name != "noop" && rows().iter().all(|row| row.fault != *name))
+        .collect();
+    ensure!(missing.is_empty(), "no row for {missing:?}");
+    Ok(Possible::Yes)
+}
+
+fn drilled(row: Row, end: End) -> anyhow::Result<Possible> {
+    let mut scene = (row.set)()?;
+    if let Some(why) = why_not(&scene.agent, row.fault)? {
+        return Ok(Possible::No(why));
+    }
+    scene.wait_until(Seen::Healthy)?;
+    let drill = scene.agent.open("d-1", 60_000)?;
+    let body = scene
+        .agent
+        .start_body(&drill, row.fault, scene.parameters.clone(), scene.scope.clone())?;
+    let asked = Instant::now();
+    let answer = scene.agent.call("PUT", "/v1/injections/i-1", &body)?;
+    ensure!(answer.status == 200, "{}: {}", answer.status, answer.body);
+    scene.wait_until(Seen::Hit)?;
+    eprintln!(
+        "{} {}: its effect is seen after {:.1} ms",
+        row.fault,
+        row.form,
+        millis(asked.elapsed())
+    );
+    scene
+        .agent
+        .wait_for_state("i-1", if row.is_one_shot { "done" } else { "active" })?;
+    if let Some(counter) = row.counter {
+        scene.wait_for_evidence(counter)?;
+    }
+    let ended = Instant::now();
+    match end {
+        _ if row.is_one_shot => return Ok(Possible::Yes),
+        End::Reverted => {
+            scene.agent.call("DELETE", "/v1/injections/i-1", &Value::Null)?;
+        }
+        End::AgentKilled => scene.agent.process.kill()?,
+    }
+    scene.wait_until(Seen::Healthy)?;
+    eprintln!(
+        "{} {}: {end:?}, healthy after {:.1} ms",
+        row.fault,
+        row.form,
+        millis(ended.elapsed())
+    );
+    if end == End::Reverted {
+        let view = scene.agent.wait_for_state("i-1", "reverted")?;
+        let words = view["evidence"]["words"].as_str().unwrap_or_default();
+        ensure!(!words.is_empty(), "reverted without a word: {view}");
+    }
+    Ok(Possible::Yes)
+}
+
+/// The child that holds a fault, by its undo record: none before and after it.
+fn holding_child(state: &Path) -> Option<i32> {
+    let records = fs::read_dir(state.join("undo")).ok()?.flatten();
+    let mut children = records.filter_map(|file| {
+        let text = fs::read_to_string(file.path()).ok()?;
+        let record: Value = serde_json::from_str(text.lines().next()?).ok()?;
+        i32::try_from(record["undo"]["child"]["pid"].as_i64()?).ok()
+    });
+    children.next()
+}
+
+/// Why this host cannot do it, if it cannot.
+fn why_not(agent: &Agent, fault: &str) -> anyhow::Result<Option<String>> {
+    let info = agent.info()?;
+    let found = info["faults"]
+        .as_array()
+        .and_then(|faults| faults.iter().find(|it| it["name"] == fault))
+        .with_context(|| format!("the agent knows no {fault}"))?;
+    if found["available"] == json!(true) {
+        return Ok(None);
+    }
+    let text = |key: &str| found[key].as_str().filter(|it| !it.is_empty()).map(str::to_owned);
+    match (text("why_not"), text("remedy")) {
+        (Some(why), Some(_)) => Ok(Some(why)),
+        _ => bail!("{fault} is not possible here, without a reason or a remedy: {found}"),
+    }
+}
+
+impl Scene {
+    /// Waits until the victim is so several times in a row.
+    fn wait_until(&mut self, wanted: Seen) -> anyhow::Result<()> {
+        let mut row = 0;
+        let look = &mut self.look;
+        wait_until(PATIENCE, &format!("the victim is {wanted:?}"), || {
+            let seen = look();
+            row = if matches!(seen, Ok(seen) if seen == wanted) {
+                row + 1
+            } else {
+                0
+            };
+            ensure!(seen? == wanted, "it is not");
+            Ok((row >= 3).then_some(()))
+        })
+        .map(drop)
+    }
+
+    /// "Injected, but nothing was hit" must not look like this.
+    fn wait_for_evidence(&mut self, counter: &str) -> anyhow::Result<()> {
+        let Self { agent, look, .. } = self;
+        wait_until(PATIENCE, &format!("{counter} is told of"), || {
+            // Some count only while somebody knocks.
+            look().ok();
+            let view = agent.call("GET", "/v1/injections/i-1", &Value::Null)?.json()?;
+            let count = view["evidence"]["counts"][counter].as_f64();
+            ensure!(count.is_some_and(|count| count > 0.0), "it is {view}");
+            Ok(Some(()))
+        })
+        .map(drop)
+    }
+}

@@ -1,0 +1,136 @@
+//! Faults on a route of the proxy: the victim is its client.
+
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
+
+use firedrill_testing::{Agent, Upstream, get, programs};
+use serde_json::{Value, json};
+
+use crate::{Row, Scene, Seen};
+
+const HTTP: Row = Row {
+    fault: "",
+    form: "",
+    needs: &[],
+    counter: Some("delayed"),
+    is_one_shot: false,
+    set: || anyhow::bail!("a row of its own"),
+};
+
+const TCP: Row = Row {
+    counter: Some("seen"),
+    ..HTTP
+};
+
+pub const ROWS: &[Row] = &[
+    Row {
+        fault: "http.latency",
+        set: || http(json!({ "delay": "300ms" }), slow),
+        ..HTTP
+    },
+    Row {
+        fault: "http.status",
+        counter: Some("answered"),
+        set: || {
+            http(json!({ "code": 503 }), |route| {
+                is_hit(get(route, "/", WAIT)?.status == 503)
+            })
+        },
+        ..HTTP
+    },
+    Row {
+        fault: "tcp.latency",
+        set: || tcp(json!({ "delay": "300ms" }), slow),
+        ..TCP
+    },
+    Row {
+        fault: "tcp.bandwidth",
+        set: || tcp(json!({ "rate": "200B/s" }), slow),
+        ..TCP
+    },
+    Row {
+        fault: "tcp.refuse",
+        counter: None,
+        set: || tcp(json!({}), |route| is_hit(get(route, "/", WAIT).is_err())),
+        ..TCP
+    },
+    Row {
+        fault: "tcp.cut",
+        counter: Some("connections_cut"),
+        is_one_shot: true,
+        set: cut,
+        ..TCP
+    },
+];
+
+/// No answer takes that long.
+const WAIT: Duration = Duration::from_secs(5);
+
+fn is_hit(hit: bool) -> anyhow::Result<Seen> {
+    Ok(if hit { Seen::Hit } else { Seen::Healthy })
+}
+
+fn slow(route: SocketAddr) -> anyhow::Result<Seen> {
+    let began = Instant::now();
+    let answer = get(route, "/", WAIT)?;
+    anyhow::ensure!(answer.status == 200, "{}", answer.status);
+    is_hit(began.elapsed() >= Duration::from_millis(250))
+}
+
+fn http(parameters: Value, look: fn(SocketAddr) -> anyhow::Result<Seen>) -> anyhow::Result<Scene> {
+    let upstream = Upstream::start()?;
+    let agent = Agent::build(programs!())
+        .http_route("web", upstream.address())?
+        .start()?;
+    on_route(agent, parameters, upstream, look)
+}
+
+fn tcp(parameters: Value, look: fn(SocketAddr) -> anyhow::Result<Seen>) -> anyhow::Result<Scene> {
+    let upstream = Upstream::start()?;
+    let agent = Agent::build(programs!())
+        .tcp_route("web", upstream.address())?
+        .start()?;
+    on_route(agent, parameters, upstream, look)
+}
+
+fn on_route(
+    agent: Agent,
+    parameters: Value,
+    upstream: Upstream,
+    look: fn(SocketAddr) -> anyhow::Result<Seen>,
+) -> anyhow::Result<Scene> {
+    let route = agent.route("web")?;
+    Ok(Scene {
+        agent,
+        parameters,
+        scope: json!({ "route": "web" }),
+        look: Box::new(move || {
+            // Ends with the scene.
+            let _upstream = &upstream;
+            look(route)
+        }),
+    })
+}
+
+/// A connection that is open goes on until it is cut.
+fn cut() -> anyhow::Result<Scene> {
+    let upstream = Upstream::start()?;
+    let agent = Agent::build(programs!())
+        .tcp_route("web", upstream.address())?
+        .start()?;
+    let mut open = TcpStream::connect(agent.route("web")?)?;
+    open.set_read_timeout(Some(WAIT))?;
+    Ok(Scene {
+        agent,
+        parameters: json!({}),
+        scope: json!({ "route": "web" }),
+        look: Box::new(move || {
+            let _upstream = &upstream;
+            let mut answer = [0; 1024];
+            let asked = open.write_all(b"GET / HTTP/1.1\r\nHost: web\r\n\r\n");
+            let read = asked.and_then(|()| open.read(&mut answer));
+            is_hit(!matches!(read, Ok(1..)))
+        }),
+    })
+}
