@@ -1,18 +1,20 @@
 //! The native fault library on paper: every fault's name, words, scope and parameters with units and limits.
 //!
-//! One table for three readers: `plan` checks a plan against it without an agent at hand, `agent` validates
-//! what arrives on the wire with it and publishes it, `console` builds its forms from it. What a fault *does*
-//! is in `agent/faults/`, one file a fault.
+//! One table for four readers: `plan` checks a plan against it without an agent at hand, `agent` validates
+//! what arrives on the wire with it and publishes it, `console` builds its forms from it, and people
+//! read it as pages (`assets/docs/faults/`). What a fault *does* is in `agent/faults/`, one file a fault.
 //!
 //! Pure data and parsing of quantities (`400ms`, `25%`, `1MB/s`). Uses no other room.
 
 mod check;
 mod faults;
+mod pages;
 pub mod quantity;
 mod scope;
 
 pub use check::{ParamProblem, Parameters, check};
 pub use faults::{FAULTS, GRPC_CODES, find};
+pub use pages::{FAMILIES, Family};
 pub use scope::{Scope, ScopeKey};
 
 /// How a fault is taken back.
