@@ -34,11 +34,11 @@ const NEEDED: &[(Capability, &str)] = &[
     ),
     (
         Capability::CAP_NET_ADMIN,
-        "faults inside the kernel (network., dns., tls.)",
+        "faults inside the kernel (network., dns., tls.) and on packets (packet.)",
     ),
     (
         Capability::CAP_SYS_ADMIN,
-        "network.reset, dns. and tls. faults on processes in a network namespace of their own, as containers are",
+        "packet., network.reset, dns. and tls. faults in a network namespace of its own, as containers have",
     ),
     (Capability::CAP_NET_BIND_SERVICE, "listening on ports below 1024"),
 ];

@@ -34,6 +34,7 @@ pub mod kernel;
 mod local;
 mod metrics;
 mod operator;
+pub mod packets;
 mod policy;
 mod privileges;
 pub mod proxy;

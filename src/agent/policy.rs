@@ -54,7 +54,7 @@ pub const FRESH: &str = r#"# What may be injected on this host. It beats every c
 # Not process.kill and http.lose: what they do is never taken back.
 faults = [
     "http.latency", "http.status", "http.reset", "http.headers", "http.body", "http.truncate", "http.slow_body",
-    "grpc.*", "tcp.*", "network.*", "cpu.burn", "memory.fill", "disk.fill", "process.pause",
+    "grpc.*", "tcp.*", "network.*", "packet.*", "cpu.burn", "memory.fill", "disk.fill", "process.pause",
 ]
 # routes = ["payments*"]                    # routes of the proxy; absent: all
 # processes = ["nginx", "/usr/bin/java"]    # by name, or by the path of the executable; absent: all

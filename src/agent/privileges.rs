@@ -30,6 +30,12 @@ pub fn needed<'a>(faults: impl Iterator<Item = &'a str>, ports: impl Iterator<It
             needed.insert(Capability::CAP_SYS_ADMIN);
             needed.insert(Capability::CAP_SYS_PTRACE);
         }
+        if fault.starts_with("packet.") {
+            // To change packets; to see and to enter the network namespaces of other processes.
+            needed.insert(Capability::CAP_NET_ADMIN);
+            needed.insert(Capability::CAP_SYS_PTRACE);
+            needed.insert(Capability::CAP_SYS_ADMIN);
+        }
     }
     for port in ports {
         if (1..FREE_PORTS).contains(&port) {
@@ -101,6 +107,10 @@ mod tests {
         assert_eq!(
             of(&["network.loss"], &[]),
             ["CAP_BPF", "CAP_NET_ADMIN", "CAP_SYS_ADMIN", "CAP_SYS_PTRACE"]
+        );
+        assert_eq!(
+            of(&["packet.loss"], &[]),
+            ["CAP_NET_ADMIN", "CAP_SYS_ADMIN", "CAP_SYS_PTRACE"]
         );
         assert_eq!(of(&[], &[443]), ["CAP_NET_BIND_SERVICE"]);
     }

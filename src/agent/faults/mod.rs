@@ -32,6 +32,7 @@ pub mod network_loss;
 pub mod network_refuse;
 pub mod network_reset;
 pub mod noop;
+pub mod packet;
 pub mod process;
 pub mod process_kill;
 pub mod process_pause;
@@ -50,6 +51,7 @@ use firedrill_catalogue::{FAULTS, FaultSpec, Parameters};
 use firedrill_ward::Key;
 use firedrill_wire::{Evidence, Problem, ProblemKind, Scope};
 
+use self::packet::Kind;
 use crate::config::SelfCommand;
 use crate::proxy::Client;
 use crate::undo::records::Records;
@@ -260,6 +262,7 @@ fn of(spec: &'static FaultSpec, program: &SelfCommand, proxy: Option<&Client>) -
         let proxy = proxy.cloned();
         Some(Arc::new(route::RouteFault { spec, proxy, rule }))
     };
+    let on_packets = |kind| -> Option<Arc<dyn Fault>> { Some(Arc::new(packet::PacketFault { spec, kind })) };
     match spec.name {
         "noop" => Some(Arc::new(noop::Noop(spec))),
         "http.latency" => on_route(http_latency::rule),
@@ -281,6 +284,10 @@ fn of(spec: &'static FaultSpec, program: &SelfCommand, proxy: Option<&Client>) -
         "network.refuse" => Some(Arc::new(network_refuse::NetworkRefuse(spec))),
         "network.reset" => Some(Arc::new(network_reset::NetworkReset(spec))),
         "network.loss" | "network.partition" => Some(Arc::new(network_loss::NetworkLoss(spec))),
+        "packet.latency" => on_packets(Kind::Delay),
+        "packet.loss" | "packet.drop" => on_packets(Kind::Lose),
+        "packet.duplicate" => on_packets(Kind::Duplicate),
+        "packet.reset" => on_packets(Kind::Reset),
         "process.pause" => Some(Arc::new(process_pause::ProcessPause(spec))),
         "process.kill" => Some(Arc::new(process_kill::ProcessKill(spec))),
         "memory.fill" => Some(Arc::new(memory_fill::MemoryFill {

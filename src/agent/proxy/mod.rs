@@ -59,6 +59,7 @@ use crate::privileges;
 pub use client::{Announced, Client, ProxyError};
 pub use control::Leave;
 pub use probe::{Probe, ProbeRequest};
+pub use rule::delay;
 pub use supervisor::{ProxyEvent, Supervisor, SupervisorConfig};
 
 /// How many routes a proxy may have.

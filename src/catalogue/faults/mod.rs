@@ -3,6 +3,7 @@
 mod grpc;
 mod http;
 mod network;
+mod packet;
 mod process;
 mod resource;
 mod tcp;
@@ -67,6 +68,11 @@ pub const FAULTS: &[FaultSpec] = &[
     network::RESET,
     network::LOSS,
     network::PARTITION,
+    packet::LATENCY,
+    packet::LOSS,
+    packet::DUPLICATE,
+    packet::DROP,
+    packet::RESET,
     resource::CPU_BURN,
     resource::MEMORY_FILL,
     resource::DISK_FILL,

@@ -1,0 +1,174 @@
+//! Packets that are held for a while: in the order of their time, and those of one flow in the order they came.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::time::Duration;
+
+/// Flows that are told apart; two that share a place keep each other's order, which harms neither.
+const FLOWS: usize = 1_024;
+
+/// A packet that waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Packet {
+    /// The kernel's number for it.
+    pub id: u32,
+    /// When it came.
+    pub came: Duration,
+}
+
+/// Packets in the order they are due. Time is since any fixed moment.
+#[derive(Debug)]
+pub struct Line {
+    /// When due, then as they came.
+    waiting: BinaryHeap<Reverse<(Duration, u64, Packet)>>,
+    /// When the last packet of each flow is due.
+    last: Vec<Duration>,
+    came: u64,
+}
+
+impl Default for Line {
+    fn default() -> Self {
+        Self {
+            waiting: BinaryHeap::new(),
+            last: vec![Duration::ZERO; FLOWS],
+            came: 0,
+        }
+    }
+}
+
+impl Line {
+    /// One more packet, due at that time or, if an earlier one of its flow is due later, with that.
+    pub fn push(&mut self, packet: Packet, flow: u64, due: Duration) {
+        let place = (flow % FLOWS as u64) as usize;
+        let mut due = due;
+        if let Some(last) = self.last.get_mut(place) {
+            due = due.max(*last);
+            *last = due;
+        }
+        self.came += 1;
+        self.waiting.push(Reverse((due, self.came, packet)));
+    }
+
+    /// When the next is due.
+    pub fn next(&self) -> Option<Duration> {
+        self.waiting.peek().map(|Reverse((due, ..))| *due)
+    }
+
+    /// Takes the next one that is due.
+    pub fn take(&mut self, now: Duration) -> Option<Packet> {
+        if self.next()? > now {
+            return None;
+        }
+        self.waiting.pop().map(|Reverse((.., packet))| packet)
+    }
+
+    /// Nothing waits longer than until then: the delay has become shorter.
+    pub fn hasten(&mut self, latest: Duration) {
+        for last in &mut self.last {
+            *last = latest.min(*last);
+        }
+        self.waiting = std::mem::take(&mut self.waiting)
+            .into_iter()
+            .map(|Reverse((due, came, packet))| Reverse((due.min(latest), came, packet)))
+            .collect();
+    }
+
+    /// How many wait.
+    pub fn len(&self) -> usize {
+        self.waiting.len()
+    }
+}
+
+/// Tells flows apart: a number from the addresses, the protocol and the ports at the head of a packet, and the hook.
+pub fn flow(hook: u8, head: &[u8]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    hook.hash(&mut hasher);
+    let first = head.first().copied().unwrap_or_default();
+    let parts = if first >> 4 == 6 {
+        [6..7, 8..40, 40..44]
+    } else {
+        let ports = usize::from(first & 0xf) * 4;
+        [9..10, 12..20, ports..ports + 4]
+    };
+    for part in parts {
+        head.get(part).hash(&mut hasher);
+    }
+    hasher.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    fn packet(id: u32) -> Packet {
+        let came = Duration::ZERO;
+        Packet { id, came }
+    }
+
+    fn drained(line: &mut Line) -> Vec<u32> {
+        std::iter::from_fn(|| line.take(Duration::MAX))
+            .map(|packet| packet.id)
+            .collect()
+    }
+
+    #[test]
+    fn what_is_due_first_goes_first_but_not_past_its_own_flow() {
+        let mut line = Line::default();
+        line.push(packet(1), 1, 50 * MS);
+        line.push(packet(2), 2, 20 * MS);
+        line.push(packet(3), 1, 30 * MS);
+        assert_eq!(line.next(), Some(20 * MS));
+        assert_eq!((line.take(19 * MS), line.take(20 * MS)), (None, Some(packet(2))));
+        assert_eq!(line.take(49 * MS), None, "3 waits behind 1");
+        assert_eq!(drained(&mut line), [1, 3]);
+    }
+
+    #[test]
+    fn a_shorter_delay_holds_for_those_that_wait() {
+        let mut line = Line::default();
+        line.push(packet(1), 1, 60_000 * MS);
+        line.hasten(5 * MS);
+        line.push(packet(2), 1, 3 * MS);
+        assert_eq!(line.take(5 * MS), Some(packet(1)));
+        assert_eq!(line.take(5 * MS), Some(packet(2)));
+        assert_eq!(line.len(), 0);
+    }
+
+    #[test]
+    fn flows_are_told_apart_by_ports_and_hooks() {
+        let with = |port: u8| {
+            let mut head = vec![0_u8; 28];
+            (head[0], head[9], head[23]) = (0x45, 17, port);
+            head
+        };
+        assert_eq!(flow(1, &with(1)), flow(1, &with(1)));
+        assert_ne!(flow(1, &with(1)), flow(1, &with(2)));
+        assert_ne!(flow(1, &with(1)), flow(3, &with(1)));
+    }
+
+    proptest! {
+        #[test]
+        fn every_packet_comes_out_once_and_flows_keep_their_order(
+            packets in prop::collection::vec((0_u64..4, 0_u64..100, prop::option::of(0_u64..100)), 0..100),
+        ) {
+            let mut line = Line::default();
+            for (id, (flow, due, hasten)) in packets.iter().enumerate() {
+                line.push(packet(id as u32), *flow, Duration::from_millis(*due));
+                if let Some(latest) = hasten {
+                    line.hasten(Duration::from_millis(*latest));
+                }
+            }
+            let out = drained(&mut line);
+            prop_assert_eq!(out.len(), packets.len());
+            for flow in 0..4 {
+                let of: Vec<_> = out.iter().filter(|id| packets[**id as usize].0 == flow).collect();
+                prop_assert!(of.is_sorted(), "flow {}: {:?}", flow, out);
+            }
+        }
+    }
+}
