@@ -13,7 +13,7 @@ use firedrill_wire::{Evidence, Problem, ProblemKind, Route, RouteProtocol, Scope
 
 use super::{Failure, Fault, Held, NotHere, Order, Prepared, ReadBack, words};
 use crate::proxy::protocol::{RefusalKind, RuleReport, RuleSpec, SetRule, Side};
-use crate::proxy::{Announced, Client, Probe, ProbeRequest, ProxyError};
+use crate::proxy::{Announced, Client, Line, Probe, ProbeRequest, ProxyError};
 use crate::undo::Undo;
 
 /// How long a lost proxy may take to be there again before a revert says that it cannot read back.
@@ -21,6 +21,9 @@ const BACK_WITHIN: Duration = Duration::from_millis(1_500);
 
 /// How long a proof may take in all.
 const PROOF_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// How long the line for the proof may take to open.
+const LINE_WITHIN: Duration = Duration::from_millis(200);
 
 /// Delays shorter than this cannot be told from a busy machine by a clock.
 const TELLING: Duration = Duration::from_millis(20);
@@ -93,7 +96,10 @@ impl Fault for RouteFault {
         })?;
         order.pen.write(Undo::Rule { id: held.id.clone() })?;
         match client.set(set) {
-            Ok(report) => Ok((Box::new(held), evidence(on(self.spec, &rule), &report))),
+            Ok(report) => {
+                held.open_line();
+                Ok((Box::new(held), evidence(on(self.spec, &rule), &report)))
+            }
             // Not knowing whether it is set counts as set.
             Err(error) => Err(Failure {
                 half_applied: error == ProxyError::Silent,
@@ -123,6 +129,7 @@ impl RouteFault {
             request: ProbeRequest::default(),
             floor: None,
             probe: None,
+            line: None,
         }
     }
 }
@@ -334,8 +341,10 @@ struct HeldRule {
     set: Option<SetRule>,
     request: ProbeRequest,
     floor: Option<Duration>,
-    /// Announced with the removal, for the proof that follows it.
+    /// Announced with the removal, for the proof that follows it, where there is no line.
     probe: Option<Announced>,
+    /// Opened when the fault began, so that the proof need not wait for a connection.
+    line: Option<Line>,
 }
 
 impl HeldRule {
@@ -353,7 +362,15 @@ impl HeldRule {
     /// Removes the rule; if the proxy is lost, from the next one, where it is not.
     fn remove(&mut self) -> Option<Result<RuleReport, ProxyError>> {
         let client = self.client.as_ref()?;
-        let remove = || client.remove_and_announce(&self.id, LAST_GENERATION, &self.route);
+        let has_line = self.line.is_some();
+        let remove = || {
+            if has_line {
+                return client
+                    .remove(&self.id, LAST_GENERATION)
+                    .map(|report| (report, None));
+            }
+            client.remove_and_announce(&self.id, LAST_GENERATION, &self.route)
+        };
         let removed = match remove() {
             Err(ProxyError::Down(_)) => client.up(BACK_WITHIN).and_then(|_| remove()),
             answered => answered,
@@ -364,7 +381,19 @@ impl HeldRule {
         }))
     }
 
+    /// Opens the line that the proof will use; without one the proof opens a connection.
+    fn open_line(&mut self) {
+        let client = self.client.as_ref();
+        self.line = client.and_then(|client| client.line(&self.route, LINE_WITHIN));
+    }
+
     fn send_probe(&mut self, client: &Client, patience: Duration) -> Result<Probe, ProxyError> {
+        // A line that breaks off proves nothing, either way.
+        if let Some(mut line) = self.line.take()
+            && let Ok(probe) = client.probe_on(&mut line, &self.route, &self.request, patience)
+        {
+            return Ok(probe);
+        }
         match self.probe.take().filter(Announced::is_expected) {
             Some(announced) => client.probe_announced(announced, &self.request, patience),
             None => client.probe(&self.route, &self.request, patience),
@@ -463,6 +492,10 @@ impl Held for HeldRule {
     }
 
     fn observe(&mut self) -> Option<Evidence> {
+        // The proxy closes what is idle for a minute.
+        if self.line.as_ref().is_some_and(|line| !line.is_open()) {
+            self.open_line();
+        }
         let client = self.client.as_ref()?;
         match client.status(&self.id) {
             Ok(report) if report.present => Some(evidence(format!("on route {}", self.route), &report)),

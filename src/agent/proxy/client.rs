@@ -12,9 +12,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
+use firedrill_wire::RouteProtocol;
 use parking_lot::{Condvar, Mutex};
 
-use super::probe::{self, Probe, ProbeRequest};
+use super::probe::{self, Line, Probe, ProbeRequest};
 use super::protocol::{
     Answer, Command, Hello, MAX_LINE_BYTES, Outcome, Refusal, RefusalKind, Request, RouteStatus, RuleReport,
     SetRule,
@@ -251,6 +252,29 @@ impl Client {
         prober
             .go(status.route.protocol, request, patience)
             .map_err(|error| failed(&status.route.name, error.to_string()))
+    }
+
+    /// Opens a connection through an `http` route that probes will use. None: it could not be opened, or the
+    /// route carries something else.
+    pub fn line(&self, route: &str, patience: Duration) -> Option<Line> {
+        let announced = self.announce(route).ok()?;
+        if announced.status.route.protocol != RouteProtocol::Http {
+            return None;
+        }
+        self.wait(announced.asked).ok()?;
+        announced.prober.line(patience).ok()
+    }
+
+    /// A probe on a kept connection.
+    pub fn probe_on(
+        &self,
+        line: &mut Line,
+        route: &str,
+        request: &ProbeRequest,
+        patience: Duration,
+    ) -> Result<Probe, ProxyError> {
+        line.ask(request, patience)
+            .map_err(|error| failed(route, error.to_string()))
     }
 
     /// Tells the proxy of a probe, without waiting for its answer.

@@ -21,7 +21,9 @@
 //! client and is served by the same accept loop, the same stream faults and the same rules, but ends in the
 //! proxy, so the target is not touched. On `http` routes it sends a request with the rule's method and path and
 //! gets 204 with the ids of the rules that hit it (a probe is in every share); on `tcp` routes its bytes come
-//! back. The time is measured by the prober, in the agent's process. See [`Client::probe`].
+//! back. The time is measured by the prober, in the agent's process. See [`Client::probe`]. On `http` routes the
+//! connection is opened when the fault begins and kept, as clients keep theirs ([`Client::line`]): the proof
+//! need not wait for another one.
 //!
 //! # Limits
 //! Heads of 64 KiB and 100 headers (431), 10,000 connections a route (further ones are closed at once and
@@ -58,7 +60,7 @@ use crate::privileges;
 
 pub use client::{Announced, Client, ProxyError};
 pub use control::Leave;
-pub use probe::{Probe, ProbeRequest};
+pub use probe::{Line, Probe, ProbeRequest};
 pub use rule::delay;
 pub use supervisor::{ProxyEvent, Supervisor, SupervisorConfig};
 

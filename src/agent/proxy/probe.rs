@@ -82,6 +82,20 @@ impl Prober {
         self.from
     }
 
+    /// Connects.
+    fn connect(self, deadline: Instant) -> io::Result<TcpStream> {
+        self.socket.set_tcp_nodelay(true)?;
+        self.socket
+            .connect_timeout(&self.target.into(), left(deadline)?)?;
+        Ok(self.socket.into())
+    }
+
+    /// Connects, for requests to come.
+    pub(super) fn line(self, patience: Duration) -> io::Result<Line> {
+        let stream = self.connect(Instant::now() + patience)?;
+        Ok(Line { stream })
+    }
+
     /// Connects, asks, and reads the answer.
     pub(super) fn go(
         self,
@@ -91,20 +105,14 @@ impl Prober {
     ) -> io::Result<Probe> {
         let start = Instant::now();
         let deadline = start + patience;
-        self.socket.set_tcp_nodelay(true)?;
-        self.socket
-            .connect_timeout(&self.target.into(), left(deadline)?)?;
-        let mut stream: TcpStream = self.socket.into();
+        let mut stream = self.connect(deadline)?;
         let (status, rules) = match protocol {
-            RouteProtocol::Http => {
-                stream.write_all(head(request).as_bytes())?;
-                understand(&read_all(&mut stream, deadline)?)?
-            }
+            RouteProtocol::Http => ask(&mut stream, request, deadline)?,
             RouteProtocol::Tcp => {
                 let sent = vec![b'.'; request.bytes.clamp(1, MAX_BYTES)];
                 stream.write_all(&sent)?;
                 stream.shutdown(std::net::Shutdown::Write)?;
-                if read_all(&mut stream, deadline)? != sent {
+                if read_until(&mut stream, deadline, |_| false)? != sent {
                     return Err(io::Error::other("the answer is not the probe's own bytes"));
                 }
                 (None, Vec::new())
@@ -116,6 +124,47 @@ impl Prober {
             rules,
         })
     }
+}
+
+/// A connection through an `http` route that is kept, as clients keep theirs: asked again, it meets the rules of
+/// that moment.
+#[derive(Debug)]
+pub struct Line {
+    stream: TcpStream,
+}
+
+impl Line {
+    /// Asks, and reads the answer. After an error the line is of no use.
+    pub(super) fn ask(&mut self, request: &ProbeRequest, patience: Duration) -> io::Result<Probe> {
+        let start = Instant::now();
+        let (status, rules) = ask(&mut self.stream, request, start + patience)?;
+        Ok(Probe {
+            took: start.elapsed(),
+            status,
+            rules,
+        })
+    }
+
+    /// Whether the proxy still keeps it.
+    pub fn is_open(&self) -> bool {
+        let peeked = self.stream.set_nonblocking(true).and_then(|()| {
+            let peeked = self.stream.peek(&mut [0]);
+            self.stream.set_nonblocking(false)?;
+            peeked
+        });
+        // Between two answers there is nothing to read, not even an end.
+        peeked.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+    }
+}
+
+/// One request and its answer.
+fn ask(
+    stream: &mut TcpStream,
+    request: &ProbeRequest,
+    deadline: Instant,
+) -> io::Result<(Option<u16>, Vec<String>)> {
+    stream.write_all(head(request).as_bytes())?;
+    understand(&read_until(stream, deadline, is_whole)?)
 }
 
 /// Where to connect for a listener's address: a listener on every address is reached on loopback.
@@ -137,8 +186,8 @@ fn left(deadline: Instant) -> io::Result<Duration> {
     }
 }
 
-/// Everything until the end, or until the deadline.
-fn read_all(stream: &mut TcpStream, deadline: Instant) -> io::Result<Vec<u8>> {
+/// What comes until it is whole, until the end, or until the deadline.
+fn read_until(stream: &mut TcpStream, deadline: Instant, is_whole: fn(&[u8]) -> bool) -> io::Result<Vec<u8>> {
     let mut answer = Vec::new();
     let mut part = [0; 4096];
     loop {
@@ -146,12 +195,32 @@ fn read_all(stream: &mut TcpStream, deadline: Instant) -> io::Result<Vec<u8>> {
         let room = (MAX_BYTES - answer.len()) as u64;
         match stream.take(room).read(&mut part) {
             Ok(0) => return Ok(answer),
-            Ok(n) => answer.extend_from_slice(&part[..n]),
+            Ok(n) => {
+                answer.extend_from_slice(&part[..n]);
+                if is_whole(&answer) {
+                    return Ok(answer);
+                }
+            }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => left(deadline).map(drop)?,
             Err(error) => return Err(error),
         }
     }
+}
+
+/// Whether an HTTP answer has come to the end that its head tells of. One that tells of none ends with the
+/// connection.
+fn is_whole(answer: &[u8]) -> bool {
+    let Some(body) = answer.windows(4).position(|part| part == b"\r\n\r\n") else {
+        return false;
+    };
+    let head = String::from_utf8_lossy(&answer[..body]).to_ascii_lowercase();
+    if head.starts_with("http/1.1 204") {
+        return true;
+    }
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length:"));
+    let length = length.and_then(|length| length.trim().parse::<usize>().ok());
+    length.is_some_and(|length| answer.len() - body - 4 >= length)
 }
 
 fn head(request: &ProbeRequest) -> String {
@@ -175,9 +244,7 @@ fn head(request: &ProbeRequest) -> String {
             headers.extend([name, ": ", value, "\r\n"]);
         }
     }
-    format!(
-        "{method} {path} HTTP/1.1\r\nhost: firedrill-probe\r\ncontent-length: 0\r\nconnection: close\r\n{headers}\r\n"
-    )
+    format!("{method} {path} HTTP/1.1\r\nhost: firedrill-probe\r\ncontent-length: 0\r\n{headers}\r\n")
 }
 
 /// The status, and which rules hit.

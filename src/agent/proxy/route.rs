@@ -94,6 +94,8 @@ pub struct Route {
 struct Connection {
     task: AbortHandle,
     flags: Arc<Flags>,
+    /// The agent's own, which is no traffic.
+    probe: bool,
 }
 
 /// What the accept loop is told.
@@ -206,11 +208,14 @@ impl Route {
     pub async fn cut(&self) -> u64 {
         let ids: Vec<u64> = {
             let connections = self.connections.lock();
-            for connection in connections.values() {
-                connection.flags.cut.store(true, Ordering::Release);
-                connection.task.abort();
-            }
-            connections.keys().copied().collect()
+            let traffic = connections.iter().filter(|(_, it)| !it.probe);
+            traffic
+                .map(|(id, connection)| {
+                    connection.flags.cut.store(true, Ordering::Release);
+                    connection.task.abort();
+                    *id
+                })
+                .collect()
         };
         let deadline = Instant::now() + Duration::from_secs(1);
         let open = || {
@@ -263,9 +268,15 @@ impl Route {
             route: self.config.clone(),
             listening: socket.as_ref().ok().copied(),
             problem: socket.err(),
-            connections: self.connections.lock().len() as u64,
+            connections: self.traffic(),
             turned_away: self.turned_away.load(Ordering::Relaxed),
         }
+    }
+
+    /// How many connections of clients are open.
+    fn traffic(&self) -> u64 {
+        let connections = self.connections.lock();
+        connections.values().filter(|it| !it.probe).count() as u64
     }
 
     /// Serves a connection in a task of its own.
@@ -287,6 +298,7 @@ impl Route {
             Connection {
                 task: task.abort_handle(),
                 flags,
+                probe,
             },
         );
     }

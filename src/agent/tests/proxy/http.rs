@@ -350,6 +350,27 @@ fn a_probe_meets_the_rules_and_not_the_target() {
 }
 
 #[test]
+fn a_kept_probe_meets_the_rules_of_the_moment_and_is_no_traffic() {
+    let rig = Rig::new(Limits::default());
+    let client = rig.client();
+    let mut line = client.line("web", PATIENCE).unwrap();
+    let ask = |line: &mut _| {
+        let probe = client.probe_on(line, "web", &ProbeRequest::default(), PATIENCE);
+        probe.unwrap().rules
+    };
+    assert_eq!(ask(&mut line), Vec::<String>::new());
+    rig.set("i1", "web", http_latency(1));
+    assert_eq!(ask(&mut line), ["i1"]);
+    assert_eq!(client.cut("web").unwrap(), 0, "it is not cut with the traffic");
+    rig.remove("i1");
+    assert_eq!(ask(&mut line), Vec::<String>::new());
+    assert!(line.is_open());
+    assert_eq!(rig.upstream.accepted.load(Ordering::SeqCst), 0);
+    drop(rig);
+    wait_until("its end is seen", || !line.is_open());
+}
+
+#[test]
 fn a_replaced_rule_keeps_its_counters_and_its_held_requests() {
     let rig = Rig::new(Limits::default());
     rig.set("i1", "web", http_latency(60_000));
