@@ -40,6 +40,10 @@ const NEEDED: &[(Capability, &str)] = &[
         Capability::CAP_SYS_ADMIN,
         "packet., network.reset, dns. and tls. faults in a network namespace of its own, as containers have",
     ),
+    (
+        Capability::CAP_SYS_RESOURCE,
+        "fd.exhaust on processes of other users",
+    ),
     (Capability::CAP_NET_BIND_SERVICE, "listening on ports below 1024"),
 ];
 

@@ -48,6 +48,9 @@ pub enum AgentCommand {
     /// Hold space of a disk; started by the agent.
     #[command(hide = true)]
     FillDisk(ChildArgs),
+    /// Ask for memory in a cgroup that has none left; started by the agent.
+    #[command(hide = true)]
+    Push(ChildArgs),
     /// End what is on when the agent cannot: the service for agents that run with --separate-keeper. Others start
     /// their own.
     Keeper(KeeperArgs),
@@ -229,6 +232,7 @@ pub fn run_as(command: AgentCommand, words: &[&str]) -> anyhow::Result<ExitCode>
         AgentCommand::Proxy(args) => proxy::run(args).map(|()| ExitCode::SUCCESS),
         AgentCommand::Burn(args) => cpu_burn_child::run(&args).map(|()| ExitCode::SUCCESS),
         AgentCommand::Fill(args) => memory_fill_child::run(&args).map(|()| ExitCode::SUCCESS),
+        AgentCommand::Push(args) => memory_fill_child::push(&args).map(|()| ExitCode::SUCCESS),
         AgentCommand::FillDisk(args) => disk_fill_child::run(&args).map(|()| ExitCode::SUCCESS),
         AgentCommand::Keeper(args) => keeper::process::run(&args).map(|()| ExitCode::SUCCESS),
         AgentCommand::Version => {

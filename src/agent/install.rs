@@ -63,7 +63,7 @@ TimeoutStopSec=45
 LimitNOFILE=65536
 OOMScoreAdjust=-500
 # The agent itself gives up what its policy does not need, CAP_SETPCAP included.
-CapabilityBoundingSet=CAP_SYS_PTRACE CAP_KILL CAP_NET_BIND_SERVICE CAP_BPF CAP_NET_ADMIN CAP_SYS_ADMIN CAP_SETPCAP
+CapabilityBoundingSet=CAP_SYS_PTRACE CAP_KILL CAP_SYS_RESOURCE CAP_DAC_OVERRIDE CAP_NET_BIND_SERVICE CAP_BPF CAP_NET_ADMIN CAP_SYS_ADMIN CAP_SETPCAP
 {RIGHTS}
 [Install]
 WantedBy=multi-user.target
@@ -88,7 +88,7 @@ Restart=always
 RestartSec=100ms
 OOMScoreAdjust=-900
 # To end an agent that hangs, and to ask the kernel which programs are on a cgroup.
-CapabilityBoundingSet=CAP_SYS_PTRACE CAP_KILL CAP_NET_ADMIN
+CapabilityBoundingSet=CAP_SYS_PTRACE CAP_KILL CAP_SYS_RESOURCE CAP_DAC_OVERRIDE CAP_NET_ADMIN
 {RIGHTS}
 [Install]
 WantedBy=multi-user.target

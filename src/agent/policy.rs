@@ -51,10 +51,11 @@ pub const FRESH: &str = r#"# What may be injected on this host. It beats every c
 # Read at the start and on `systemctl reload firedrill-agent`. A mistake in it: nothing may start.
 # Without this file the same holds off loopback; on loopback every fault is allowed, and no command.
 
-# Not process.kill and http.lose: what they do is never taken back.
+# Not process.kill, memory.oom and http.lose: what they do is never taken back.
 faults = [
     "http.latency", "http.status", "http.reset", "http.headers", "http.body", "http.truncate", "http.slow_body",
-    "grpc.*", "tcp.*", "network.*", "packet.*", "cpu.burn", "memory.fill", "disk.fill", "process.pause",
+    "grpc.*", "tcp.*", "network.*", "packet.*", "cpu.*", "memory.fill", "disk.*", "fd.*",
+    "process.pause",
 ]
 # routes = ["payments*"]                    # routes of the proxy; absent: all
 # processes = ["nginx", "/usr/bin/java"]    # by name, or by the path of the executable; absent: all

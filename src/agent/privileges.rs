@@ -36,6 +36,15 @@ pub fn needed<'a>(faults: impl Iterator<Item = &'a str>, ports: impl Iterator<It
             needed.insert(Capability::CAP_SYS_PTRACE);
             needed.insert(Capability::CAP_SYS_ADMIN);
         }
+        if fault == "fd.exhaust" || fault == "memory.oom" {
+            // To see and to limit processes of other users, and to set them back.
+            needed.insert(Capability::CAP_SYS_PTRACE);
+            needed.insert(Capability::CAP_SYS_RESOURCE);
+        }
+        if fault == "memory.oom" {
+            // The file of a process' score is its user's.
+            needed.insert(Capability::CAP_DAC_OVERRIDE);
+        }
     }
     for port in ports {
         if (1..FREE_PORTS).contains(&port) {

@@ -58,22 +58,11 @@ impl HeldChild {
         first: &str,
         order: &Order<'_>,
     ) -> Result<Self, Failure> {
-        let mut command = program.command(subcommand);
-        command
-            .args(["--ends-in-ms", &order.ends_in.as_millis().to_string()])
-            .args(["--ramp-ms", &order.ramp.as_millis().to_string()])
-            .args(["--parent", &std::process::id().to_string()])
-            // What the child gives back goes to the host at once, not to a store for later.
-            .env("MALLOC_MMAP_THRESHOLD_", "65536");
-        let no = |why: String| Failure {
+        // Dropped on every way out but the good one: then it is killed and reaped, and never worked.
+        let (mut held, exactly) = Self::start(program, subcommand, order).map_err(|why| Failure {
             problem: cannot(why),
             half_applied: false,
-        };
-        // Dropped on every way out but the good one: then it is killed and reaped, and never worked.
-        let mut held = Self::spawn(command).map_err(no)?;
-        let exactly = held
-            .exactly
-            .ok_or_else(|| no("it ended at its start".to_owned()))?;
+        })?;
         order.pen.write(Undo::Child(exactly))?;
         match held.order(first).and_then(|()| held.wait_ready()) {
             Ok(()) => Ok(held),
@@ -85,6 +74,24 @@ impl HeldChild {
                 })
             }
         }
+    }
+
+    /// Starts the agent's program with `subcommand`. It does nothing before its first order.
+    pub fn start(
+        program: &SelfCommand,
+        subcommand: &str,
+        order: &Order<'_>,
+    ) -> Result<(Self, Exactly), String> {
+        let mut command = program.command(subcommand);
+        command
+            .args(["--ends-in-ms", &order.ends_in.as_millis().to_string()])
+            .args(["--ramp-ms", &order.ramp.as_millis().to_string()])
+            .args(["--parent", &std::process::id().to_string()])
+            // What the child gives back goes to the host at once, not to a store for later.
+            .env("MALLOC_MMAP_THRESHOLD_", "65536");
+        let held = Self::spawn(command)?;
+        let exactly = held.exactly.ok_or("it ended at its start")?;
+        Ok((held, exactly))
     }
 
     /// One of another life, or of a thread that died.
@@ -123,7 +130,8 @@ impl HeldChild {
             .map_err(|error| format!("it takes no orders: {error}"))
     }
 
-    fn wait_ready(&mut self) -> Result<(), String> {
+    /// Waits until it has obeyed its first order.
+    pub fn wait_ready(&mut self) -> Result<(), String> {
         let output = self.child.as_mut().and_then(|child| child.stdout.as_mut());
         let output = output.ok_or("it has no output")?;
         let mut wait = [PollFd::new(output.as_fd(), PollFlags::POLLIN)];

@@ -1,8 +1,9 @@
 //! `cpu.burn`: cores are kept busy by a child process that cannot outlive the agent ([`super::child`]).
 
+use firedrill_catalogue::quantity::show_ms;
 use firedrill_catalogue::{FaultSpec, Parameters};
 use firedrill_ward::Key;
-use firedrill_wire::{Evidence, Problem, Scope};
+use firedrill_wire::{Evidence, Problem, ProblemKind, Scope};
 
 use super::child::{self, HeldChild, cannot};
 use super::{Failure, Fault, Held, NotHere, Order, Prepared, ReadBack, process, words};
@@ -28,6 +29,14 @@ impl Fault for CpuBurn {
     }
 
     fn prepare(&self, parameters: &Parameters, _scope: &Scope) -> Result<Prepared, Problem> {
+        if parameters.text("on").is_some() != parameters.text("off").is_some() {
+            return Err(Problem::new(
+                ProblemKind::Parameters,
+                "the parameters are not right",
+                "parameters.on and parameters.off go together: how long it burns, and how long it rests",
+                "give both, or none",
+            ));
+        }
         let here = std::thread::available_parallelism().map_or(1, usize::from);
         Ok(Prepared {
             claims: vec!["cpu".to_owned()],
@@ -54,13 +63,26 @@ impl Fault for CpuBurn {
 
 fn threads(parameters: &Parameters) -> String {
     let cores = parameters.count("cores").unwrap_or(1);
-    format!("{cores} threads at {:.0} %", parameters.share("load") * 100.0)
+    let load = parameters.share("load") * 100.0;
+    let ms = |key: &str| show_ms(parameters.duration_us(key) / 1_000);
+    let spikes = match parameters.text("on") {
+        Some(_) => format!(", {} on and {} off", ms("on"), ms("off")),
+        None => String::new(),
+    };
+    format!("{cores} threads at {load:.0} %{spikes}")
 }
 
 /// The order to the child.
 fn line(parameters: &Parameters) -> String {
     let cores = parameters.count("cores").unwrap_or(1);
-    format!("{} {cores}", parameters.share("load"))
+    let us = |key: &str| parameters.duration_us(key);
+    format!(
+        "{} {cores} {} {} {}",
+        parameters.share("load"),
+        us("period"),
+        us("on"),
+        us("off")
+    )
 }
 
 #[derive(Debug)]

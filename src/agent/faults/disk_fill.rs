@@ -95,6 +95,10 @@ impl Fault for DiskFill {
         Ok((Box::new(held), evidence))
     }
 
+    fn ramps_itself(&self) -> bool {
+        true
+    }
+
     fn adopt(&self, _key: &Key, _scope: &Scope, undo: Option<&Undo>) -> Box<dyn Held> {
         Box::new(Fill {
             child: HeldChild::adopt(undo),

@@ -14,23 +14,36 @@ pub fn run(args: &ChildArgs) -> anyhow::Result<()> {
     // Whatever the host runs short of, this is the first to go.
     std::fs::write("/proc/self/oom_score_adj", "1000").context("the kernel does not take the OOM score")?;
     let threads = std::thread::available_parallelism().map_or(1, |cores| cores.get().min(MAX_THREADS));
-    filling_child::run(args, |_| {
-        Ok(Memory {
-            pieces: Vec::new(),
-            threads,
-        })
-    })
+    filling_child::run(args, |_| Ok(Memory::<FILL>::with(threads)))
 }
+
+/// Fills the cgroup that the agent has put it into, in steps that are small beside it.
+pub fn push(args: &ChildArgs) -> anyhow::Result<()> {
+    filling_child::run(args, |_| Ok(Memory::<PUSH>::with(1)))
+}
+
+/// Taken at once, in bytes: of the host, and of a cgroup that has little left.
+const FILL: u64 = 32 * 1024 * 1024;
+const PUSH: u64 = 128 * 1024;
 
 /// The memory that is held, in pieces that go back to the host one by one.
 #[derive(Debug)]
-struct Memory {
+struct Memory<const STEP: u64> {
     pieces: Vec<Vec<u8>>,
     threads: usize,
 }
 
-impl Store for Memory {
-    const STEP: u64 = 32 * 1024 * 1024;
+impl<const STEP: u64> Memory<STEP> {
+    fn with(threads: usize) -> Self {
+        Self {
+            pieces: Vec::new(),
+            threads,
+        }
+    }
+}
+
+impl<const STEP: u64> Store for Memory<STEP> {
+    const STEP: u64 = STEP;
 
     fn held(&self) -> u64 {
         self.pieces.iter().map(|piece| piece.len() as u64).sum()
@@ -84,10 +97,7 @@ mod tests {
 
     #[test]
     fn memory_goes_back_to_the_byte() {
-        let mut memory = Memory {
-            pieces: Vec::new(),
-            threads: 2,
-        };
+        let mut memory = Memory::<FILL>::with(2);
         for bytes in [3 * PAGE, PAGE, 5 * PAGE + 1] {
             memory.take(bytes).unwrap();
         }

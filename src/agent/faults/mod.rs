@@ -12,8 +12,11 @@ pub mod child;
 pub mod child_main;
 pub mod cpu_burn;
 pub mod cpu_burn_child;
+pub mod cpu_throttle;
 pub mod disk_fill;
 pub mod disk_fill_child;
+pub mod disk_slow;
+pub mod fd_exhaust;
 pub mod filling;
 pub mod filling_child;
 pub mod grpc_status;
@@ -27,6 +30,7 @@ pub mod http_status;
 pub mod http_truncate;
 pub mod memory_fill;
 pub mod memory_fill_child;
+pub mod memory_oom;
 pub mod network;
 pub mod network_loss;
 pub mod network_refuse;
@@ -41,6 +45,7 @@ pub mod tcp_bandwidth;
 pub mod tcp_cut;
 pub mod tcp_latency;
 pub mod tcp_refuse;
+pub mod values;
 
 use std::cell::Cell;
 use std::path::Path;
@@ -93,6 +98,20 @@ pub struct Prepared {
     pub needs_keeper: bool,
 }
 
+impl Prepared {
+    /// The process that was meant, if it still runs.
+    pub fn running(&self) -> Result<&Process, Problem> {
+        let Some(target) = &self.process else {
+            return Err(process::not_possible("no process was found", "name one"));
+        };
+        if process::runs(target) {
+            return Ok(target);
+        }
+        let detail = format!("process {} {} has ended meanwhile", target.pid, target.name);
+        Err(process::not_possible(detail, "name one that runs"))
+    }
+}
+
 /// What [`Fault::apply`] is asked to do.
 #[derive(Clone, Copy, Debug)]
 pub struct Order<'a> {
@@ -116,14 +135,14 @@ pub struct Order<'a> {
 /// Writes one injection's undo record.
 #[derive(Debug)]
 pub struct Pen<'a> {
-    records: &'a Records,
+    records: &'a Arc<Records>,
     head: Record,
     written: Cell<bool>,
 }
 
 impl<'a> Pen<'a> {
     /// One for the injection that `head` names.
-    pub fn new(records: &'a Records, head: Record) -> Self {
+    pub fn new(records: &'a Arc<Records>, head: Record) -> Self {
         Self {
             records,
             head,
@@ -133,21 +152,20 @@ impl<'a> Pen<'a> {
 
     /// The record is on disk when this returns; on a failure nothing may be applied.
     pub fn write(&self, undo: Undo) -> Result<(), Failure> {
-        let record = Record {
-            undo,
-            ..self.head.clone()
-        };
-        self.records.write(&record).map_err(|error| Failure {
-            problem: Problem::new(
-                ProblemKind::Unavailable,
-                "the undo record cannot be written",
-                format!("{error:#}"),
-                "make room on the disk of the agent's state folder; nothing was changed",
-            ),
+        self.ledger().write(undo).map_err(|problem| Failure {
+            problem,
             half_applied: false,
         })?;
         self.written.set(true);
         Ok(())
+    }
+
+    /// Where the record can be written again while the fault is on.
+    pub fn ledger(&self) -> Ledger {
+        Ledger {
+            records: Arc::clone(self.records),
+            head: self.head.clone(),
+        }
     }
 
     /// The agent's state folder, where the records are.
@@ -158,6 +176,31 @@ impl<'a> Pen<'a> {
     /// Whether it was.
     pub fn is_written(&self) -> bool {
         self.written.get()
+    }
+}
+
+/// One injection's undo record, to be written again when what it holds changes.
+#[derive(Debug)]
+pub struct Ledger {
+    records: Arc<Records>,
+    head: Record,
+}
+
+impl Ledger {
+    /// The record is on disk when this returns; on a failure nothing may be changed.
+    pub fn write(&self, undo: Undo) -> Result<(), Problem> {
+        let record = Record {
+            undo,
+            ..self.head.clone()
+        };
+        self.records.write(&record).map_err(|error| {
+            Problem::new(
+                ProblemKind::Unavailable,
+                "the undo record cannot be written",
+                format!("{error:#}"),
+                "make room on the disk of the agent's state folder; nothing was changed",
+            )
+        })
     }
 }
 
@@ -295,6 +338,13 @@ fn of(spec: &'static FaultSpec, program: &SelfCommand, proxy: Option<&Client>) -
             program: program.clone(),
         })),
         "disk.fill" => Some(Arc::new(disk_fill::DiskFill {
+            spec,
+            program: program.clone(),
+        })),
+        "disk.slow" => Some(Arc::new(disk_slow::DiskSlow(spec))),
+        "cpu.throttle" => Some(Arc::new(cpu_throttle::CpuThrottle(spec))),
+        "fd.exhaust" => Some(Arc::new(fd_exhaust::FdExhaust(spec))),
+        "memory.oom" => Some(Arc::new(memory_oom::MemoryOom {
             spec,
             program: program.clone(),
         })),

@@ -3,8 +3,8 @@
 use firedrill_catalogue::Parameters;
 use firedrill_wire::{Problem, ProblemKind, Scope};
 
+use super::Prepared;
 use super::process::{self, not_possible};
-use super::{Prepared, Process};
 use crate::kernel::netns;
 use crate::kernel::select::Selection;
 use crate::kernel::sockets::{Connection, Diag};
@@ -29,20 +29,10 @@ pub fn wrong(key: &str, why: &str) -> Problem {
 /// One claim on the scope's cgroup, and a sentence of what happens to its processes.
 pub fn prepare(scope: &Scope, claim: &str, what: &str) -> Result<Prepared, Problem> {
     let cgroup = targets::cgroup(scope)?;
-    let members: Vec<_> = cgroup
+    let members = cgroup
         .processes()
-        .map_err(|error| not_possible(format!("{cgroup}: {error}"), "name a cgroup that is there"))?
-        .into_iter()
-        .filter_map(|pid| {
-            // One that has ended meanwhile is not hit.
-            let found = process::stat(pid).ok()?;
-            Some(Process {
-                pid,
-                start_time: found.start_time,
-                name: found.name,
-            })
-        })
-        .collect();
+        .map_err(|error| not_possible(format!("{cgroup}: {error}"), "name a cgroup that is there"))?;
+    let members = process::known(members);
     let count = members.len();
     let processes = if count == 1 { "process" } else { "processes" };
     Ok(Prepared {

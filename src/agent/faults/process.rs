@@ -153,6 +153,32 @@ fn ancestors(pid: i32, parents: &HashMap<i32, i32>) -> Vec<i32> {
     line
 }
 
+/// These processes with their names; one that has ended meanwhile is left out.
+pub fn known(pids: Vec<i32>) -> Vec<Process> {
+    let of = |pid| {
+        let found = stat(pid).ok()?;
+        Some(Process {
+            pid,
+            start_time: found.start_time,
+            name: found.name,
+        })
+    };
+    pids.into_iter().filter_map(of).collect()
+}
+
+/// Refuses what must not be hit, whoever asks.
+pub fn may_hit(process: &Process) -> Result<(), Problem> {
+    let Some(why) = why_not(process) else {
+        return Ok(());
+    };
+    Err(Problem::new(
+        ProblemKind::Policy,
+        "this process may not be hit",
+        why,
+        "name the process of a service",
+    ))
+}
+
 /// A refusal because of what this host is like.
 pub fn not_possible(detail: impl Into<String>, remedy: impl Into<String>) -> Problem {
     Problem::new(

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use firedrill_catalogue::{FaultSpec, Parameters};
 use firedrill_ward::Key;
-use firedrill_wire::{Evidence, Problem, ProblemKind, Scope};
+use firedrill_wire::{Evidence, Problem, Scope};
 use rustix::process::Signal;
 
 use super::process::{self, not_possible};
@@ -30,14 +30,7 @@ impl Fault for ProcessKill {
 
     fn prepare(&self, parameters: &Parameters, scope: &Scope) -> Result<Prepared, Problem> {
         let target = targets::process(scope)?;
-        if let Some(why) = process::why_not(&target) {
-            return Err(Problem::new(
-                ProblemKind::Policy,
-                "this process may not be killed",
-                why,
-                "name the process of a service",
-            ));
-        }
+        process::may_hit(&target)?;
         Ok(Prepared {
             claims: vec![format!("pid:{}", target.pid)],
             hits: vec![format!(

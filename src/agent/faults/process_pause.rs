@@ -134,14 +134,7 @@ impl Fault for ProcessPause {
 }
 
 fn may_hit(target: &Process) -> Result<(), Problem> {
-    if let Some(why) = process::why_not(target) {
-        return Err(Problem::new(
-            ProblemKind::Policy,
-            "this process may not be paused",
-            why,
-            "name the process of a service",
-        ));
-    }
+    process::may_hit(target)?;
     let traced = process::thread_status(target.pid, target.pid).map_or(0, |status| status.tracer);
     // One that this agent holds itself is claimed: the ward says by whom.
     if traced != 0 && !own_threads().contains(&traced) {

@@ -4,6 +4,7 @@
 //! a name meant. A name that fits several is refused with the list of them: an agent never chooses.
 
 pub mod cgroups;
+pub mod controllers;
 mod listeners;
 
 use std::path::PathBuf;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use nix::fcntl::{Flock, FlockArg};
 
-use super::{Exactly, RECORD_VERSION, Record, Undo};
+use super::{Exactly, RECORD_VERSION, Record, Undo, change, open_files};
 use crate::faults::process;
 use crate::kernel::bpf::Hook;
 use crate::kernel::on_cgroup::{Seen, look};
@@ -54,7 +54,7 @@ pub struct Undone {
 }
 
 impl Undone {
-    fn gone(words: impl Into<String>) -> Self {
+    pub(super) fn gone(words: impl Into<String>) -> Self {
         Self {
             gone: true,
             words: words.into(),
@@ -62,7 +62,7 @@ impl Undone {
         }
     }
 
-    fn stays(words: impl Into<String>, by_hand: impl Into<String>) -> Self {
+    pub(super) fn stays(words: impl Into<String>, by_hand: impl Into<String>) -> Self {
         Self {
             gone: false,
             words: words.into(),
@@ -94,9 +94,12 @@ impl Record {
             | Undo::Held { .. }
             | Undo::Linked { .. }
             | Undo::Rule { .. }
+            | Undo::Changes { .. }
+            | Undo::OpenFiles { .. }
+            | Undo::Stopped(_)
                 if !of_this_boot =>
             {
-                Undone::gone("the host has restarted since: every process of then is gone")
+                Undone::gone("the host has restarted since: every process and every value of then is gone")
             }
             undo => undo.run(here),
         }
@@ -120,6 +123,9 @@ impl Undo {
             Self::Restore {
                 path, ours, before, ..
             } => restore(path, ours, before),
+            Self::Changes { changes } => change::run(changes),
+            Self::OpenFiles { target, ours, before } => open_files::run(*target, ours, *before),
+            Self::Stopped(target) => until(|| go_on(target)),
         }
     }
 }
@@ -145,6 +151,9 @@ impl Record {
             },
             Undo::Nothing {} => (true, "there was nothing to take back".to_owned()),
             _ if !of_this_boot => (true, "the host has restarted since".to_owned()),
+            Undo::Changes { changes } => change::prove(changes),
+            Undo::OpenFiles { target, ours, .. } => open_files::prove(*target, ours),
+            Undo::Stopped(target) => moves(target),
             Undo::Child(holder) | Undo::Held { holder, .. } => holder.gone_from_kernel(),
             Undo::Linked {
                 holder,
@@ -196,6 +205,37 @@ fn until(mut look: impl FnMut() -> Undone) -> Undone {
         }
         std::thread::sleep(PAUSE);
     }
+}
+
+/// Tells a process that stands still to go on, and looks whether it does.
+fn go_on(target: &Exactly) -> Undone {
+    let pid = target.pid;
+    let sent = match target.handle() {
+        Ok(None) => return Undone::gone(format!("process {pid} has ended")),
+        Ok(Some(handle)) if !moves(target).0 => handle.signal(rustix::process::Signal::CONT),
+        Ok(Some(_)) => Ok(()),
+        Err(error) => Err(error),
+    };
+    let (moves, words) = moves(target);
+    match sent {
+        Ok(()) if moves => Undone::gone(words),
+        Ok(()) => Undone::stays(words, format!("kill -CONT {pid}")),
+        Err(error) => Undone::stays(format!("process {pid}: {error}"), format!("kill -CONT {pid}")),
+    }
+}
+
+/// Whether no thread of it stands still by a signal.
+pub fn moves(target: &Exactly) -> (bool, String) {
+    let pid = target.pid;
+    let threads = process::threads(pid).unwrap_or_default().into_iter();
+    let still = threads
+        .filter_map(|tid| process::thread_status(pid, tid).ok())
+        .filter(|thread| thread.state == 'T')
+        .count();
+    if still > 0 && target.runs() {
+        return (false, format!("{still} threads of process {pid} are stopped"));
+    }
+    (true, format!("no thread of process {pid} is stopped"))
 }
 
 fn kill(child: &Exactly) -> Undone {

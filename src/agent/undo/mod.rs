@@ -5,7 +5,9 @@
 //! twice, late, or for what is gone already does no harm. After a reboot only what lives in files is undone.
 
 mod act;
+pub mod change;
 pub mod exact;
+pub mod open_files;
 pub mod records;
 
 use std::path::PathBuf;
@@ -14,7 +16,8 @@ use firedrill_ward::Key;
 use firedrill_wire::{FaultName, Instance, Tick};
 use serde::{Deserialize, Serialize};
 
-pub use act::{Here, Undone};
+pub use act::{Here, Undone, moves};
+pub use change::Change;
 
 use crate::kernel::bpf::Hook;
 
@@ -79,6 +82,22 @@ pub enum Undo {
         /// Whether it is kept over a restart of the host; the kernel's own files are not.
         on_disk: bool,
     },
+    /// Values in the kernel's own files: each is written back if it still is one of the fault's.
+    Changes {
+        /// In the order they are made.
+        changes: Vec<Change>,
+    },
+    /// The soft limit of a process' open files: set back if it still is one of the fault's.
+    OpenFiles {
+        /// Whose.
+        target: Exactly,
+        /// What the fault set, or is about to set.
+        ours: Vec<u64>,
+        /// What it was.
+        before: u64,
+    },
+    /// A process was stopped by a signal: it is told to go on if it stands still.
+    Stopped(Exactly),
 }
 
 impl Undo {
@@ -87,7 +106,13 @@ impl Undo {
     pub fn needs_keeper(&self) -> bool {
         match self {
             Self::Nothing {} | Self::Child(_) | Self::Rule { .. } => false,
-            Self::Traced { .. } | Self::Held { .. } | Self::Linked { .. } | Self::Restore { .. } => true,
+            Self::Traced { .. }
+            | Self::Held { .. }
+            | Self::Linked { .. }
+            | Self::Restore { .. }
+            | Self::Changes { .. }
+            | Self::OpenFiles { .. }
+            | Self::Stopped(_) => true,
         }
     }
 }

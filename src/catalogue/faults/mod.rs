@@ -17,6 +17,7 @@ const BY_CHILD: &str =
     "A child process of the agent holds it and dies with it. By hand: `firedrill-agent abort` on the host.";
 
 const BY_LINK: &str = "Programs in the kernel that the agent holds by links: they end with it. By hand: `firedrill-agent abort` on the host; ending the agent ends it too.";
+const BY_VALUE: &str = "The former value is on disk before the change and is written back if the fault's is still there: by the agent, by its keeper when the agent dies, by the agent's next life. By hand: `firedrill-agent abort` on the host.";
 
 const DELAY: ParamSpec = ParamSpec {
     name: "delay",
@@ -76,6 +77,10 @@ pub const FAULTS: &[FaultSpec] = &[
     resource::CPU_BURN,
     resource::MEMORY_FILL,
     resource::DISK_FILL,
+    resource::CPU_THROTTLE,
+    resource::MEMORY_OOM,
+    resource::DISK_SLOW,
+    resource::FD_EXHAUST,
     process::PAUSE,
     process::KILL,
     NOOP,

@@ -1,7 +1,7 @@
-//! Cores, memory and disks of the host.
+//! Cores, memory, disks and descriptors: of the host, of a cgroup, of a process.
 
-use super::BY_CHILD;
-use crate::{FaultSpec, ParamKind, ParamSpec, Undo};
+use super::{BY_CHILD, BY_VALUE};
+use crate::{FaultSpec, ParamKind, ParamSpec, ScopeKey, Undo};
 
 pub(super) const CPU_BURN: FaultSpec = FaultSpec {
     name: "cpu.burn",
@@ -23,6 +23,36 @@ pub(super) const CPU_BURN: FaultSpec = FaultSpec {
             kind: ParamKind::Share,
             required: false,
             default: Some("100%"),
+        },
+        ParamSpec {
+            name: "period",
+            summary: "one round of work and rest; short ones hit latency, long ones queues",
+            kind: ParamKind::Duration {
+                min_ms: 10,
+                max_ms: 10_000,
+            },
+            required: false,
+            default: Some("100ms"),
+        },
+        ParamSpec {
+            name: "on",
+            summary: "spikes: how long it burns each time; goes with off",
+            kind: ParamKind::Duration {
+                min_ms: 10,
+                max_ms: 3_600_000,
+            },
+            required: false,
+            default: None,
+        },
+        ParamSpec {
+            name: "off",
+            summary: "spikes: how long it rests after each",
+            kind: ParamKind::Duration {
+                min_ms: 10,
+                max_ms: 3_600_000,
+            },
+            required: false,
+            default: None,
         },
     ],
     strength: Some("load"),
@@ -108,4 +138,77 @@ pub(super) const DISK_FILL: FaultSpec = FaultSpec {
         STEP,
     ],
     strength: Some("size"),
+};
+
+const TAKEN_OF_FREE: ParamSpec = ParamSpec {
+    name: "share",
+    summary: "how much is taken away of the descriptors that it could still open",
+    kind: ParamKind::Share,
+    required: false,
+    default: Some("100%"),
+};
+
+pub(super) const CPU_THROTTLE: FaultSpec = FaultSpec {
+    name: "cpu.throttle",
+    summary: "the cgroup of a process gets less time on the cores",
+    undo: Undo::ProcessHeld,
+    undo_words: BY_VALUE,
+    scope: &[ScopeKey::Process],
+    params: &[ParamSpec {
+        name: "share",
+        summary: "how much is taken away of what it may use now; at least 1 ms in each period is left",
+        kind: ParamKind::Share,
+        required: true,
+        default: None,
+    }],
+    strength: Some("share"),
+};
+
+pub(super) const MEMORY_OOM: FaultSpec = FaultSpec {
+    name: "memory.oom",
+    summary: "the kernel kills a process for want of memory, in its own cgroup alone",
+    undo: Undo::None,
+    undo_words: "A killed process does not come back by itself; its cgroup's limit does. By hand: start its service again, for instance `systemctl restart NAME`, and see that it serves.",
+    scope: &[ScopeKey::Process],
+    params: &[],
+    strength: None,
+};
+
+pub(super) const DISK_SLOW: FaultSpec = FaultSpec {
+    name: "disk.slow",
+    summary: "the cgroup of a process reads and writes a disk slowly",
+    undo: Undo::ProcessHeld,
+    undo_words: BY_VALUE,
+    scope: &[ScopeKey::Process],
+    params: &[
+        ParamSpec {
+            name: "rate",
+            summary: "bytes per second, reads and writes each",
+            kind: ParamKind::Bandwidth {
+                min: 1_000,
+                max: 100_000_000_000,
+            },
+            required: true,
+            default: None,
+        },
+        ParamSpec {
+            name: "path",
+            summary: "a folder on the disk",
+            kind: ParamKind::Text { max_len: 1024 },
+            required: false,
+            default: Some("/"),
+        },
+    ],
+    // Slower is stronger: there is nothing to begin a ramp with.
+    strength: None,
+};
+
+pub(super) const FD_EXHAUST: FaultSpec = FaultSpec {
+    name: "fd.exhaust",
+    summary: "a process cannot open more files and sockets",
+    undo: Undo::ProcessHeld,
+    undo_words: BY_VALUE,
+    scope: &[ScopeKey::Process],
+    params: &[TAKEN_OF_FREE],
+    strength: Some("share"),
 };

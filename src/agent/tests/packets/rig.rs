@@ -147,7 +147,7 @@ pub fn inject_at(name: &str, parameters: &Value, scope: &Scope) -> Injection {
     let all = faults::all(&SelfCommand::current(&[]).unwrap(), None);
     let fault = all.into_iter().find(|it| it.spec().name == name).unwrap();
     let state = tempfile::tempdir().unwrap();
-    let records = Records::open(state.path()).unwrap();
+    let records = Arc::new(Records::open(state.path()).unwrap());
     let key = Key {
         epoch: Epoch(7),
         id: InjectionId::from("inj-1"),

@@ -82,13 +82,13 @@ fn scope(route: &str) -> Scope {
     }
 }
 
-fn records() -> (tempfile::TempDir, Records) {
+fn records() -> (tempfile::TempDir, Arc<Records>) {
     let folder = tempfile::tempdir().unwrap();
-    let records = Records::open(folder.path()).unwrap();
+    let records = Arc::new(Records::open(folder.path()).unwrap());
     (folder, records)
 }
 
-fn pen<'a>(records: &'a Records, id: &str) -> Pen<'a> {
+fn pen<'a>(records: &'a Arc<Records>, id: &str) -> Pen<'a> {
     let head = Record {
         version: RECORD_VERSION,
         key: key(id),

@@ -14,9 +14,11 @@ mod keeper_service;
 mod keeping;
 mod kernel;
 mod life;
+mod limits;
 mod rig;
 mod routes;
 mod security;
+mod told;
 mod victim;
 mod watch;
 
@@ -30,6 +32,8 @@ fn main() -> ExitCode {
         "burn",
         "fill",
         "fill-disk",
+        "push",
+        "load",
         "keeper",
         "proxy",
         "abort",
@@ -43,9 +47,17 @@ fn main() -> ExitCode {
     {
         return firedrill_agent::cli::main();
     }
-    if std::env::args().nth(1).is_some_and(|it| it == "victim") {
-        victim::main();
-        return ExitCode::SUCCESS;
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match arguments.first().map(String::as_str) {
+        Some("victim") => {
+            victim::main();
+            return ExitCode::SUCCESS;
+        }
+        Some("told") => {
+            told::main(&arguments[1..]);
+            return ExitCode::SUCCESS;
+        }
+        _ => {}
     }
     let mut trials = Vec::new();
     for (name, test) in life::TESTS
@@ -56,6 +68,7 @@ fn main() -> ExitCode {
         .chain(routes::TESTS)
         .chain(disks::TESTS)
         .chain(effects::TESTS)
+        .chain(limits::TESTS)
         .chain(hazards::TESTS)
         .chain(keeping::TESTS)
         .chain(keeper_service::TESTS)
@@ -100,6 +113,19 @@ fn main() -> ExitCode {
         );
     }
     for (name, test) in disks::WITH_MOUNT {
+        let run = move || {
+            test();
+            Ok(())
+        };
+        trials.push(Trial::test(*name, run).with_ignored_flag(ignored));
+    }
+    for (name, one, two, test) in limits::WITH_CGROUP {
+        let ignored = told::root(one, two).is_none() && !required;
+        if ignored {
+            eprintln!(
+                "{name} is ignored: no cgroup with the controller {two} can be made here (run as root)"
+            );
+        }
         let run = move || {
             test();
             Ok(())
