@@ -54,7 +54,7 @@ pub const FRESH: &str = r#"# What may be injected on this host. It beats every c
 # Not process.kill, memory.oom and http.lose: what they do is never taken back.
 faults = [
     "http.latency", "http.status", "http.reset", "http.headers", "http.body", "http.truncate", "http.slow_body",
-    "grpc.*", "tcp.*", "network.*", "packet.*", "cpu.*", "memory.fill", "disk.*", "fd.*",
+    "grpc.*", "tcp.*", "network.*", "dns.*", "tls.*", "packet.*", "cpu.*", "memory.fill", "disk.*", "fd.*",
     "process.pause",
 ]
 # routes = ["payments*"]                    # routes of the proxy; absent: all

@@ -36,7 +36,7 @@ pub const FAMILIES: &[Family] = &[
         name: "network",
         title: "One service's network: `network.*`, `dns.*`, `tls.*`",
         prefixes: &["network", "dns", "tls"],
-        needs: "Small eBPF programs on the victim's cgroup do it, so that only the victim is hit; no route, no restart. They hang on links that the agent's process holds and nobody pins: the kernel takes them away when the agent dies. Needs Linux 5.18 or later, cgroups of version 2, a cgroup that is the victim's own (a systemd unit or a container has one), and root, or CAP_BPF and CAP_NET_ADMIN.",
+        needs: "Small eBPF programs on the victim's cgroup do it, so that only the victim is hit; no route, no restart. They hang on links that the agent's process holds and nobody pins: the kernel takes them away when the agent dies. Needs Linux 5.18 or later, cgroups of version 2, a cgroup that is the victim's own (a systemd unit or a container has one), and root, or CAP_BPF and CAP_NET_ADMIN; for `network.reset`, `dns.*` and `tls.*` on a victim with a network namespace of its own also CAP_SYS_ADMIN and CAP_SYS_PTRACE. `dns.*` hits what is asked of a resolver on port 53: not `/etc/hosts`, caches, or DNS over TLS or HTTPS.",
     },
     Family {
         name: "packet",

@@ -16,6 +16,7 @@ pub mod cpu_throttle;
 pub mod disk_fill;
 pub mod disk_fill_child;
 pub mod disk_slow;
+pub mod dns;
 pub mod fd_exhaust;
 pub mod filling;
 pub mod filling_child;
@@ -45,6 +46,7 @@ pub mod tcp_bandwidth;
 pub mod tcp_cut;
 pub mod tcp_latency;
 pub mod tcp_refuse;
+pub mod tls_fail;
 pub mod values;
 
 use std::cell::Cell;
@@ -327,6 +329,8 @@ fn of(spec: &'static FaultSpec, program: &SelfCommand, proxy: Option<&Client>) -
         "network.refuse" => Some(Arc::new(network_refuse::NetworkRefuse(spec))),
         "network.reset" => Some(Arc::new(network_reset::NetworkReset(spec))),
         "network.loss" | "network.partition" => Some(Arc::new(network_loss::NetworkLoss(spec))),
+        "dns.hijack" | "dns.fail" => Some(Arc::new(dns::Dns(spec))),
+        "tls.fail" => Some(Arc::new(tls_fail::TlsFail(spec))),
         "packet.latency" => on_packets(Kind::Delay),
         "packet.loss" | "packet.drop" => on_packets(Kind::Lose),
         "packet.duplicate" => on_packets(Kind::Duplicate),

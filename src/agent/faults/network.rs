@@ -1,10 +1,12 @@
 //! What the faults on the network of one cgroup share: whom they hit, and how open connections are reset.
 
+use std::io;
+
 use firedrill_catalogue::Parameters;
 use firedrill_wire::{Problem, ProblemKind, Scope};
 
-use super::Prepared;
 use super::process::{self, not_possible};
+use super::{Failure, Prepared};
 use crate::kernel::netns;
 use crate::kernel::select::Selection;
 use crate::kernel::sockets::{Connection, Diag};
@@ -24,6 +26,14 @@ pub fn wrong(key: &str, why: &str) -> Problem {
         format!("parameters.{key}: {why}"),
         "see the schema of the fault in `GET /v1/agent`",
     )
+}
+
+/// Something that the kernel would not do; nothing was applied.
+pub fn not_taken(error: &io::Error) -> Failure {
+    Failure::nothing(not_possible(
+        format!("the kernel refuses: {error}"),
+        "see `firedrill-agent doctor` for what this host allows",
+    ))
 }
 
 /// One claim on the scope's cgroup, and a sentence of what happens to its processes.

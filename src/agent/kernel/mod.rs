@@ -13,15 +13,19 @@
 //! | [`select`] | port and addresses as instructions |
 //! | [`refuse`], [`discard`], [`redirect`] | the programs |
 //! | [`sockets`] | lists and resets open connections (`NETLINK_SOCK_DIAG`) |
+//! | [`responder`], [`dns`] | what a program leads to, in the agent |
 //! | [`netns`] | work inside the victim's network namespace |
 //! | [`on_cgroup`] | what a fault holds while it is on, and how it is seen to be gone |
 
 pub mod asm;
 pub mod bpf;
 pub mod discard;
+pub mod dns;
 pub mod netns;
 pub mod on_cgroup;
+pub mod redirect;
 pub mod refuse;
+pub mod responder;
 pub mod select;
 pub mod sockets;
 

@@ -7,10 +7,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use firedrill_catalogue::Parameters;
-use firedrill_wire::{Evidence, Problem, ProblemKind};
+use firedrill_wire::{Evidence, Problem};
 
 use super::bpf::{Cells, Hook, Link, Program, attached};
 use super::{Programs, dice};
+use crate::faults::network::not_taken;
 use crate::faults::process::not_possible;
 use crate::faults::{Failure, Held, Order, ReadBack};
 use crate::targets::cgroups::Cgroup;
@@ -64,14 +65,7 @@ pub struct OnCgroup {
 impl OnCgroup {
     /// Loads, writes the record, attaches. On a failure nothing is left attached.
     pub fn begin(order: &Order<'_>, wanted: Wanted<'_>) -> Result<(Self, Evidence), Failure> {
-        let taken = |error: io::Error| {
-            Failure::nothing(Problem::new(
-                ProblemKind::NotPossible,
-                "the kernel does not take the program",
-                error.to_string(),
-                "see `firedrill-agent doctor` for what this host allows",
-            ))
-        };
+        let taken = |error: io::Error| not_taken(&error);
         let settings = Cells::new(1).map_err(taken)?;
         let counters = Cells::new(wanted.counters.len().max(2)).map_err(taken)?;
         settings

@@ -1,5 +1,6 @@
 //! The table itself: a file a family, and their order here.
 
+mod dns;
 mod grpc;
 mod http;
 mod network;
@@ -7,6 +8,7 @@ mod packet;
 mod process;
 mod resource;
 mod tcp;
+mod tls;
 
 pub use grpc::CODES as GRPC_CODES;
 
@@ -69,6 +71,9 @@ pub const FAULTS: &[FaultSpec] = &[
     network::RESET,
     network::LOSS,
     network::PARTITION,
+    dns::HIJACK,
+    dns::FAIL,
+    tls::FAIL,
     packet::LATENCY,
     packet::LOSS,
     packet::DUPLICATE,

@@ -43,13 +43,13 @@ pub const WITH_BPF: &[(&str, fn())] = &[
 ];
 
 /// What answers on the network: listeners on both families.
-struct World {
+pub struct World {
     four: TcpListener,
     six: TcpListener,
 }
 
 impl World {
-    fn new() -> Self {
+    pub fn new() -> Self {
         Self {
             four: TcpListener::bind("127.0.0.1:0").unwrap(),
             six: TcpListener::bind("[::1]:0").unwrap(),
@@ -71,15 +71,15 @@ impl World {
 }
 
 /// One fault: what to start, and what the victim sees of it.
-struct Row {
-    fault: &'static str,
-    parameters: fn(&World) -> Value,
+pub struct Row {
+    pub fault: &'static str,
+    pub parameters: fn(&World) -> Value,
     /// What the victim sees on both families.
-    sees: fn(&mut Networker, &World) -> Vec<String>,
-    healthy: &'static str,
-    hit: &'static str,
+    pub sees: fn(&mut Networker, &World) -> Vec<String>,
+    pub healthy: &'static str,
+    pub hit: &'static str,
     /// What counts the hits.
-    counter: &'static str,
+    pub counter: &'static str,
 }
 
 const ROWS: &[Row] = &[
@@ -120,22 +120,27 @@ const ROWS: &[Row] = &[
 ];
 
 fn each_fault_of_the_kernel_comes_and_goes() {
-    let world = World::new();
-    for row in ROWS {
+    come_and_go(&World::new(), ROWS);
+}
+
+/// Each from healthy to healthy, with a revert.
+pub fn come_and_go(world: &World, rows: &[Row]) {
+    for row in rows {
         let rig = Rig::new();
         let mut victim = Networker::new();
         let mut drill = Drill::open(rig.client(), row.fault);
         let scope = victim.scope();
         let mut see = |what: &str| {
-            let seen = (row.sees)(&mut victim, &world);
+            let seen = (row.sees)(&mut victim, world);
+            let parameters = (row.parameters)(world);
             assert!(
                 seen.iter().all(|it| it == what),
-                "{}: {seen:?}, not {what}",
+                "{} {parameters}: {seen:?}, not {what}",
                 row.fault
             );
         };
         see(row.healthy);
-        drill.start("i1", row.fault, (row.parameters)(&world), scope);
+        drill.start("i1", row.fault, (row.parameters)(world), scope);
         see(row.hit);
         assert!(world.connects_outside(), "{}", row.fault);
         until("the evidence counts it", || {
@@ -161,18 +166,22 @@ fn each_fault_of_the_kernel_comes_and_goes() {
 }
 
 fn each_fault_of_the_kernel_dies_with_its_agent() {
-    let world = World::new();
-    for row in ROWS {
+    die_with_the_agent(&World::new(), ROWS);
+}
+
+/// Each from healthy to healthy, with the end of the agent.
+pub fn die_with_the_agent(world: &World, rows: &[Row]) {
+    for row in rows {
         let temp = tempfile::tempdir().unwrap();
         let mut victim = Networker::new();
         let mut process = Process::start(&temp.path().join("state"));
         let mut drill = Drill::open(process.client(), "d1");
-        drill.start("i1", row.fault, (row.parameters)(&world), victim.scope());
-        let seen = (row.sees)(&mut victim, &world);
+        drill.start("i1", row.fault, (row.parameters)(world), victim.scope());
+        let seen = (row.sees)(&mut victim, world);
         assert!(seen.iter().all(|it| it == row.hit), "{}: {seen:?}", row.fault);
         process.signal(Signal::SIGKILL);
         process.child.wait().unwrap();
-        let seen = (row.sees)(&mut victim, &world);
+        let seen = (row.sees)(&mut victim, world);
         assert!(seen.iter().all(|it| it == row.healthy), "{}: {seen:?}", row.fault);
     }
 }

@@ -13,11 +13,13 @@ mod hazards;
 mod keeper_service;
 mod keeping;
 mod kernel;
+mod kernel_names;
 mod life;
 mod limits;
 mod rig;
 mod routes;
 mod security;
+mod servers;
 mod told;
 mod victim;
 mod watch;
@@ -104,6 +106,7 @@ fn main() -> ExitCode {
     with("process.pause", ends::WITH_PTRACE);
     with("process.pause", keeping::WITH_PTRACE);
     with("network.refuse", kernel::WITH_BPF);
+    with("dns.hijack", kernel_names::WITH_BPF);
     // Of a file system: `mount` needs it, and nothing else here does.
     let may_mount = caps::has_cap(None, caps::CapSet::Effective, caps::Capability::CAP_SYS_ADMIN).unwrap();
     let ignored = !may_mount && !required;

@@ -12,6 +12,8 @@ use std::time::Duration;
 use firedrill_agent::targets::cgroups;
 use serde_json::{Value, json};
 
+use crate::servers;
+
 /// How long it waits for the network, where the test does not say.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -130,6 +132,21 @@ fn obey(words: &[&str], held: &mut Vec<TcpStream>, socket: &mut Option<UdpSocket
                 .count()
                 .to_string()
         }
+        // Asks a resolver for a name's address, over UDP (connected or not) or TCP.
+        ["resolve", how, server, name, ms] => told(resolve(how, server.parse().unwrap(), name, millis(ms))),
+        // Begins a TLS handshake.
+        ["tls", to, ms] => told(shake_hands(to, millis(ms))),
+        // From now on in a network namespace of its own, with a resolver in it.
+        ["alone"] => {
+            nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNET).unwrap();
+            let up = Command::new("ip")
+                .args(["link", "set", "lo", "up"])
+                .status()
+                .unwrap();
+            assert!(up.success());
+            servers::resolve("127.0.0.1".parse().unwrap()).unwrap();
+            "ok".to_owned()
+        }
         _ => format!("what is {words:?}?"),
     }
 }
@@ -139,6 +156,70 @@ fn connect(to: &str, ms: &str) -> std::io::Result<TcpStream> {
     let stream = TcpStream::connect_timeout(&to, millis(ms))?;
     stream.set_read_timeout(Some(PATIENCE))?;
     Ok(stream)
+}
+
+/// The address that is answered, or how the answer fails; and whether it came from whom was asked.
+fn resolve(how: &str, server: SocketAddr, name: &str, patience: Duration) -> std::io::Result<String> {
+    let mut query = vec![0x12, 0x34, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
+    for label in name.split('.') {
+        query.push(label.len() as u8);
+        query.extend_from_slice(label.as_bytes());
+    }
+    query.extend_from_slice(&[0, 0, 1, 0, 1]);
+    let mut answer = vec![0; 512];
+    let from = if how == "tcp" {
+        let mut stream = TcpStream::connect(server)?;
+        stream.set_read_timeout(Some(patience))?;
+        let mut framed = (query.len() as u16).to_be_bytes().to_vec();
+        framed.extend_from_slice(&query);
+        stream.write_all(&framed)?;
+        let mut length = [0; 2];
+        stream.read_exact(&mut length)?;
+        answer.truncate(usize::from(u16::from_be_bytes(length)));
+        stream.read_exact(&mut answer)?;
+        stream.peer_addr()?
+    } else {
+        let socket = UdpSocket::bind(if server.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" })?;
+        socket.set_read_timeout(Some(patience))?;
+        if how == "connected" {
+            socket.connect(server)?;
+            assert_eq!(socket.peer_addr()?, server);
+            socket.send(&query)?;
+        } else {
+            socket.send_to(&query, server)?;
+        }
+        let (length, from) = socket.recv_from(&mut answer)?;
+        answer.truncate(length);
+        from
+    };
+    assert_eq!(from, server, "an answer of somebody else");
+    assert_eq!(answer[..2], query[..2]);
+    Ok(match (answer[3] & 0x0f, answer[7]) {
+        (0, 1) => {
+            let last = &answer[answer.len() - 4..];
+            format!("{}.{}.{}.{}", last[0], last[1], last[2], last[3])
+        }
+        (0, _) => "no address".to_owned(),
+        (2, _) => "servfail".to_owned(),
+        (3, _) => "nxdomain".to_owned(),
+        (code, _) => format!("code {code}"),
+    })
+}
+
+/// What comes after a ClientHello: `alert 40`, or the letter of the server.
+fn shake_hands(to: &str, patience: Duration) -> std::io::Result<String> {
+    let to: SocketAddr = to.parse().unwrap();
+    let mut stream = TcpStream::connect_timeout(&to, patience)?;
+    assert_eq!(stream.peer_addr()?, to);
+    stream.set_read_timeout(Some(patience))?;
+    stream.write_all(&[22, 3, 1, 0, 5, 1, 0, 0, 1, 0])?;
+    let mut answer = [0; 7];
+    let length = stream.read(&mut answer)?;
+    Ok(match answer[..length] {
+        [21, 3, 3, 0, 2, 2, code] => format!("alert {code}"),
+        [letter] => char::from(letter).to_string(),
+        _ => format!("{:?}", &answer[..length]),
+    })
 }
 
 fn millis(text: &str) -> Duration {
