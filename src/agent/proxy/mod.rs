@@ -19,16 +19,17 @@
 //! the report says `present: false, held: 0`. The proof by another mechanism is a probe from outside: the
 //! prober binds a socket, announces its address (`expect_probe`), connects to the route's listener like any
 //! client and is served by the same accept loop, the same stream faults and the same rules, but ends in the
-//! proxy, so the target is not touched. On `http` routes it sends a request with the rule's method and path and
-//! gets 204 with the ids of the rules that hit it (a probe is in every share); on `tcp` routes its bytes come
-//! back. The time is measured by the prober, in the agent's process. See [`Client::probe`]. On `http` routes the
-//! connection is opened when the fault begins and kept, as clients keep theirs ([`Client::line`]): the proof
-//! need not wait for another one.
+//! proxy, so the target is not touched. On `http` routes it sends a request with the rule's method, path and
+//! header and gets 204 with the ids of the rules that hit it (a probe is in every share, and is told of a reset
+//! instead of being reset); on `tcp` routes its bytes come back. The time is measured by the prober, in the
+//! agent's process. See [`Client::probe`]. On `http` routes the connection is opened when the fault begins and kept,
+//! as clients keep theirs ([`Client::line`]): the proof need not wait for another one.
 //!
 //! # Limits
-//! Heads of 64 KiB and 100 headers (431), 10,000 connections a route (further ones are closed at once and
-//! counted), 60 s for a request's head (idle keep-alive connections included), 64 KiB a control line, 256 KiB
-//! held for each connection by `tcp.latency`. Upgrades and CONNECT on `http` routes: 501.
+//! Heads of 64 KiB and 100 headers (431), 1,000 requests at once on one connection of HTTP/2, 10,000 connections a
+//! route (further ones are closed at once and counted), 60 s for a request's head (idle keep-alive connections
+//! included), 64 KiB a control line, 256 KiB held for each connection by `tcp.latency`. Upgrades and CONNECT on
+//! `http` routes: 501. TLS passes on `tcp` routes, unread.
 
 mod act;
 mod answer;

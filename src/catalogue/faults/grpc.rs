@@ -43,14 +43,14 @@ pub(super) const STATUS: FaultSpec = FaultSpec {
             summary: "its message",
             kind: ParamKind::Text { max_len: 1024 },
             required: false,
-            default: None,
+            default: Some(""),
         },
         ParamSpec {
             name: "details",
             summary: "grpc-status-details-bin, in base64",
             kind: ParamKind::Text { max_len: 4096 },
             required: false,
-            default: None,
+            default: Some(""),
         },
         ParamSpec {
             name: "when",

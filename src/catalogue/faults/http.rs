@@ -5,7 +5,7 @@ use crate::{FaultSpec, ParamKind, ParamSpec, ScopeKey, Undo};
 
 const PATH: ParamSpec = ParamSpec {
     name: "path",
-    summary: "only requests whose path begins with this; a gRPC method is /package.Service/Method",
+    summary: "only requests whose path begins with this",
     kind: ParamKind::Text { max_len: 1024 },
     required: false,
     default: None,
@@ -19,7 +19,7 @@ const METHOD: ParamSpec = ParamSpec {
 };
 pub(super) const HEADER: ParamSpec = ParamSpec {
     name: "header",
-    summary: "only requests with this header: its name, or \"name: value\"",
+    summary: "only requests with it: \"name\" or \"name: value\"",
     kind: ParamKind::Text { max_len: 1024 },
     required: false,
     default: None,
@@ -61,7 +61,7 @@ pub(super) const STATUS: FaultSpec = FaultSpec {
             summary: "the text that is answered",
             kind: ParamKind::Text { max_len: 4096 },
             required: false,
-            default: None,
+            default: Some(""),
         },
         PATH,
         METHOD,
@@ -90,14 +90,14 @@ pub(super) const HEADERS: FaultSpec = FaultSpec {
             summary: "\"name: value\", in place of any that is there; one a line",
             kind: ParamKind::Text { max_len: 4096 },
             required: false,
-            default: None,
+            default: Some(""),
         },
         ParamSpec {
             name: "remove",
             summary: "the name of one to remove; one a line",
             kind: ParamKind::Text { max_len: 4096 },
             required: false,
-            default: None,
+            default: Some(""),
         },
         PATH,
         METHOD,
@@ -232,7 +232,7 @@ pub(super) const LOSE: FaultSpec = FaultSpec {
             summary: "the text that is answered",
             kind: ParamKind::Text { max_len: 4096 },
             required: false,
-            default: None,
+            default: Some(""),
         },
         PATH,
         METHOD,
