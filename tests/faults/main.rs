@@ -4,7 +4,9 @@
 //! agent is killed with SIGKILL), and the victim is healthy again. What the agent says it saw is looked at too. A
 //! fault that this kernel cannot do is reported as not possible here, with the agent's own reason.
 
+mod calls;
 mod processes;
+mod requests;
 mod resources;
 mod routes;
 
@@ -59,7 +61,14 @@ enum End {
 }
 
 fn rows() -> Vec<Row> {
-    [routes::ROWS, resources::ROWS, processes::ROWS].concat()
+    [
+        routes::ROWS,
+        requests::ROWS,
+        calls::ROWS,
+        resources::ROWS,
+        processes::ROWS,
+    ]
+    .concat()
 }
 
 fn main() -> ExitCode {

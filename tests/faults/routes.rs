@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::{Row, Scene, Seen};
 
-const HTTP: Row = Row {
+pub const HTTP: Row = Row {
     fault: "",
     form: "",
     needs: &[],
@@ -65,9 +65,9 @@ pub const ROWS: &[Row] = &[
 ];
 
 /// No answer takes that long.
-const WAIT: Duration = Duration::from_secs(5);
+pub const WAIT: Duration = Duration::from_secs(5);
 
-fn is_hit(hit: bool) -> anyhow::Result<Seen> {
+pub fn is_hit(hit: bool) -> anyhow::Result<Seen> {
     Ok(if hit { Seen::Hit } else { Seen::Healthy })
 }
 
@@ -78,7 +78,7 @@ fn slow(route: SocketAddr) -> anyhow::Result<Seen> {
     is_hit(began.elapsed() >= Duration::from_millis(250))
 }
 
-fn http(parameters: Value, look: fn(SocketAddr) -> anyhow::Result<Seen>) -> anyhow::Result<Scene> {
+pub fn http(parameters: Value, look: fn(SocketAddr) -> anyhow::Result<Seen>) -> anyhow::Result<Scene> {
     let upstream = Upstream::start()?;
     let agent = Agent::build(programs!())
         .http_route("web", upstream.address())?
@@ -94,7 +94,7 @@ fn tcp(parameters: Value, look: fn(SocketAddr) -> anyhow::Result<Seen>) -> anyho
     on_route(agent, parameters, upstream, look)
 }
 
-fn on_route(
+pub fn on_route(
     agent: Agent,
     parameters: Value,
     upstream: Upstream,
