@@ -65,7 +65,7 @@ fn a_plan_is_built_from_nothing() {
 fn undo_and_redo_are_of_the_text() {
     let mut harness = console(fixture::scene(Moment::Over), View::Design, Theme::Dark, SIZE);
     let before = harness.state().console.text().to_owned();
-    click(&mut harness, "Add tcp.refuse");
+    click(&mut harness, "Add http.reset");
     let after = harness.state().console.text().to_owned();
     assert_ne!(before, after);
     harness.key_press_modifiers(Modifiers::COMMAND, Key::Z);
@@ -113,6 +113,28 @@ fn the_target_says_what_it_hits() {
         text.contains("mode = \"all\"") && text.contains("# never two at once"),
         "{text}"
     );
+}
+
+#[test]
+fn a_word_of_a_few_is_chosen_by_a_click() {
+    let mut harness = console(fixture::scene(Moment::Over), View::Design, Theme::Dark, SIZE);
+    let parameter = |harness: &Harness<'_, State>| {
+        let steps = plan(harness).experiments.remove(0).steps;
+        let Some(Action::Inject(inject)) = steps.last().map(|step| step.action.clone()) else {
+            panic!("no injection")
+        };
+        (inject.fault, inject.parameters["code"].clone())
+    };
+    type_into(&mut harness, "Search faults", "grpc");
+    click(&mut harness, "Add grpc.status");
+    type_into(&mut harness, "for", "60s");
+    click(&mut harness, "DEADLINE_EXCEEDED");
+    assert_eq!(
+        parameter(&harness),
+        ("grpc.status".to_owned(), "DEADLINE_EXCEEDED".into())
+    );
+    click(&mut harness, "UNKNOWN");
+    assert_eq!(parameter(&harness).1, "UNKNOWN");
 }
 
 #[test]

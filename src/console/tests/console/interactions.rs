@@ -348,7 +348,7 @@ fn the_palette_finds_commands() {
 #[test]
 fn unsaved_changes_are_asked_about_before_another_plan_takes_their_place() {
     let mut harness = console(fixture::scene(Moment::Over), View::Design, Theme::Dark, SIZE);
-    click(&mut harness, "Add tcp.refuse");
+    click(&mut harness, "Add http.reset");
     harness.key_press_modifiers(Modifiers::COMMAND, Key::O);
     harness.run();
     assert!(harness.state().asks.is_empty());

@@ -103,7 +103,7 @@ fn parameters(ui: &mut Ui, form: &mut Form<'_>, base: &[&str], fault: &FaultSpec
             Kind::Text,
         ),
     ];
-    for param in fault.params {
+    for param in fault.params.iter().filter(|param| choices(param).is_none()) {
         let kind = match param.kind {
             ParamKind::Count { .. } => Kind::Whole,
             _ if param.required => Kind::Needed,
@@ -119,8 +119,44 @@ fn parameters(ui: &mut Ui, form: &mut Form<'_>, base: &[&str], fault: &FaultSpec
             }
         });
     }
+    for param in fault.params {
+        if let Some(words) = choices(param) {
+            one_of(ui, form, &[base, &["with", param.name]].concat(), param, words);
+        }
+    }
     repeat(ui, form, base);
     lane(ui, form, base);
+}
+
+/// The words that a parameter may be.
+fn choices(param: &ParamSpec) -> Option<&'static [&'static str]> {
+    match param.kind {
+        ParamKind::Choice(words) => Some(words),
+        _ => None,
+    }
+}
+
+/// A click chooses one of them.
+fn one_of(ui: &mut Ui, form: &mut Form<'_>, path: &[&str], param: &ParamSpec, words: &[&str]) {
+    widgets::dim(ui, label(param));
+    let shown = form.draft.shown(path);
+    let now = if shown.is_empty() {
+        param.default.unwrap_or_default()
+    } else {
+        &shown
+    };
+    ui.horizontal_wrapped(|ui| {
+        ui.spacing_mut().item_spacing = vec2(4.0, 4.0);
+        for word in words {
+            if choice(ui, *word == now, word).clicked() && *word != now {
+                form.set(path, *word);
+            }
+        }
+    });
+    let wrong = form.draft.wrong(path).map(|found| found.message.clone());
+    if let Some(words) = wrong {
+        widgets::small(ui, words, Tokens::of(ui).out);
+    }
 }
 
 /// Steps of one lane run one after another, lanes side by side.
@@ -172,8 +208,10 @@ fn label(param: &ParamSpec) -> String {
         }
         ParamKind::Share => ", up to 100 %".to_owned(),
         ParamKind::Count { min, max } => format!(", {min} to {max}"),
-        ParamKind::Choice(words) => format!(", {}", words.join(", ")),
-        ParamKind::Bandwidth { .. } | ParamKind::Memory { .. } | ParamKind::Text { .. } => String::new(),
+        ParamKind::Choice(_)
+        | ParamKind::Bandwidth { .. }
+        | ParamKind::Memory { .. }
+        | ParamKind::Text { .. } => String::new(),
     };
     format!("{}: {}{limits}", param.name, param.summary)
 }
