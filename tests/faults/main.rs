@@ -5,6 +5,7 @@
 //! fault that this kernel cannot do is reported as not possible here, with the agent's own reason.
 
 mod calls;
+mod packets;
 mod processes;
 mod requests;
 mod resources;
@@ -65,6 +66,7 @@ fn rows() -> Vec<Row> {
         routes::ROWS,
         requests::ROWS,
         calls::ROWS,
+        packets::ROWS,
         resources::ROWS,
         processes::ROWS,
     ]
@@ -77,6 +79,11 @@ fn main() -> ExitCode {
         &[],
         every_fault_has_a_row,
     )];
+    tests.push(test_if_possible(
+        "the_agent_stays_within_reach",
+        &[Peer::Root],
+        packets::the_agent_stays_within_reach,
+    ));
     for row in rows() {
         let name = [row.fault, row.form].join(" ").trim_end().to_owned();
         for (end, words) in [(End::Reverted, "reverted"), (End::AgentKilled, "agent killed")] {

@@ -68,18 +68,24 @@ impl Queue {
     /// here ends, and its sender is not told, as on a network that loses it.
     pub fn hold() -> Result<Self, Refused> {
         let mut socket = Socket::open()?;
+        let mut refused = Refused {
+            what: format!("a queue between {FIRST} and {LAST}"),
+            errno: Errno::EBUSY,
+        };
         for number in FIRST..=LAST {
             let bind = Attributes::new().bytes(CONFIG_COMMAND, &[BIND, 0, 0, 0]);
             match socket.request(&config(number, "the queue", bind)) {
                 Ok(()) => return Ok(Self { socket, number }),
-                Err(refused) if refused.errno == Errno::EBUSY => {}
-                Err(refused) => return Err(refused),
+                // Said of one that another holds, too.
+                Err(why) if why.errno == Errno::EPERM && is_held(number) => {}
+                Err(why) if why.errno == Errno::EBUSY => {}
+                Err(why) => {
+                    refused = why;
+                    break;
+                }
             }
         }
-        Err(Refused {
-            what: format!("a queue between {FIRST} and {LAST}"),
-            errno: Errno::EBUSY,
-        })
+        Err(refused)
     }
 
     /// From now on packets that come are kept, until they are accepted.
@@ -156,6 +162,10 @@ fn config(number: u16, what: &str, attributes: Attributes) -> Message {
         resource: number,
         attributes,
     }
+}
+
+fn is_held(number: u16) -> bool {
+    numbers().is_ok_and(|numbers| numbers.contains(&number))
 }
 
 /// The numbers of all queues in this thread's network namespace, as the kernel lists them for people.

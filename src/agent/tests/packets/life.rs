@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use firedrill_agent::packets::netlink::{Attributes, Message, Socket};
 use firedrill_agent::packets::nft::{Asker, Family};
+use firedrill_agent::packets::queue::Queue;
 use firedrill_wire::Scope;
 use nix::errno::Errno;
 use serde_json::{Value, json};
@@ -23,6 +24,10 @@ pub const TESTS: &[(&str, fn())] = &[
     (
         "another_namespace_is_hit_by_a_process_in_it",
         another_namespace_is_hit_by_a_process_in_it,
+    ),
+    (
+        "every_queue_has_a_number_of_its_own",
+        every_queue_has_a_number_of_its_own,
     ),
     ("they_come_and_go_quickly", they_come_and_go_quickly),
 ];
@@ -118,6 +123,18 @@ fn another_namespace_is_hit_by_a_process_in_it() {
     connect(server);
     victim.kill().unwrap();
     victim.wait().unwrap();
+}
+
+fn every_queue_has_a_number_of_its_own() {
+    let held: Vec<_> = (0..3).map(|_| Queue::hold().unwrap().number).collect();
+    assert_eq!(
+        held, [held[0]; 3],
+        "a number is free again when its queue is gone"
+    );
+    let together: Vec<_> = (0..3).map(|_| Queue::hold().unwrap()).collect();
+    let mut numbers: Vec<_> = together.iter().map(|queue| queue.number).collect();
+    numbers.dedup();
+    assert_eq!(numbers.len(), 3, "{numbers:?}");
 }
 
 /// The figures are printed with `--nocapture`; the bounds are for machines that do other things too.
