@@ -5,6 +5,7 @@
 //! fault that this kernel cannot do is reported as not possible here, with the agent's own reason.
 
 mod calls;
+mod network;
 mod packets;
 mod processes;
 mod requests;
@@ -66,6 +67,7 @@ fn rows() -> Vec<Row> {
         routes::ROWS,
         requests::ROWS,
         calls::ROWS,
+        network::ROWS,
         packets::ROWS,
         resources::ROWS,
         processes::ROWS,

@@ -26,6 +26,10 @@ pub const WITH_BPF: &[(&str, fn())] = &[
         kernel_answers_names_in_a_network_of_its_own,
     ),
     ("kernel_fails_tls_by_port_alone", kernel_fails_tls_by_port_alone),
+    (
+        "kernel_faults_are_seen_and_gone_at_once",
+        kernel_faults_are_seen_and_gone_at_once,
+    ),
 ];
 
 /// A resolver of this process on both families, and a server for TLS.
@@ -216,5 +220,61 @@ fn kernel_fails_tls_by_port_alone() {
             .client
             .delete(&format!("/v1/injections/i{number}"))
             .expect(200);
+    }
+}
+
+/// A hundred times each: from the request to the victim's first sight of it. The goal is 20 ms for 95 of 100; what is
+/// held here is a bound that a busy machine keeps, and the figures are printed.
+fn kernel_faults_are_seen_and_gone_at_once() {
+    let [four, _] = running().tls;
+    let [resolver, _] = running().resolvers;
+    let port = four.port();
+    let cases = [
+        (
+            "network.refuse",
+            json!({ "port": port }),
+            format!("connect {four} 10000"),
+            "ok",
+            "refused",
+        ),
+        ("network.partition", json!({}), "ping".to_owned(), "ok", "timeout"),
+        (
+            "dns.fail",
+            json!({ "names": "*" }),
+            format!("resolve connected {resolver} a.b 10000"),
+            "10.1.1.1",
+            "nxdomain",
+        ),
+        (
+            "tls.fail",
+            json!({ "how": "reset", "port": port }),
+            format!("tls {four} 10000"),
+            "S",
+            "reset",
+        ),
+    ];
+    for (fault, parameters, line, healthy, hit) in cases {
+        let rig = Rig::new();
+        let mut victim = Networker::new();
+        let mut drill = Drill::open(rig.client(), "d1");
+        let victim_scope = victim.scope();
+        let (mut came, mut went) = (Vec::new(), Vec::new());
+        for number in 0..100 {
+            let id = format!("i{number}");
+            came.push(victim.watch(hit, &line, || {
+                drill.start(&id, fault, parameters.clone(), victim_scope.clone());
+            }));
+            went.push(victim.watch(healthy, &line, || {
+                drill.client.delete(&format!("/v1/injections/{id}")).expect(200);
+            }));
+        }
+        for (what, mut ms) in [("seen", came), ("gone", went)] {
+            ms.sort_by(f64::total_cmp);
+            eprintln!(
+                "{fault} {what}: p50 {:.1} ms, p95 {:.1} ms, most {:.1} ms",
+                ms[50], ms[95], ms[99]
+            );
+            assert!(ms[50] < 200.0, "{fault} {what}: {ms:?}");
+        }
     }
 }

@@ -7,7 +7,7 @@ use std::net::{SocketAddr, TcpStream, ToSocketAddrs as _, UdpSocket};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use firedrill_agent::targets::cgroups;
 use serde_json::{Value, json};
@@ -64,6 +64,17 @@ impl Networker {
         let mut answer = String::new();
         self.output.read_line(&mut answer).unwrap();
         answer.trim_end().to_owned()
+    }
+
+    /// Tells it to do something again and again until it sees `wanted`, while the test does something else. What it
+    /// took from the beginning of that until the victim saw it, in milliseconds.
+    pub fn watch(&mut self, wanted: &str, line: &str, act: impl FnOnce()) -> f64 {
+        writeln!(self.input, "watch {wanted} {line}").unwrap();
+        let began = now_ns();
+        act();
+        let mut answer = String::new();
+        self.output.read_line(&mut answer).unwrap();
+        (answer.trim_end().parse::<i64>().unwrap() - began) as f64 / 1e6
     }
 
     /// A TCP connection, closed again.
@@ -134,6 +145,24 @@ fn obey(words: &[&str], held: &mut Vec<TcpStream>, socket: &mut Option<UdpSocket
         }
         // Asks a resolver for a name's address, over UDP (connected or not) or TCP.
         ["resolve", how, server, name, ms] => told(resolve(how, server.parse().unwrap(), name, millis(ms))),
+        // Until it is as wanted; when that was.
+        ["watch", wanted, line @ ..] => {
+            let deadline = Instant::now() + PATIENCE;
+            while obey(line, held, socket) != *wanted {
+                if Instant::now() > deadline {
+                    return format!("never {wanted}");
+                }
+                std::thread::sleep(Duration::from_micros(100));
+            }
+            now_ns().to_string()
+        }
+        // A datagram to itself.
+        ["ping"] => {
+            let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+            socket.set_read_timeout(Some(Duration::from_millis(2))).unwrap();
+            socket.send_to(b"ping", socket.local_addr().unwrap()).unwrap();
+            told(socket.recv(&mut [0; 8]).map(|_| "ok".to_owned()))
+        }
         // Begins a TLS handshake.
         ["tls", to, ms] => told(shake_hands(to, millis(ms))),
         // From now on in a network namespace of its own, with a resolver in it.
@@ -149,6 +178,12 @@ fn obey(words: &[&str], held: &mut Vec<TcpStream>, socket: &mut Option<UdpSocket
         }
         _ => format!("what is {words:?}?"),
     }
+}
+
+/// The clock that all processes share.
+fn now_ns() -> i64 {
+    let now = nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC).unwrap();
+    now.tv_sec() * 1_000_000_000 + now.tv_nsec()
 }
 
 fn connect(to: &str, ms: &str) -> std::io::Result<TcpStream> {
