@@ -108,15 +108,13 @@ pub fn change(
     fault: &FaultName,
     given: &Value,
 ) -> Result<(&'static FaultSpec, Parameters), Problem> {
-    let spec = host
-        .fault(fault)
-        .ok_or_else(|| unknown_fault(host, fault))?
-        .spec();
-    if spec.params.is_empty() {
+    let found = host.fault(fault).ok_or_else(|| unknown_fault(host, fault))?;
+    let spec = found.spec();
+    if !found.changes() {
         return Err(refuse(
             spec,
             vec![format!(
-                "parameters: {} is on or off, it has none to change",
+                "parameters: {} is on or off, it has none that can change",
                 spec.name
             )],
         ));

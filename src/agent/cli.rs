@@ -13,7 +13,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::config::{Config, ConfigFile, SelfCommand, parse_dns_name, parse_label, parse_route};
 use crate::faults::child_main::ChildArgs;
-use crate::faults::{cpu_burn_child, disk_fill_child, memory_fill_child};
+use crate::faults::{cpu_burn_child, disk_fill_child, load_http_child, memory_fill_child};
 use crate::keeper::process::KeeperArgs;
 use crate::policy::Policy;
 use crate::{doctor, enroll, install, keeper, local, privileges, proxy, server};
@@ -48,6 +48,9 @@ pub enum AgentCommand {
     /// Hold space of a disk; started by the agent.
     #[command(hide = true)]
     FillDisk(ChildArgs),
+    /// Send requests; started by the agent.
+    #[command(hide = true)]
+    Load(ChildArgs),
     /// Ask for memory in a cgroup that has none left; started by the agent.
     #[command(hide = true)]
     Push(ChildArgs),
@@ -232,6 +235,7 @@ pub fn run_as(command: AgentCommand, words: &[&str]) -> anyhow::Result<ExitCode>
         AgentCommand::Proxy(args) => proxy::run(args).map(|()| ExitCode::SUCCESS),
         AgentCommand::Burn(args) => cpu_burn_child::run(&args).map(|()| ExitCode::SUCCESS),
         AgentCommand::Fill(args) => memory_fill_child::run(&args).map(|()| ExitCode::SUCCESS),
+        AgentCommand::Load(args) => load_http_child::run(&args).map(|()| ExitCode::SUCCESS),
         AgentCommand::Push(args) => memory_fill_child::push(&args).map(|()| ExitCode::SUCCESS),
         AgentCommand::FillDisk(args) => disk_fill_child::run(&args).map(|()| ExitCode::SUCCESS),
         AgentCommand::Keeper(args) => keeper::process::run(&args).map(|()| ExitCode::SUCCESS),

@@ -197,7 +197,8 @@ impl Task {
         let (mut held, one_shot) = match begun {
             Ok((held, evidence)) => {
                 self.tell(|key| Event::Applied { key, evidence });
-                (held, self.fault.spec().undo == firedrill_wire::Undo::None)
+                let is_one_shot = self.fault.spec().undo == firedrill_wire::Undo::None;
+                (held, is_one_shot && !prepared.goes_on)
             }
             Err(Failure {
                 problem,

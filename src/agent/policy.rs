@@ -55,11 +55,15 @@ pub const FRESH: &str = r#"# What may be injected on this host. It beats every c
 faults = [
     "http.latency", "http.status", "http.reset", "http.headers", "http.body", "http.truncate", "http.slow_body",
     "grpc.*", "tcp.*", "network.*", "dns.*", "tls.*", "packet.*", "cpu.*", "memory.fill", "disk.*", "fd.*",
-    "process.pause",
+    "process.pause", "load.http",
 ]
 # routes = ["payments*"]                    # routes of the proxy; absent: all
 # processes = ["nginx", "/usr/bin/java"]    # by name, or by the path of the executable; absent: all
 longest = "10m"
+
+[strongest."load.http"]                     # to this host alone
+url = "http://127.0.0.1:"
+rate = 1000
 
 # [strongest."http.latency"]                # at most; rates at least
 # delay = "2s"

@@ -19,6 +19,9 @@ use crate::undo::{Exactly, Here, Undo};
 /// How long the child may take until it works, in milliseconds; less than the ward waits for a start.
 const READY_WITHIN_MS: u16 = 3_000;
 
+/// Read at once of what a child says, in parts of 4 KiB.
+const MAX_PARTS: usize = 32;
+
 /// Whether the agent's own program is there to be started again.
 pub fn available(program: &SelfCommand) -> Result<(), NotHere> {
     if program.program.exists() {
@@ -48,6 +51,8 @@ pub struct HeldChild {
     /// Which process it is or was.
     pub exactly: Option<Exactly>,
     input: Option<ChildStdin>,
+    /// What it has said and nobody has heard.
+    said: Vec<u8>,
 }
 
 impl HeldChild {
@@ -103,6 +108,7 @@ impl HeldChild {
                 _ => None,
             },
             input: None,
+            said: Vec::new(),
         }
     }
 
@@ -119,6 +125,7 @@ impl HeldChild {
             child: Some(child),
             exactly,
             input,
+            said: Vec::new(),
         })
     }
 
@@ -146,6 +153,27 @@ impl HeldChild {
             return Ok(());
         }
         Err(format!("it did not begin within {READY_WITHIN_MS} ms"))
+    }
+
+    /// The newest whole line that it has said since it was asked last. Does not wait.
+    pub fn last_said(&mut self) -> Option<String> {
+        let output = self.child.as_mut()?.stdout.as_mut()?;
+        let mut part = [0_u8; 4_096];
+        // What it says without end is not read without end.
+        for _ in 0..MAX_PARTS {
+            let mut wait = [PollFd::new(output.as_fd(), PollFlags::POLLIN)];
+            if poll(&mut wait, PollTimeout::ZERO).ok()? <= 0 {
+                break;
+            }
+            match output.read(&mut part) {
+                Ok(read) if read > 0 => self.said.extend_from_slice(&part[..read]),
+                _ => break,
+            }
+        }
+        let end = self.said.iter().rposition(|byte| *byte == b'\n')?;
+        let whole = String::from_utf8_lossy(&self.said[..end]).into_owned();
+        self.said.drain(..=end);
+        whole.lines().last().map(str::to_owned)
     }
 
     /// Kills and reaps it; one of another life by its record.

@@ -46,6 +46,7 @@ impl Fault for CpuThrottle {
             process: Some(target),
             members: quota.cgroup.members()?,
             needs_keeper: true,
+            ..Prepared::default()
         })
     }
 

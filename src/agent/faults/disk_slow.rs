@@ -51,6 +51,7 @@ impl Fault for DiskSlow {
             process: Some(target),
             members: disk.cgroup.members()?,
             needs_keeper: true,
+            ..Prepared::default()
         })
     }
 

@@ -84,6 +84,7 @@ impl Fault for MemoryOom {
             process: Some(target),
             members: cgroup.of.members()?,
             needs_keeper: true,
+            ..Prepared::default()
         })
     }
 

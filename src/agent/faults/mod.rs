@@ -29,6 +29,8 @@ pub mod http_reset;
 pub mod http_slow_body;
 pub mod http_status;
 pub mod http_truncate;
+pub mod load_http;
+pub mod load_http_child;
 pub mod memory_fill;
 pub mod memory_fill_child;
 pub mod memory_oom;
@@ -38,9 +40,13 @@ pub mod network_refuse;
 pub mod network_reset;
 pub mod noop;
 pub mod packet;
+pub mod pause;
+pub mod pause_outside;
+pub mod pause_ptrace;
 pub mod process;
 pub mod process_kill;
 pub mod process_pause;
+pub mod repeat;
 pub mod route;
 pub mod tcp_bandwidth;
 pub mod tcp_cut;
@@ -98,6 +104,8 @@ pub struct Prepared {
     pub members: Vec<Process>,
     /// Whether nothing but the agent itself ends it at its end: see [`Undo::needs_keeper`].
     pub needs_keeper: bool,
+    /// Of a fault that is a one-shot: it is none this time, but goes on until it is ended.
+    pub goes_on: bool,
 }
 
 impl Prepared {
@@ -266,6 +274,11 @@ pub trait Fault: Send + Sync {
         false
     }
 
+    /// Whether anything of it can change while it is on.
+    fn changes(&self) -> bool {
+        !self.spec().params.is_empty()
+    }
+
     /// Takes hold of what a start may have left behind that failed half way, or that a former life of the
     /// agent began, so that it can be reverted. `undo` is from its record, where there is one.
     fn adopt(&self, key: &Key, scope: &Scope, undo: Option<&Undo>) -> Box<dyn Held>;
@@ -347,6 +360,10 @@ fn of(spec: &'static FaultSpec, program: &SelfCommand, proxy: Option<&Client>) -
         })),
         "disk.slow" => Some(Arc::new(disk_slow::DiskSlow(spec))),
         "cpu.throttle" => Some(Arc::new(cpu_throttle::CpuThrottle(spec))),
+        "load.http" => Some(Arc::new(load_http::LoadHttp {
+            spec,
+            program: program.clone(),
+        })),
         "fd.exhaust" => Some(Arc::new(fd_exhaust::FdExhaust(spec))),
         "memory.oom" => Some(Arc::new(memory_oom::MemoryOom {
             spec,

@@ -1,40 +1,61 @@
-//! `process.pause`: a process stands still, held by ptrace.
-//!
-//! Every thread is seized and interrupted; the kernel lets them go when the tracing thread ends, so nothing
-//! is left behind whatever happens to the agent. Unlike a stop signal it cannot be seen or undone by the
-//! target's own job control. A call that the pause interrupts may return EINTR, as after SIGSTOP and SIGCONT.
+//! `process.pause`: a process stands still: held by ptrace, frozen with its cgroup, or stopped by a signal; for as long as
+//! the fault is on, or again and again.
 
-use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use firedrill_catalogue::quantity::show_ms;
 use firedrill_catalogue::{FaultSpec, Parameters};
 use firedrill_ward::Key;
 use firedrill_wire::{Evidence, Problem, ProblemKind, Scope};
-use nix::errno::Errno;
-use nix::sys::ptrace;
-use nix::sys::signal::Signal;
-use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
-use nix::unistd::Pid;
 
+use super::pause::{Blinking, Standstill};
+use super::pause_outside::{Frozen, Stopped};
+use super::pause_ptrace::{self, Pause};
 use super::process::{self, not_possible};
-use super::{Failure, Fault, Held, NotHere, Order, Prepared, Process, ReadBack, words};
+use super::{Failure, Fault, Held, NotHere, Order, Prepared, Process, ReadBack};
 use crate::targets;
-use crate::undo::{Exactly, Undo};
-
-/// How long all threads together may take to stop, or to be let go.
-const PATIENCE: Duration = Duration::from_secs(2);
-
-/// Threads beyond this are not paused but refused: a pause must be quick to take back.
-const MAX_THREADS: usize = 4_096;
-
-/// CAP_SYS_PTRACE.
-const CAP_SYS_PTRACE: u32 = 19;
-
-const BY_HAND: &str = "end the agent's process: the kernel then lets the target go";
+use crate::undo::{Exactly, Undo, moves};
 
 /// The fault.
 #[derive(Debug)]
 pub struct ProcessPause(pub &'static FaultSpec);
+
+/// How it is made to stand still.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum How {
+    Ptrace,
+    Freezer,
+    Signal,
+}
+
+impl How {
+    fn of(parameters: &Parameters) -> Self {
+        match parameters.text("how") {
+            Some("freezer") => Self::Freezer,
+            Some("signal") => Self::Signal,
+            _ => Self::Ptrace,
+        }
+    }
+}
+
+/// How long it stands still each time, and how long it goes on after; `None`: all the time.
+fn rhythm(parameters: &Parameters) -> Result<Option<(Duration, Duration)>, Problem> {
+    let time = |key: &str| {
+        parameters
+            .text(key)
+            .map(|_| Duration::from_micros(parameters.duration_us(key)))
+    };
+    match (time("on"), time("off")) {
+        (Some(on), Some(off)) => Ok(Some((on, off))),
+        (None, None) => Ok(None),
+        _ => Err(Problem::new(
+            ProblemKind::Parameters,
+            "the parameters are not right",
+            "parameters.on and parameters.off go together: how long it stands still, and how long it goes on",
+            "give both, or none",
+        )),
+    }
+}
 
 impl Fault for ProcessPause {
     fn spec(&self) -> &'static FaultSpec {
@@ -42,37 +63,45 @@ impl Fault for ProcessPause {
     }
 
     fn available(&self) -> Result<(), NotHere> {
-        let scope = std::fs::read_to_string("/proc/sys/kernel/yama/ptrace_scope").unwrap_or_default();
-        let may = has_capability(CAP_SYS_PTRACE);
-        let no = |why: &str| {
-            Err(NotHere {
-                why: why.to_owned(),
-                remedy: "run the agent as root or with CAP_SYS_PTRACE".to_owned(),
-            })
-        };
-        match (scope.trim(), may) {
-            ("3", _) => Err(NotHere {
-                why: "this kernel forbids ptrace until it restarts (yama/ptrace_scope is 3)".to_owned(),
-                remedy: "boot without that setting".to_owned(),
-            }),
-            ("1" | "2", false) => {
-                no("this kernel reserves ptrace (yama/ptrace_scope) and the agent has no CAP_SYS_PTRACE")
-            }
-            _ => Ok(()),
-        }
+        // Where nothing may be traced, a signal does it.
+        Ok(())
     }
 
-    fn prepare(&self, _parameters: &Parameters, scope: &Scope) -> Result<Prepared, Problem> {
+    fn prepare(&self, parameters: &Parameters, scope: &Scope) -> Result<Prepared, Problem> {
         let target = targets::process(scope)?;
-        may_hit(&target)?;
+        process::may_hit(&target)?;
+        let rhythm = rhythm(parameters)?;
         let threads = process::threads(target.pid).map_or(0, |threads| threads.len());
+        let mut members = Vec::new();
+        let mut claims = vec![format!("pid:{}", target.pid)];
+        let mut hits = format!("process {} {} ({threads} threads)", target.pid, target.name);
+        match How::of(parameters) {
+            How::Ptrace => {
+                pause_ptrace::may_trace().map_err(|it| not_possible(it.why, it.remedy))?;
+                pause_ptrace::may_hold(&target)?;
+            }
+            How::Freezer => {
+                let (_, cgroup) = Frozen::of(&target)?;
+                hits = format!("{hits} and all others in cgroup {}", cgroup.path);
+                claims.push(format!("freezer:{}", cgroup.path));
+                members = cgroup.members()?;
+            }
+            How::Signal => {
+                let (moves, seen) = moves(&target.exactly());
+                if !moves {
+                    return Err(not_possible(seen, "let it go on first (SIGCONT)"));
+                }
+            }
+        }
+        if let Some((on, off)) = rhythm {
+            let ms = |time: Duration| show_ms(time.as_millis() as u64);
+            hits = format!("{hits}, {} on and {} off", ms(on), ms(off));
+        }
         Ok(Prepared {
-            claims: vec![format!("pid:{}", target.pid)],
-            hits: vec![format!(
-                "process {} {} ({threads} threads)",
-                target.pid, target.name
-            )],
+            claims,
+            hits: vec![hits],
             process: Some(target),
+            members,
             needs_keeper: true,
             ..Prepared::default()
         })
@@ -83,241 +112,99 @@ impl Fault for ProcessPause {
             problem,
             half_applied: false,
         };
-        let Some(target) = order.prepared.process.clone() else {
-            return Err(nothing(not_possible("no process was found", "name one")));
-        };
-        if !process::runs(&target) {
-            let detail = format!("process {} {} has ended meanwhile", target.pid, target.name);
-            return Err(nothing(not_possible(detail, "name one that runs")));
-        }
-        may_hit(&target).map_err(nothing)?;
-        let holder =
-            Exactly::own().map_err(|error| nothing(not_possible(error.to_string(), "mount /proc")))?;
-        order.pen.write(Undo::Traced {
-            holder,
-            target: target.exactly(),
-        })?;
-        let mut held = Pause {
-            target: Some(target),
-            threads: BTreeMap::new(),
-            since: Instant::now(),
-            ended: 0,
-        };
-        match held.seize_all() {
-            Ok(evidence) => Ok((Box::new(held), evidence)),
-            Err(problem) => {
-                let found = held.revert();
-                Err(Failure {
-                    problem,
-                    half_applied: !found.clean,
-                })
+        let target = order.prepared.running().map_err(nothing)?;
+        process::may_hit(target).map_err(nothing)?;
+        let rhythm = rhythm(order.parameters).map_err(nothing)?;
+        match How::of(order.parameters) {
+            How::Ptrace => {
+                pause_ptrace::may_hold(target).map_err(nothing)?;
+                let holder = Exactly::own()
+                    .map_err(|error| nothing(not_possible(error.to_string(), "mount /proc")))?;
+                let undo = Undo::Traced {
+                    holder,
+                    target: target.exactly(),
+                };
+                let pause = || Pause::new(Some(target.clone()));
+                begin(order, &undo, pause, rhythm)
+            }
+            How::Freezer => {
+                let (frozen, _) = Frozen::of(target).map_err(nothing)?;
+                let undo = frozen.undo();
+                let Undo::Changes { changes } = &undo else {
+                    return Err(nothing(not_possible(
+                        "there is nothing to freeze",
+                        "try another way",
+                    )));
+                };
+                begin(order, &undo, || Frozen::adopt(changes), rhythm)
+            }
+            How::Signal => {
+                let target = target.exactly();
+                begin(order, &Undo::Stopped(target), || Stopped::of(target), rhythm)
             }
         }
+    }
+
+    fn changes(&self) -> bool {
+        false
     }
 
     fn adopt(&self, _key: &Key, scope: &Scope, undo: Option<&Undo>) -> Box<dyn Held> {
-        let target = match undo {
-            Some(Undo::Traced { target, .. }) => Some(Process {
+        let still: Box<dyn Standstill> = match undo {
+            Some(Undo::Changes { changes }) => Box::new(Frozen::adopt(changes)),
+            Some(Undo::Stopped(target)) => Box::new(Stopped::of(*target)),
+            Some(Undo::Traced { target, .. }) => Box::new(Pause::new(Some(Process {
                 pid: target.pid,
                 start_time: target.start_time,
                 name: process::stat(target.pid).map_or_else(|_| String::new(), |stat| stat.name),
+            }))),
+            _ => Box::new(Pause::new(targets::process(scope).ok())),
+        };
+        Box::new(Paused {
+            still,
+            blinking: None,
+        })
+    }
+}
+
+/// Writes the record and stops it, once or again and again.
+fn begin<S: Standstill + Send + 'static>(
+    order: &Order<'_>,
+    undo: &Undo,
+    still: impl Fn() -> S,
+    rhythm: Option<(Duration, Duration)>,
+) -> Result<(Box<dyn Held>, Evidence), Failure> {
+    order.pen.write(undo.clone())?;
+    let mut one = still();
+    let begun = match rhythm {
+        None => one.stop().map(|evidence| (None, evidence)),
+        Some((on, off)) => Blinking::begin(still(), on, off).map(|(it, evidence)| (Some(it), evidence)),
+    };
+    match begun {
+        Ok((blinking, evidence)) => Ok((
+            Box::new(Paused {
+                still: Box::new(one),
+                blinking,
             }),
-            _ => targets::process(scope).ok(),
-        };
-        Box::new(Pause {
-            target,
-            threads: BTreeMap::new(),
-            since: Instant::now(),
-            ended: 0,
-        })
+            evidence,
+        )),
+        Err(problem) => {
+            let found = one.go_on();
+            Err(Failure {
+                problem,
+                half_applied: !found.clean,
+            })
+        }
     }
 }
 
-fn may_hit(target: &Process) -> Result<(), Problem> {
-    process::may_hit(target)?;
-    let traced = process::thread_status(target.pid, target.pid).map_or(0, |status| status.tracer);
-    // One that this agent holds itself is claimed: the ward says by whom.
-    if traced != 0 && !own_threads().contains(&traced) {
-        return Err(not_possible(
-            format!("process {} {} is traced by {traced}", target.pid, target.name),
-            "end that debugger first",
-        ));
-    }
-    Ok(())
+struct Paused {
+    /// What holds it, or, where it comes and goes, what looks whether it moves.
+    still: Box<dyn Standstill>,
+    blinking: Option<Blinking>,
 }
 
-fn has_capability(number: u32) -> bool {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    status
-        .lines()
-        .find_map(|line| line.strip_prefix("CapEff:"))
-        .and_then(|set| u64::from_str_radix(set.trim(), 16).ok())
-        .is_some_and(|set| set & (1 << number) != 0)
-}
-
-/// A thread that is held, and the signal it was about to get when it stopped.
-#[derive(Clone, Copy, Debug)]
-struct Stopped {
-    pending: Option<Signal>,
-    stopped: bool,
-}
-
-/// The tracer. Lives on one thread, which must not end while it holds.
-#[derive(Debug)]
-struct Pause {
-    target: Option<Process>,
-    threads: BTreeMap<i32, Stopped>,
-    since: Instant,
-    /// Threads that ended while they were held.
-    ended: u64,
-}
-
-impl Pause {
-    /// Seizes and stops every thread, also those that are born meanwhile.
-    fn seize_all(&mut self) -> Result<Evidence, Problem> {
-        let Some(target) = self.target.clone() else {
-            return Err(not_possible("no process", "name one"));
-        };
-        let began = Instant::now();
-        let deadline = began + PATIENCE;
-        loop {
-            let known = self.threads.len();
-            for tid in process::threads(target.pid).unwrap_or_default() {
-                if !self.threads.contains_key(&tid) {
-                    self.seize(&target, tid)?;
-                }
-            }
-            if self.threads.len() > MAX_THREADS {
-                let detail = format!("{} has more than {MAX_THREADS} threads", target.name);
-                return Err(not_possible(detail, "pause a smaller process"));
-            }
-            self.wait_stopped(deadline)?;
-            // A stopped thread starts no others: once a scan finds nothing new, that is all of them.
-            if self.threads.len() == known {
-                break;
-            }
-        }
-        if self.threads.is_empty() {
-            let detail = format!("process {} {} has ended", target.pid, target.name);
-            return Err(not_possible(detail, "name one that runs"));
-        }
-        let took = began.elapsed();
-        Ok(Evidence {
-            words: format!(
-                "{} threads of process {} {} stand still, after {:.1} ms",
-                self.threads.len(),
-                target.pid,
-                target.name,
-                took.as_secs_f64() * 1e3
-            ),
-            counts: self.counts(),
-        })
-    }
-
-    fn seize(&mut self, target: &Process, tid: i32) -> Result<(), Problem> {
-        let thread = Pid::from_raw(tid);
-        match ptrace::seize(thread, ptrace::Options::empty()) {
-            Ok(()) => {}
-            // It ended between the listing and now.
-            Err(Errno::ESRCH) => return Ok(()),
-            Err(error) => {
-                return Err(Problem::new(
-                    ProblemKind::NotPossible,
-                    "the kernel does not let the agent pause this process",
-                    format!("thread {tid} of process {} {}: {error}", target.pid, target.name),
-                    "run the agent as root or with CAP_SYS_PTRACE, and end debuggers of the target",
-                ));
-            }
-        }
-        self.threads.insert(
-            tid,
-            Stopped {
-                pending: None,
-                stopped: false,
-            },
-        );
-        // A number may have passed to another process between the check and the seizing: now it cannot.
-        if self.threads.len() == 1 && !process::runs(target) {
-            let detail = format!("process {} {} has ended meanwhile", target.pid, target.name);
-            return Err(not_possible(detail, "name one that runs"));
-        }
-        ptrace::interrupt(thread).ok();
-        Ok(())
-    }
-
-    fn wait_stopped(&mut self, deadline: Instant) -> Result<(), Problem> {
-        loop {
-            let moving = self.gather();
-            let Some(tid) = moving else { return Ok(()) };
-            if Instant::now() > deadline {
-                return Err(not_possible(
-                    format!("thread {tid} does not stop: it is stuck inside the kernel"),
-                    "try again, or another process",
-                ));
-            }
-            std::thread::sleep(Duration::from_micros(50));
-        }
-    }
-
-    /// Takes the kernel's news of the threads; one that still moves, if any.
-    fn gather(&mut self) -> Option<i32> {
-        let flags = WaitPidFlag::WNOHANG | WaitPidFlag::__WALL;
-        let mut moving = None;
-        let mut gone = Vec::new();
-        for (tid, thread) in &mut self.threads {
-            match waitpid(Pid::from_raw(*tid), Some(flags)) {
-                Ok(WaitStatus::PtraceEvent(..)) => thread.stopped = true,
-                Ok(WaitStatus::Stopped(_, signal)) => {
-                    thread.stopped = true;
-                    thread.pending = Some(signal);
-                }
-                Ok(WaitStatus::Exited(..) | WaitStatus::Signaled(..)) | Err(_) => gone.push(*tid),
-                Ok(_) => {}
-            }
-            if !thread.stopped {
-                moving = Some(*tid);
-            }
-        }
-        for tid in gone {
-            self.threads.remove(&tid);
-            self.ended += 1;
-            if moving == Some(tid) {
-                moving = None;
-            }
-        }
-        moving.or_else(|| {
-            let still = self.threads.iter().find(|(_, thread)| !thread.stopped);
-            still.map(|(tid, _)| *tid)
-        })
-    }
-
-    /// Lets every thread go; those that could not be.
-    fn let_go(&mut self) {
-        let deadline = Instant::now() + PATIENCE;
-        while !self.threads.is_empty() {
-            self.gather();
-            self.threads
-                .retain(|tid, thread| !thread.stopped || !detached(Pid::from_raw(*tid), thread.pending));
-            if Instant::now() > deadline {
-                return;
-            }
-            if !self.threads.is_empty() {
-                std::thread::sleep(Duration::from_micros(50));
-            }
-        }
-    }
-
-    fn counts(&self) -> BTreeMap<String, f64> {
-        [
-            ("threads_held".to_owned(), self.threads.len() as f64),
-            ("threads_ended".to_owned(), self.ended as f64),
-            ("paused_s".to_owned(), self.since.elapsed().as_secs_f64()),
-        ]
-        .into()
-    }
-}
-
-impl Held for Pause {
+impl Held for Paused {
     fn adjust(&mut self, _parameters: &Parameters) -> Result<Evidence, Problem> {
         Err(not_possible(
             "a pause is on or off",
@@ -326,101 +213,28 @@ impl Held for Pause {
     }
 
     fn revert(&mut self) -> ReadBack {
-        self.let_go();
-        let Some(target) = self.target.as_ref().filter(|target| process::runs(target)) else {
-            return ReadBack {
-                clean: self.threads.is_empty(),
-                evidence: words("the process has ended"),
-                by_hand: None,
-            };
+        let Some(blinking) = &mut self.blinking else {
+            return self.still.go_on();
         };
-        let held = still_held(target.pid);
-        let clean = self.threads.is_empty() && held.is_empty();
-        let words = if clean {
-            format!("no thread of process {} {} is traced", target.pid, target.name)
-        } else {
-            format!(
-                "threads of process {} {} still held: {held:?}; not let go: {}",
-                target.pid,
-                target.name,
-                self.threads.len()
-            )
+        let counts = blinking.observe();
+        // The thread's own read-back is the better one: it held it.
+        let mut found = match blinking.end() {
+            Some(found) if !found.clean => found,
+            _ => self.still.go_on(),
         };
-        ReadBack {
-            clean,
-            evidence: Evidence {
-                words,
-                counts: self.counts(),
-            },
-            by_hand: (!clean).then(|| BY_HAND.to_owned()),
-        }
+        found.evidence.words = format!("{}; {}", found.evidence.words, counts.words);
+        found.evidence.counts.extend(counts.counts);
+        found
     }
 
-    /// After the revert `/proc` was asked who traces it; here the kernel is asked whether we do, and the target's
-    /// threads themselves whether one stands in a tracer's stop, whoever's.
     fn prove(&mut self) -> (bool, Evidence) {
-        let Some(target) = self.target.as_ref().filter(|target| process::runs(target)) else {
-            return (true, words("the process has ended"));
-        };
-        let flags = WaitPidFlag::WNOHANG | WaitPidFlag::__WALL | WaitPidFlag::__WNOTHREAD;
-        let threads = process::threads(target.pid).unwrap_or_default();
-        let traced = threads
-            .iter()
-            .filter(|tid| waitpid(Pid::from_raw(**tid), Some(flags)) != Err(Errno::ECHILD))
-            .count();
-        let still = threads
-            .iter()
-            .filter(|tid| process::thread_status(target.pid, **tid).is_ok_and(|thread| thread.state == 't'))
-            .count();
-        let words = format!(
-            "the kernel lists {traced} threads of process {} {} as traced by the agent, {still} stand in a tracer's stop",
-            target.pid, target.name
-        );
-        (traced + still == 0, super::words(words))
+        self.still.prove()
     }
 
     fn observe(&mut self) -> Option<Evidence> {
-        self.gather();
-        let words = match &self.target {
-            _ if self.threads.is_empty() => "the process has ended".to_owned(),
-            Some(target) => format!(
-                "{} threads of process {} {} stand still",
-                self.threads.len(),
-                target.pid,
-                target.name
-            ),
-            None => "nothing is held".to_owned(),
-        };
-        Some(Evidence {
-            words,
-            counts: self.counts(),
+        Some(match &self.blinking {
+            Some(blinking) => blinking.observe(),
+            None => self.still.observe(),
         })
     }
-}
-
-/// Whether the kernel has let the thread go. One that is dead is taken from the kernel's table, so that its
-/// own parent hears of it.
-fn detached(thread: Pid, pending: Option<Signal>) -> bool {
-    match ptrace::detach(thread, pending) {
-        Ok(()) => true,
-        Err(Errno::ESRCH) => {
-            waitpid(thread, Some(WaitPidFlag::WNOHANG | WaitPidFlag::__WALL)).ok();
-            true
-        }
-        Err(_) => false,
-    }
-}
-
-/// Threads of `pid` that are traced by this agent. The kernel names the tracing thread, not its process.
-fn still_held(pid: i32) -> Vec<i32> {
-    let ours = own_threads();
-    process::threads(pid)
-        .unwrap_or_default()
-        .into_iter()
-        .filter(|tid| process::thread_status(pid, *tid).is_ok_and(|status| ours.contains(&status.tracer)))
-        .collect()
-}
-
-fn own_threads() -> Vec<i32> {
-    process::threads(std::process::id().cast_signed()).unwrap_or_default()
 }

@@ -294,7 +294,9 @@ async fn start(
         id,
         request: Box::new(request),
         claims: prepared.claims.clone(),
-        undo: spec.map_or(firedrill_wire::Undo::ProcessHeld, |spec| spec.undo),
+        undo: spec
+            .filter(|_| !prepared.goes_on)
+            .map_or(firedrill_wire::Undo::ProcessHeld, |spec| spec.undo),
         by_hand: spec.map_or_else(String::new, |spec| spec.undo_words.to_owned()),
         needs_keeper: prepared.needs_keeper,
     };

@@ -3,6 +3,7 @@
 mod dns;
 mod grpc;
 mod http;
+mod load;
 mod network;
 mod packet;
 mod process;
@@ -88,6 +89,7 @@ pub const FAULTS: &[FaultSpec] = &[
     resource::FD_EXHAUST,
     process::PAUSE,
     process::KILL,
+    load::HTTP,
     NOOP,
 ];
 

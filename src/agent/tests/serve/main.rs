@@ -16,6 +16,8 @@ mod kernel;
 mod kernel_names;
 mod life;
 mod limits;
+mod loads;
+mod pauses;
 mod rig;
 mod routes;
 mod security;
@@ -71,6 +73,8 @@ fn main() -> ExitCode {
         .chain(disks::TESTS)
         .chain(effects::TESTS)
         .chain(limits::TESTS)
+        .chain(loads::TESTS)
+        .chain(pauses::TESTS)
         .chain(hazards::TESTS)
         .chain(keeping::TESTS)
         .chain(keeper_service::TESTS)
@@ -87,7 +91,12 @@ fn main() -> ExitCode {
     let required = required.split(',').any(|it| it == "root");
     let mut with = |name: &str, tests: &[(&'static str, fn())]| {
         let fault = faults.iter().find(|it| it.spec().name == name).unwrap();
-        let ignored = match fault.available() {
+        let here = match name {
+            // There are other ways to pause.
+            "process.pause" => firedrill_agent::faults::pause_ptrace::may_trace(),
+            _ => fault.available(),
+        };
+        let ignored = match here {
             Err(no) if !required => {
                 eprintln!("tests of {name} are ignored: {}; {}", no.why, no.remedy);
                 true
@@ -105,6 +114,7 @@ fn main() -> ExitCode {
     };
     with("process.pause", ends::WITH_PTRACE);
     with("process.pause", keeping::WITH_PTRACE);
+    with("process.pause", pauses::WITH_PTRACE);
     with("network.refuse", kernel::WITH_BPF);
     with("dns.hijack", kernel_names::WITH_BPF);
     // Of a file system: `mount` needs it, and nothing else here does.
@@ -122,7 +132,7 @@ fn main() -> ExitCode {
         };
         trials.push(Trial::test(*name, run).with_ignored_flag(ignored));
     }
-    for (name, one, two, test) in limits::WITH_CGROUP {
+    for (name, one, two, test) in limits::WITH_CGROUP.iter().chain(pauses::WITH_CGROUP) {
         let ignored = told::root(one, two).is_none() && !required;
         if ignored {
             eprintln!(
