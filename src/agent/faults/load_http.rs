@@ -225,7 +225,9 @@ mod tests {
 
     fn given(given: &serde_json::Value) -> Result<Line, Problem> {
         let spec = firedrill_catalogue::find("load.http").unwrap();
-        line(&firedrill_catalogue::check(spec, given).unwrap())
+        let mut given = given.clone();
+        given["rate"] = json!(1);
+        line(&firedrill_catalogue::check(spec, &given).unwrap())
     }
 
     #[test]

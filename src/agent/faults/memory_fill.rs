@@ -76,6 +76,12 @@ pub fn room() -> io::Result<Room> {
     }
 }
 
+/// A line of `/proc/PID/status`, in bytes.
+pub fn of_process(pid: i32, key: &str) -> Option<u64> {
+    let text = read_small(Path::new(&format!("/proc/{pid}/status"))).ok()?;
+    kib_of(&text, key).map(|kib| kib * 1024)
+}
+
 /// A line `Key: N kB` of a file in `/proc`.
 fn kib_of(text: &str, key: &str) -> Option<u64> {
     let line = text.lines().find_map(|line| line.strip_prefix(key))?;

@@ -18,7 +18,7 @@ use super::cpu_throttle::available;
 use super::filling_child::PAGE;
 use super::process::{self, not_possible};
 use super::values::HeldValues;
-use super::{Failure, Fault, Held, NotHere, Order, Prepared, Process, ReadBack, words};
+use super::{Failure, Fault, Held, NotHere, Order, Prepared, Process, ReadBack, memory_fill, words};
 use crate::config::SelfCommand;
 use crate::state::read_small;
 use crate::targets;
@@ -29,10 +29,11 @@ use crate::undo::{Change, Undo};
 const KILLS_WITHIN: Duration = Duration::from_secs(2);
 
 /// Left to the cgroup above what it needs, so that the limit can be set.
-const MARGIN: u64 = 1024 * 1024;
+const MARGIN: u64 = 256 * 1024;
 
-/// What the child asks for beyond that: little, so that it fits into what the victim leaves.
-const PUSH: u64 = 2 * 1024 * 1024;
+/// What the child asks for beyond what is left, half of what the victim has within these bounds: it fits into what that
+/// leaves.
+const PUSH: std::ops::RangeInclusive<u64> = 128 * 1024..=2 * 1024 * 1024;
 
 /// Between the tightest limit and one that the kernel surely takes.
 const TRIES: u64 = 8;
@@ -40,7 +41,7 @@ const TRIES: u64 = 8;
 /// The first to go, and the next, the agent's own child: where the victim's memory comes back late, it is none of the
 /// victim's neighbours.
 const VICTIM: &str = "1000";
-const NEXT: &str = "900";
+const NEXT: &str = "500";
 
 /// The fault.
 #[derive(Debug)]
@@ -150,8 +151,11 @@ impl MemoryOom {
         std::fs::write(cgroup.of.folder.join("cgroup.procs"), exactly.pid.to_string()).map_err(no)?;
         let limit = cgroup.limit_now().ok_or("its limit cannot be read")?;
         let used = cgroup.used_now().ok_or("its use cannot be read")?;
-        // The host's own floor is not this order's: no more is taken than the limit allows.
-        child.order(&format!("{} 0 0", limit.saturating_sub(used) + PUSH))?;
+        let of_victim = memory_fill::of_process(target.pid, "RssAnon:").unwrap_or(0);
+        let push = (of_victim / 2).clamp(*PUSH.start(), *PUSH.end());
+        // Copies of files that are there still give way to it. No more is taken than the limit allows.
+        let left = limit.saturating_sub(used) + cgroup.files_now();
+        child.order(&format!("{} 0 0", left + push))?;
         victim.ended(KILLS_WITHIN).map_err(no)
     }
 }
@@ -198,18 +202,21 @@ impl Squeezed {
             )
         };
         found.used = found.used_now().ok_or_else(unread)?;
-        let prefix = match found.of.version {
+        found.files = found.files_now().min(found.used);
+        Ok(found)
+    }
+
+    fn files_now(&self) -> u64 {
+        let prefix = match self.of.version {
             Version::One => "total_",
             Version::Two => "",
         };
         let of_files = |key: &str| {
-            found
-                .of
+            self.of
                 .count("memory.stat", &format!("{prefix}{key}"))
                 .unwrap_or(0)
         };
-        found.files = (of_files("inactive_file") + of_files("active_file")).min(found.used);
-        Ok(found)
+        of_files("inactive_file") + of_files("active_file")
     }
 
     fn file(&self) -> &'static str {
