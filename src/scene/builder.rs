@@ -366,3 +366,17 @@ fn planned(drill: &Drill) -> Vec<PlannedScene> {
     };
     drill.planned().into_iter().filter_map(one).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::what_stays;
+
+    #[test]
+    fn what_no_revert_takes_back_is_said() {
+        let lost = what_stays("http.lose");
+        assert!(lost.starts_with(". What was lost stays lost"), "{lost}");
+        assert!(!lost.contains("By hand"), "{lost}");
+        assert_eq!(what_stays("http.latency"), "");
+        assert_eq!(what_stays("of another engine"), "");
+    }
+}
