@@ -98,7 +98,7 @@ fn calls(parameters: Value, answer: &'static str) -> anyhow::Result<Scene> {
             let wanted = if status == "0" { "order" } else { answer };
             anyhow::ensure!(data == wanted, "{data:?} with status {status}");
             anyhow::ensure!(matches!(status.as_str(), "0" | "8"), "status {status}");
-            is_hit(status == "8")
+            Ok(is_hit(status == "8"))
         }),
     })
 }

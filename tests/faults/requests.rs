@@ -24,7 +24,7 @@ pub const ROWS: &[Row] = &[
         counter: Some("changed"),
         set: || {
             http(json!({ "set": "x-plan: gold" }), |route| {
-                is_hit(get(route, "/", WAIT)?.header("x-plan") == Some("gold"))
+                Ok(is_hit(get(route, "/", WAIT)?.header("x-plan") == Some("gold")))
             })
         },
         ..HTTP
@@ -35,7 +35,7 @@ pub const ROWS: &[Row] = &[
         counter: Some("changed"),
         set: || {
             http(json!({ "how": "replace", "text": "sold out" }), |route| {
-                is_hit(get(route, "/", WAIT)?.body == "sold out")
+                Ok(is_hit(get(route, "/", WAIT)?.body == "sold out"))
             })
         },
         ..HTTP
@@ -48,7 +48,7 @@ pub const ROWS: &[Row] = &[
             http(json!({ "how": "corrupt" }), |route| {
                 let body = get(route, "/", WAIT)?.body;
                 anyhow::ensure!(body.len() == 2, "{body}");
-                is_hit(body != "ok")
+                Ok(is_hit(body != "ok"))
             })
         },
         ..HTTP
@@ -70,7 +70,7 @@ pub const ROWS: &[Row] = &[
                 let began = Instant::now();
                 let answer = get(route, "/", WAIT)?;
                 anyhow::ensure!(answer.body == LONG, "{}", answer.body);
-                is_hit(began.elapsed() >= Duration::from_millis(400))
+                Ok(is_hit(began.elapsed() >= Duration::from_millis(400)))
             })
         },
         ..HTTP
@@ -137,7 +137,7 @@ fn lose() -> anyhow::Result<Scene> {
             let before = orders.load(Ordering::SeqCst);
             let answer = request(route, "POST", "/orders", &[], "one", WAIT)?.expect_status(200)?;
             anyhow::ensure!(answer.body == "taken", "{}", answer.body);
-            is_hit(orders.load(Ordering::SeqCst) == before)
+            Ok(is_hit(orders.load(Ordering::SeqCst) == before))
         }),
     })
 }
