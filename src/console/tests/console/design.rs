@@ -115,26 +115,43 @@ fn the_target_says_what_it_hits() {
     );
 }
 
+/// The injection of the step that was added last.
+fn added(harness: &Harness<'_, State>) -> firedrill_plan::Inject {
+    let steps = plan(harness).experiments.remove(0).steps;
+    let Some(Action::Inject(inject)) = steps.last().map(|step| step.action.clone()) else {
+        panic!("no injection")
+    };
+    *inject
+}
+
+fn add(harness: &mut Harness<'_, State>, fault: &str) {
+    type_into(harness, "Search faults", fault);
+    click(harness, &format!("Add {fault}"));
+    type_into(harness, "for", "60s");
+}
+
 #[test]
 fn a_word_of_a_few_is_chosen_by_a_click() {
-    let mut harness = console(fixture::scene(Moment::Over), View::Design, Theme::Dark, SIZE);
-    let parameter = |harness: &Harness<'_, State>| {
-        let steps = plan(harness).experiments.remove(0).steps;
-        let Some(Action::Inject(inject)) = steps.last().map(|step| step.action.clone()) else {
-            panic!("no injection")
-        };
-        (inject.fault, inject.parameters["code"].clone())
-    };
-    type_into(&mut harness, "Search faults", "grpc");
-    click(&mut harness, "Add grpc.status");
-    type_into(&mut harness, "for", "60s");
-    click(&mut harness, "DEADLINE_EXCEEDED");
-    assert_eq!(
-        parameter(&harness),
-        ("grpc.status".to_owned(), "DEADLINE_EXCEEDED".into())
-    );
-    click(&mut harness, "UNKNOWN");
-    assert_eq!(parameter(&harness).1, "UNKNOWN");
+    let mut harness = design();
+    add(&mut harness, "grpc.status");
+    for code in ["DEADLINE_EXCEEDED", "UNKNOWN"] {
+        click(&mut harness, code);
+        assert_eq!(added(&harness).parameters["code"], code);
+    }
+}
+
+#[test]
+fn a_victim_is_named_in_one_way_of_several() {
+    let mut harness = design();
+    add(&mut harness, "process.pause");
+    for (way, key, name) in [
+        ("systemd unit", "unit", "payments"),
+        ("listening port", "port", "9081"),
+    ] {
+        click(&mut harness, way);
+        type_into(&mut harness, way, name);
+        assert_eq!(added(&harness).target.scope.given(), [(key, name.to_owned())]);
+    }
 }
 
 #[test]
