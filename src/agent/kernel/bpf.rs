@@ -57,6 +57,14 @@ pub enum Hook {
 }
 
 impl Hook {
+    /// Whether a program there tells a process the addresses of its own asking, in place of the responder's.
+    pub fn puts_back(self) -> bool {
+        matches!(
+            self,
+            Self::RecvMsg4 | Self::RecvMsg6 | Self::PeerName4 | Self::PeerName6
+        )
+    }
+
     /// The kind of program that runs there.
     fn program_type(self) -> u32 {
         const CGROUP_SKB: u32 = 8;

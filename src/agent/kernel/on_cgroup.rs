@@ -20,6 +20,9 @@ use crate::undo::{Exactly, Undo};
 /// Counters are looked at twice, so far apart, to see that they stand still.
 const STILL_FOR: Duration = Duration::from_millis(5);
 
+/// How long those that were led to a responder are still answered after nobody is led there any more.
+const ANSWERED_WITHIN: Duration = Duration::from_millis(10);
+
 /// What a fault counts: names for [`Evidence::counts`], in the order of the programs' cells.
 pub type Counters = &'static [&'static str];
 
@@ -194,6 +197,12 @@ impl Held for OnCgroup {
 
     /// The links are closed; then the kernel is asked what hangs on the cgroup.
     fn revert(&mut self) -> ReadBack {
+        // First what leads away; then those that were led have a moment to be answered, with their own addresses.
+        let back = self.programs.iter().take_while(|(hook, _)| hook.puts_back());
+        self.links.truncate(back.count());
+        if self.responder.is_some() {
+            std::thread::sleep(ANSWERED_WITHIN);
+        }
         self.links.clear();
         if let Some(responder) = self.responder.take() {
             self.more.extend(responder.counts());

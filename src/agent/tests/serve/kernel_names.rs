@@ -241,14 +241,14 @@ fn kernel_faults_are_seen_and_gone_at_once() {
         (
             "dns.fail",
             json!({ "names": "*" }),
-            format!("resolve connected {resolver} a.b 10000"),
+            format!("resolve connected {resolver} a.b 300"),
             "10.1.1.1",
             "nxdomain",
         ),
         (
             "tls.fail",
             json!({ "how": "reset", "port": port }),
-            format!("tls {four} 10000"),
+            format!("tls {four} 300"),
             "S",
             "reset",
         ),

@@ -159,9 +159,16 @@ fn obey(words: &[&str], held: &mut Vec<TcpStream>, socket: &mut Option<UdpSocket
         // A datagram to itself.
         ["ping"] => {
             let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-            socket.set_read_timeout(Some(Duration::from_millis(2))).unwrap();
             socket.send_to(b"ping", socket.local_addr().unwrap()).unwrap();
-            told(socket.recv(&mut [0; 8]).map(|_| "ok".to_owned()))
+            // A time limit of the socket is as coarse as the kernel's ticks.
+            socket.set_nonblocking(true).unwrap();
+            let deadline = Instant::now() + Duration::from_millis(1);
+            loop {
+                let came = socket.recv(&mut [0; 8]);
+                if came.is_ok() || Instant::now() > deadline {
+                    return told(came.map(|_| "ok".to_owned()));
+                }
+            }
         }
         // Begins a TLS handshake.
         ["tls", to, ms] => told(shake_hands(to, millis(ms))),
@@ -218,7 +225,9 @@ fn resolve(how: &str, server: SocketAddr, name: &str, patience: Duration) -> std
         socket.set_read_timeout(Some(patience))?;
         if how == "connected" {
             socket.connect(server)?;
-            assert_eq!(socket.peer_addr()?, server);
+            if socket.peer_addr()? != server {
+                return Ok("another peer".to_owned());
+            }
             socket.send(&query)?;
         } else {
             socket.send_to(&query, server)?;
@@ -227,7 +236,10 @@ fn resolve(how: &str, server: SocketAddr, name: &str, patience: Duration) -> std
         answer.truncate(length);
         from
     };
-    assert_eq!(from, server, "an answer of somebody else");
+    // Also of a socket that was led away just before the fault ended.
+    if from != server {
+        return Ok("an answer of somebody else".to_owned());
+    }
     assert_eq!(answer[..2], query[..2]);
     Ok(match (answer[3] & 0x0f, answer[7]) {
         (0, 1) => {
@@ -245,7 +257,9 @@ fn resolve(how: &str, server: SocketAddr, name: &str, patience: Duration) -> std
 fn shake_hands(to: &str, patience: Duration) -> std::io::Result<String> {
     let to: SocketAddr = to.parse().unwrap();
     let mut stream = TcpStream::connect_timeout(&to, patience)?;
-    assert_eq!(stream.peer_addr()?, to);
+    if stream.peer_addr()? != to {
+        return Ok("another peer".to_owned());
+    }
     stream.set_read_timeout(Some(patience))?;
     stream.write_all(&[22, 3, 1, 0, 5, 1, 0, 0, 1, 0])?;
     let mut answer = [0; 7];
