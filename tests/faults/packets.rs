@@ -45,6 +45,13 @@ pub const ROWS: &[Row] = &[
         ..ROW
     },
     Row {
+        fault: "packet.rate",
+        counter: Some("packets_delayed"),
+        // The packets of a handshake have some 60 bytes each, and go through it on both sides of loopback.
+        set: || on_connections(json!({"rate": "1KB/s", "direction": "both"})),
+        ..ROW
+    },
+    Row {
         fault: "packet.drop",
         counter: Some("packets_dropped"),
         set: || on_connections(json!({})),

@@ -345,6 +345,7 @@ fn of(spec: &'static FaultSpec, program: &SelfCommand, proxy: Option<&Client>) -
         "dns.hijack" | "dns.fail" => Some(Arc::new(dns::Dns(spec))),
         "tls.fail" => Some(Arc::new(tls_fail::TlsFail(spec))),
         "packet.latency" => on_packets(Kind::Delay),
+        "packet.rate" => on_packets(Kind::Rate),
         "packet.loss" | "packet.drop" => on_packets(Kind::Lose),
         "packet.duplicate" => on_packets(Kind::Duplicate),
         "packet.reset" => on_packets(Kind::Reset),

@@ -11,7 +11,7 @@ use super::process::not_possible;
 use super::{Failure, Fault, Held, NotHere, Order, Prepared, ReadBack, words};
 use crate::packets::nft::{self, Asker, Family, Rules, Table};
 use crate::packets::queue::{self, Queue};
-use crate::packets::{Action, Filter, Reader, Space, own_ports, queue_by};
+use crate::packets::{Action, Filter, Pace, Reader, Space, own_ports, queue_by};
 use crate::undo::{Exactly, Undo};
 
 const BY_HAND: &str = "end the agent's process: the kernel then drops its table and its queue";
@@ -21,6 +21,8 @@ const BY_HAND: &str = "end the agent's process: the kernel then drops its table 
 pub enum Kind {
     /// They come later.
     Delay,
+    /// They come one after the other.
+    Rate,
     /// They do not come, all or a share.
     Lose,
     /// They come twice.
@@ -33,10 +35,13 @@ impl Kind {
     fn action(self, parameters: &Parameters) -> Action {
         let share = parameters.share("share");
         match self {
-            Self::Delay => Action::Delay {
+            Self::Delay => Action::Wait(Pace::Delay {
                 delay_us: parameters.duration_us("delay"),
                 jitter_us: parameters.duration_us("jitter"),
-            },
+            }),
+            Self::Rate => Action::Wait(Pace::Rate {
+                bytes_per_s: parameters.bandwidth("rate").unwrap_or(u64::MAX),
+            }),
             Self::Lose => Action::Lose { share },
             Self::Duplicate => Action::Duplicate { share },
             Self::Reset => Action::Reset,
@@ -46,10 +51,7 @@ impl Kind {
     /// One to ask the kernel about.
     fn example(self) -> Action {
         match self {
-            Self::Delay => Action::Delay {
-                delay_us: 1,
-                jitter_us: 0,
-            },
+            Self::Delay | Self::Rate => Action::Wait(Pace::NONE),
             Self::Lose => Action::Lose { share: 0.5 },
             Self::Duplicate => Action::Duplicate { share: 0.5 },
             Self::Reset => Action::Reset,
@@ -179,9 +181,8 @@ impl On {
         let mut reader = None;
         let mut unread = None;
         match action {
-            Action::Delay { delay_us, jitter_us } => {
-                let begun = Reader::start(delay_us, jitter_us).map_err(|error| error.to_string())?;
-                reader = Some(begun);
+            Action::Wait(pace) => {
+                reader = Some(Reader::start(pace).map_err(|error| error.to_string())?);
             }
             Action::Lose { .. } if queue_by().is_ok() => {
                 unread = Some(Queue::hold().map_err(|refused| refused.to_string())?);
@@ -208,15 +209,15 @@ impl On {
             return Err("the agent itself listens on that port".to_owned());
         }
         let number = queue_number(self.reader.as_ref(), self.unread.as_ref());
-        let same_rules = matches!(action, Action::Delay { .. }) && filter == self.filter;
+        let same_rules = matches!(action, Action::Wait(_)) && filter == self.filter;
         if !same_rules {
             let changed = self
                 .table
                 .change(|family| rules(&filter, action, family, &self.spared, number));
             changed.map_err(|refused| refused.to_string())?;
         }
-        if let (Action::Delay { delay_us, jitter_us }, Some(reader)) = (action, &self.reader) {
-            reader.set(delay_us, jitter_us);
+        if let (Action::Wait(pace), Some(reader)) = (action, &self.reader) {
+            reader.set(pace);
         }
         (self.action, self.filter) = (action, filter);
         Ok(())
@@ -227,7 +228,7 @@ impl On {
         let mut wrong = None;
         if let Some(reader) = &mut self.reader {
             // At once: nothing waits any more. A table that goes would end what waits.
-            reader.set(0, 0);
+            reader.set(Pace::NONE);
             if let Err(refused) = self.table.change(|_| Rules::default()) {
                 wrong = Some(refused.to_string());
             }
@@ -253,6 +254,7 @@ impl On {
             put("packets_delayed", delayed.packets as f64);
             put("packets_waiting", delayed.waiting as f64);
             put("added_ms", delayed.added_ms);
+            put("packets_dropped", delayed.lost as f64);
         }
         counts
     }
@@ -362,13 +364,14 @@ impl Packets {
         };
         let count = |name: &str| self.counts.get(name).copied().unwrap_or(0.0);
         let what = match on.action {
-            Action::Delay { .. } if on.reader.as_ref().is_some_and(Reader::reads) => format!(
-                "{} packets were delayed, by {:.1} ms on average; {} wait",
+            Action::Wait(_) if on.reader.as_ref().is_some_and(Reader::reads) => format!(
+                "{} packets were delayed, by {:.1} ms on average; {} wait; {} found the line too long and were dropped",
                 count("packets_delayed"),
                 count("added_ms"),
-                count("packets_waiting")
+                count("packets_waiting"),
+                count("packets_dropped")
             ),
-            Action::Delay { .. } => "nobody reads the queue: packets pass undelayed".to_owned(),
+            Action::Wait(_) => "nobody reads the queue: packets pass undelayed".to_owned(),
             action => {
                 let name = action.counts();
                 let did = name.trim_start_matches("packets_");

@@ -8,6 +8,7 @@ use super::expression::{Base, Expression, Meta, QueueBy, RANDOM_BELOW};
 use super::netlink::Refused;
 use super::nft::{Family, HIT_COUNT, MATCHED, Rule, Table};
 use super::queue::Queue;
+use super::reader::Pace;
 use crate::faults::NotHere;
 
 /// Copies carry it, so that they are not copied again: "FD" and a number.
@@ -21,12 +22,7 @@ const TCP_RST: u8 = 4;
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Action {
     /// It waits in a queue.
-    Delay {
-        /// How long, in microseconds.
-        delay_us: u64,
-        /// Plus or minus, uniform.
-        jitter_us: u64,
-    },
+    Wait(Pace),
     /// It ends, and nobody is told.
     Lose {
         /// Of how many, within (0, 1].
@@ -54,7 +50,7 @@ impl Action {
     pub fn counts(self) -> &'static str {
         match self {
             // Counted by who lets them go.
-            Self::Delay { .. } => "packets_queued",
+            Self::Wait(_) => "packets_queued",
             Self::Lose { .. } => "packets_dropped",
             Self::Duplicate { .. } => "packets_duplicated",
             Self::Reset => "packets_reset",
@@ -65,9 +61,9 @@ impl Action {
     pub fn rules(self, family: Family, queue: Option<(u16, QueueBy)>) -> Vec<Rule> {
         let matched = vec![Expression::Count(MATCHED)];
         let act = match (self, queue) {
-            (Self::Lose { .. } | Self::Delay { .. }, Some((number, by))) => Expression::Queue(number, by),
+            (Self::Lose { .. } | Self::Wait(_), Some((number, by))) => Expression::Queue(number, by),
             // Where the kernel has no queues: the same, but that a sender of UDP on this host is told (EPERM).
-            (Self::Lose { .. } | Self::Delay { .. }, None) => Expression::Drop,
+            (Self::Lose { .. } | Self::Wait(_), None) => Expression::Drop,
             (Self::Reset, _) => Expression::Reset,
             (Self::Duplicate { .. }, _) => {
                 let (offset, length) = if family == Family::V6 { (24, 16) } else { (16, 4) };
@@ -97,7 +93,7 @@ impl Action {
                 Expression::Is(vec![TCP_RST]),
                 Expression::Accept,
             ]),
-            Self::Delay { .. } | Self::Lose { .. } => None,
+            Self::Wait(_) | Self::Lose { .. } => None,
         };
         pass.into_iter().chain([matched, hit]).collect()
     }
@@ -122,7 +118,7 @@ impl Action {
         static DUPLICATE: OnceLock<Result<(), NotHere>> = OnceLock::new();
         static RESET: OnceLock<Result<(), NotHere>> = OnceLock::new();
         let known = match self {
-            Self::Delay { .. } => return queue_by().as_ref().map(drop).map_err(Clone::clone),
+            Self::Wait(_) => return queue_by().as_ref().map(drop).map_err(Clone::clone),
             Self::Lose { .. } => &LOSE,
             Self::Duplicate { .. } => &DUPLICATE,
             Self::Reset => &RESET,

@@ -1,4 +1,5 @@
-//! Packets that are held for a while: in the order of their time, and those of one flow in the order they came.
+//! Packets that are held for a while: in the order of their time, and those of one flow in the order they came; and
+//! a link of some bytes per second.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -80,6 +81,40 @@ impl Line {
     }
 }
 
+/// A link of some bytes per second: each packet leaves it when all before it and itself have gone over.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Link {
+    free_at: Duration,
+}
+
+impl Link {
+    /// When a packet that comes now has gone over; `None`: too many wait before it, and it is lost.
+    pub fn due(&mut self, now: Duration, bytes: u64, bytes_per_s: u64) -> Option<Duration> {
+        if self.free_at > now + BACKLOG {
+            return None;
+        }
+        let takes_us = bytes.saturating_mul(1_000_000) / bytes_per_s.max(1);
+        self.free_at = self.free_at.max(now) + Duration::from_micros(takes_us);
+        Some(self.free_at)
+    }
+}
+
+/// How long packets wait before a [`Link`] at most, but for the one that goes over.
+pub const BACKLOG: Duration = Duration::from_millis(500);
+
+/// How many bytes a packet has, by its own header.
+pub fn length(head: &[u8]) -> u64 {
+    let number = |at: usize| {
+        let bytes = head.get(at..).and_then(|rest| rest.first_chunk());
+        bytes.map_or(0, |bytes| u64::from(u16::from_be_bytes(*bytes)))
+    };
+    if head.first().is_some_and(|first| first >> 4 == 6) {
+        40 + number(4)
+    } else {
+        number(2)
+    }
+}
+
 /// Tells flows apart: a number from the addresses, the protocol and the ports at the head of a packet, and the hook.
 pub fn flow(hook: u8, head: &[u8]) -> u64 {
     let mut hasher = DefaultHasher::new();
@@ -149,6 +184,26 @@ mod tests {
         assert_eq!(flow(1, &with(1)), flow(1, &with(1)));
         assert_ne!(flow(1, &with(1)), flow(1, &with(2)));
         assert_ne!(flow(1, &with(1)), flow(3, &with(1)));
+    }
+
+    #[test]
+    fn a_link_takes_its_time_and_loses_what_it_cannot_hold() {
+        let mut link = Link::default();
+        // 1,000 bytes at 10,000 a second: 100 ms each, one behind the other.
+        let due: Vec<_> = (0..7).map(|_| link.due(MS, 1_000, 10_000)).collect();
+        let expected = [101, 201, 301, 401, 501, 601].map(|ms| Some(ms * MS));
+        assert_eq!(due[..6], expected);
+        assert_eq!(due[6], None, "600 ms of packets wait before it");
+        assert_eq!(
+            link.due(2_000 * MS, 1_000, 10_000),
+            Some(2_100 * MS),
+            "an idle link saves nothing up"
+        );
+        let mut v4 = vec![0x45, 0, 5, 220];
+        v4.resize(64, 0);
+        assert_eq!(length(&v4), 1_500);
+        assert_eq!(length(&[0x60, 0, 0, 0, 0, 100]), 140);
+        assert_eq!((length(&[]), length(&[0x45])), (0, 0));
     }
 
     proptest! {

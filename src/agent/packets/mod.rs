@@ -18,5 +18,5 @@ mod space;
 
 pub use action::{Action, queue_by};
 pub use filter::Filter;
-pub use reader::Reader;
+pub use reader::{Pace, Reader};
 pub use space::{Space, own_ports};

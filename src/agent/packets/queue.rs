@@ -29,6 +29,7 @@ const WHOLE: u32 = 4;
 const PACKET_HEADER: u16 = 1;
 const VERDICT_HEADER: u16 = 2;
 const PAYLOAD: u16 = 10;
+const NF_DROP: u32 = 0;
 const NF_ACCEPT: u32 = 1;
 
 /// Enough for the headers that tell flows apart.
@@ -127,10 +128,19 @@ impl Queue {
 
     /// They go on their way.
     pub fn accept(&self, ids: &[u32]) -> Result<(), Errno> {
+        self.judge(ids, NF_ACCEPT)
+    }
+
+    /// They end here; nobody is told.
+    pub fn lose(&self, ids: &[u32]) -> Result<(), Errno> {
+        self.judge(ids, NF_DROP)
+    }
+
+    fn judge(&self, ids: &[u32], verdict: u32) -> Result<(), Errno> {
         let verdicts: Vec<_> = ids
             .iter()
             .map(|id| {
-                let verdict = u64::from(NF_ACCEPT) << 32 | u64::from(*id);
+                let verdict = u64::from(verdict) << 32 | u64::from(*id);
                 Message {
                     what: String::new(),
                     subsystem: SUBSYSTEM,

@@ -1,4 +1,4 @@
-//! The thread that reads a queue and lets each packet go when its time has come.
+//! The thread that reads a queue and lets each packet go when its time has come: after a delay, or over a slow link.
 //!
 //! When it ends, or the process does, the queue is gone and packets pass undelayed.
 
@@ -12,8 +12,10 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use nix::sys::time::TimeSpec;
+use parking_lot::Mutex;
 
-use super::delay::{Line, Packet, flow};
+use super::delay::{BACKLOG, Line, Link, Packet, flow, length};
+use super::nft::Hook;
 use super::queue::Queue;
 use crate::proxy::delay;
 
@@ -29,16 +31,49 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// After an error that is not the kernel's usual one.
 const REST: Duration = Duration::from_millis(1);
 
+/// When a packet goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pace {
+    /// So much later.
+    Delay {
+        /// How long, in microseconds.
+        delay_us: u64,
+        /// Plus or minus, uniform.
+        jitter_us: u64,
+    },
+    /// Behind all others of its direction.
+    Rate {
+        /// Of a link for each direction.
+        bytes_per_s: u64,
+    },
+}
+
+impl Pace {
+    /// At once.
+    pub const NONE: Self = Self::Delay {
+        delay_us: 0,
+        jitter_us: 0,
+    };
+
+    /// How long a packet waits at most.
+    fn longest(self) -> Duration {
+        match self {
+            Self::Delay { delay_us, jitter_us } => Duration::from_micros(delay_us + jitter_us),
+            Self::Rate { .. } => BACKLOG,
+        }
+    }
+}
+
 /// What the thread and its owner share.
 #[derive(Debug)]
 struct Shared {
     wake: EventFd,
-    delay_us: AtomicU64,
-    jitter_us: AtomicU64,
+    pace: Mutex<Pace>,
     changed: AtomicBool,
     stop: AtomicBool,
     delayed: AtomicU64,
     added_us: AtomicU64,
+    lost: AtomicU64,
     waiting: AtomicU64,
 }
 
@@ -49,6 +84,8 @@ pub struct Delayed {
     pub packets: u64,
     /// How long each was held on average, in milliseconds.
     pub added_ms: f64,
+    /// Packets that found too many before them.
+    pub lost: u64,
     /// Packets held now.
     pub waiting: u64,
 }
@@ -67,18 +104,18 @@ pub struct Reader {
 
 impl Reader {
     /// Opens a queue of its own and reads it.
-    pub fn start(delay_us: u64, jitter_us: u64) -> std::io::Result<Self> {
+    pub fn start(pace: Pace) -> std::io::Result<Self> {
         let mut queue = Queue::hold()?;
         queue.open()?;
         let number = queue.number;
         let shared = Arc::new(Shared {
             wake: EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?,
-            delay_us: AtomicU64::new(delay_us),
-            jitter_us: AtomicU64::new(jitter_us),
+            pace: Mutex::new(pace),
             changed: AtomicBool::new(false),
             stop: AtomicBool::new(false),
             delayed: AtomicU64::new(0),
             added_us: AtomicU64::new(0),
+            lost: AtomicU64::new(0),
             waiting: AtomicU64::new(0),
         });
         let work = Work {
@@ -86,6 +123,7 @@ impl Reader {
             shared: Arc::clone(&shared),
             began: Instant::now(),
             line: Line::default(),
+            links: [Link::default(); 2],
         };
         let thread = std::thread::Builder::new()
             .name("packet-delay".to_owned())
@@ -99,10 +137,9 @@ impl Reader {
         })
     }
 
-    /// Another delay, at once: packets that wait longer than it allows do not.
-    pub fn set(&self, delay_us: u64, jitter_us: u64) {
-        self.shared.delay_us.store(delay_us, Ordering::Relaxed);
-        self.shared.jitter_us.store(jitter_us, Ordering::Relaxed);
+    /// Another pace, at once: packets that wait longer than it allows do not.
+    pub fn set(&self, pace: Pace) {
+        *self.shared.pace.lock() = pace;
         self.shared.changed.store(true, Ordering::Release);
         self.shared.wake();
     }
@@ -114,6 +151,7 @@ impl Reader {
         Delayed {
             packets,
             added_ms: added_us as f64 / 1e3 / packets.max(1) as f64,
+            lost: self.shared.lost.load(Ordering::Relaxed),
             waiting: self.shared.waiting.load(Ordering::Relaxed),
         }
     }
@@ -165,6 +203,8 @@ struct Work {
     shared: Arc<Shared>,
     began: Instant,
     line: Line,
+    /// In, out.
+    links: [Link; 2],
 }
 
 impl Work {
@@ -174,9 +214,9 @@ impl Work {
             self.wait();
             if self.shared.changed.swap(false, Ordering::Acquire) {
                 self.shared.wake.read().ok();
-                let (delay_us, jitter_us) = self.strength();
-                let latest = self.began.elapsed() + Duration::from_micros(delay_us + jitter_us);
-                self.line.hasten(latest);
+                let longest = self.shared.pace.lock().longest();
+                self.line.hasten(self.began.elapsed() + longest);
+                self.links = Default::default();
             }
             self.read(&mut buffer);
             self.let_go(self.began.elapsed());
@@ -185,11 +225,6 @@ impl Work {
         self.read(&mut buffer);
         self.let_go(Duration::MAX);
         self.queue
-    }
-
-    fn strength(&self) -> (u64, u64) {
-        let delay_us = self.shared.delay_us.load(Ordering::Relaxed);
-        (delay_us, self.shared.jitter_us.load(Ordering::Relaxed))
     }
 
     /// Until a packet comes, one is due, or the owner wants something.
@@ -208,22 +243,39 @@ impl Work {
     }
 
     fn read(&mut self, buffer: &mut Vec<u8>) {
-        let (delay_us, jitter_us) = self.strength();
-        let (line, began) = (&mut self.line, self.began);
+        let pace = *self.shared.pace.lock();
+        let (line, links, began) = (&mut self.line, &mut self.links, self.began);
+        let mut lost = Vec::new();
         for _ in 0..AT_ONCE {
             let taken = self.queue.take(buffer, |waiting| {
-                let random = if jitter_us == 0 { 0.5 } else { random() };
-                let came = began.elapsed();
-                let due = came + delay(delay_us, jitter_us, random);
-                let id = waiting.id;
-                line.push(Packet { id, came }, flow(waiting.hook, waiting.head), due);
+                let (id, came) = (waiting.id, began.elapsed());
+                let due = match pace {
+                    Pace::Delay { delay_us, jitter_us } => {
+                        let random = if jitter_us == 0 { 0.5 } else { random() };
+                        Some(came + delay(delay_us, jitter_us, random))
+                    }
+                    Pace::Rate { bytes_per_s } => {
+                        let [arriving, leaving] = links;
+                        let is_in = waiting.hook == Hook::Input as u8;
+                        let link = if is_in { arriving } else { leaving };
+                        link.due(came, length(waiting.head), bytes_per_s)
+                    }
+                };
+                match due {
+                    Some(due) => line.push(Packet { id, came }, flow(waiting.hook, waiting.head), due),
+                    None => lost.push(id),
+                }
             });
             match taken {
                 // Where the buffer was full, the kernel has let packets pass.
                 Ok(()) | Err(Errno::ENOBUFS) => {}
-                Err(_) => return,
+                Err(_) => break,
             }
         }
+        for ids in lost.chunks(LET_GO) {
+            self.queue.lose(ids).ok();
+        }
+        self.shared.lost.fetch_add(lost.len() as u64, Ordering::Relaxed);
     }
 
     fn let_go(&mut self, now: Duration) {

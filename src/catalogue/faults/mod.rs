@@ -78,6 +78,7 @@ pub const FAULTS: &[FaultSpec] = &[
     packet::LATENCY,
     packet::LOSS,
     packet::DUPLICATE,
+    packet::RATE,
     packet::DROP,
     packet::RESET,
     resource::CPU_BURN,

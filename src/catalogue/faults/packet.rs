@@ -75,6 +75,31 @@ pub(super) const DUPLICATE: FaultSpec = FaultSpec {
     strength: Some("share"),
 };
 
+pub(super) const RATE: FaultSpec = FaultSpec {
+    name: "packet.rate",
+    summary: "a slow link: packets go one after the other, of a whole network namespace; more than 500 ms of them are not kept",
+    undo: Undo::ProcessHeld,
+    undo_words: BY_TABLE,
+    scope: &[ScopeKey::Netns],
+    params: &[
+        ParamSpec {
+            name: "rate",
+            summary: "bytes per second of all of them together, headers included, in each direction",
+            kind: ParamKind::Bandwidth {
+                min: 1_000,
+                max: 1_000_000_000,
+            },
+            required: true,
+            default: None,
+        },
+        PORT,
+        PEER,
+        PROTOCOL,
+        OUT,
+    ],
+    strength: None,
+};
+
 pub(super) const DROP: FaultSpec = FaultSpec {
     name: "packet.drop",
     summary: "no packet passes, in a whole network namespace: peers are silent",

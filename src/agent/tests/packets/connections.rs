@@ -18,6 +18,7 @@ pub const TESTS: &[(&str, fn())] = &[
         "a_revert_loses_no_packet_that_waits",
         a_revert_loses_no_packet_that_waits,
     ),
+    ("a_rate_is_kept_and_changed", a_rate_is_kept_and_changed),
     ("a_drop_is_silence", a_drop_is_silence),
     (
         "a_reset_ends_new_and_open_connections",
@@ -121,6 +122,34 @@ fn wait_for(mut count: impl FnMut() -> f64, wanted: f64) {
         assert!(began.elapsed() < PATIENCE, "{} of {wanted}", count());
         std::thread::sleep(MS);
     }
+}
+
+/// How long so many bytes take until the other end has them all.
+fn transfer(to: SocketAddr, bytes: usize) -> Duration {
+    let mut stream = open(to);
+    let began = Instant::now();
+    stream.write_all(&vec![7; bytes]).unwrap();
+    stream.shutdown(std::net::Shutdown::Write).unwrap();
+    stream.read_exact(&mut [0]).unwrap();
+    began.elapsed()
+}
+
+fn a_rate_is_kept_and_changed() {
+    let peer = Peer::new();
+    let sink = peer.sink();
+    let with = |rate: &str| json!({"rate": rate, "port": sink.port()});
+    let mut injection = inject("packet.rate", &with("500KB/s"));
+    let slow = transfer(sink, 500_000);
+    assert!(slow > 900 * MS && slow < PATIENCE / 2, "{slow:?}");
+    injection.adjust(&with("2MB/s"));
+    let quicker = transfer(sink, 500_000);
+    assert!(
+        quicker > 200 * MS && quicker < slow * 3 / 4,
+        "{slow:?} {quicker:?}"
+    );
+    assert!(injection.count("packets_delayed") > 10.0);
+    injection.revert();
+    assert!(transfer(sink, 500_000) < slow / 2);
 }
 
 fn a_drop_is_silence() {

@@ -88,15 +88,29 @@ impl Peer {
 
     /// A server that says back what it hears.
     pub fn echo(&self) -> SocketAddr {
+        self.serve(echo)
+    }
+
+    /// A server that says a byte when it has heard everything.
+    pub fn sink(&self) -> SocketAddr {
+        self.serve(|mut stream| {
+            if std::io::copy(&mut stream, &mut std::io::sink()).is_ok() {
+                // Whoever has hung up does not hear it.
+                stream.write_all(b"x").ok();
+            }
+        })
+    }
+
+    fn serve(&self, each: fn(TcpStream)) -> SocketAddr {
         let server = self.there(|| TcpListener::bind("10.77.0.2:0").unwrap());
         let address = server.local_addr().unwrap();
         let serve = move || {
             for stream in server.incoming().flatten() {
-                let thread = std::thread::Builder::new().name("echo".to_owned());
-                thread.spawn(move || echo(stream)).unwrap();
+                let thread = std::thread::Builder::new().name("serve".to_owned());
+                thread.spawn(move || each(stream)).unwrap();
             }
         };
-        let thread = std::thread::Builder::new().name("echo".to_owned());
+        let thread = std::thread::Builder::new().name("serve".to_owned());
         thread.spawn(serve).unwrap();
         address
     }
