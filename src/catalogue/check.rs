@@ -73,7 +73,7 @@ impl Parameters {
     }
 
     /// The same with only this share, within [0, 1], of the fault's strength, but at least the least that it
-    /// takes: a moment of a ramp. A jitter grows with its delay.
+    /// takes: a moment of a ramp. A jitter grows with its delay; a rate that is a limit falls.
     #[must_use]
     pub fn grown(&self, spec: &FaultSpec, share: f64) -> Self {
         let mut grown = self.clone();
@@ -93,7 +93,11 @@ impl Parameters {
                 format!("{}us", of(self.duration_us(param.name), min_ms * 1_000)).into()
             }
             ParamKind::Share => (self.share(param.name) * share).max(LEAST_SHARE).into(),
-            ParamKind::Bandwidth { min, .. } => format!("{}B/s", of(self.bandwidth(param.name)?, min)).into(),
+            // The slower, the stronger: a ramp comes down from where nobody feels it.
+            ParamKind::Bandwidth { max, .. } => {
+                let rate = self.bandwidth(param.name)? as f64 / share.max(LEAST_SHARE);
+                format!("{}B/s", (rate as u64).min(max)).into()
+            }
             ParamKind::Count { min, .. } => of(self.count(param.name)?, min).into(),
             ParamKind::Memory { min, .. } => match self.memory(param.name)? {
                 quantity::Memory::Bytes(full) => format!("{}B", of(full, min)).into(),

@@ -199,8 +199,7 @@ pub(super) const DISK_SLOW: FaultSpec = FaultSpec {
             default: Some("/"),
         },
     ],
-    // Slower is stronger: there is nothing to begin a ramp with.
-    strength: None,
+    strength: Some("rate"),
 };
 
 pub(super) const FD_EXHAUST: FaultSpec = FaultSpec {
