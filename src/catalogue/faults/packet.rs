@@ -97,7 +97,7 @@ pub(super) const RATE: FaultSpec = FaultSpec {
         PROTOCOL,
         OUT,
     ],
-    strength: None,
+    strength: Some("rate"),
 };
 
 pub(super) const DROP: FaultSpec = FaultSpec {
