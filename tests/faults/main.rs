@@ -5,6 +5,7 @@
 //! fault that this kernel cannot do is reported as not possible here, with the agent's own reason.
 
 mod calls;
+mod limits;
 mod network;
 mod packets;
 mod processes;
@@ -69,6 +70,7 @@ fn rows() -> Vec<Row> {
         calls::ROWS,
         network::ROWS,
         packets::ROWS,
+        limits::ROWS,
         resources::ROWS,
         processes::ROWS,
     ]
