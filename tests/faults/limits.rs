@@ -60,7 +60,7 @@ pub const ROWS: &[Row] = &[
         is_one_shot: true,
         // It holds something, and starts nobody, who would be as quick to go as it.
         set: || {
-            let hold = r#"[ -n "$x" ] || x=$(head -c 8000000 /dev/zero | tr '\\0' x); i=0; while [ $i -lt 5000 ]; do i=$((i+1)); done; echo tick"#;
+            let hold = r#"[ -n "$x" ] || x=$(head -c 8000000 /dev/zero | tr '\0' x); i=0; while [ $i -lt 5000 ]; do i=$((i+1)); done; echo tick"#;
             said(json!({}), Some("memory memory"), hold)
         },
         ..ROW
@@ -180,8 +180,9 @@ fn said(parameters: Value, controller: Option<&str>, what: &str) -> anyhow::Resu
         parameters,
         scope: json!({ "pid": victim.pid() }),
         look: Box::new(move || {
-            let _kept = (&folder, &cgroup);
             while victim.line(Duration::ZERO).is_ok() {}
+            // Kept for the victim, which is named first: what a closure takes goes in that order.
+            let _kept = (&folder, &cgroup);
             let ticks = victim.line(Duration::from_millis(600)).is_ok();
             Ok(if ticks { Seen::Healthy } else { Seen::Hit })
         }),
