@@ -26,7 +26,7 @@ impl Fault for CpuThrottle {
     }
 
     fn available(&self) -> Result<(), NotHere> {
-        available("cpu", CPU.is_here())
+        CPU.available()
     }
 
     fn prepare(&self, parameters: &Parameters, scope: &Scope) -> Result<Prepared, Problem> {
@@ -77,18 +77,6 @@ impl Fault for CpuThrottle {
             since: Instant::now(),
         })
     }
-}
-
-/// Whether a controller is there, with what to do where it is not.
-pub fn available(controller: &str, is_here: bool) -> Result<(), NotHere> {
-    if is_here {
-        return Ok(());
-    }
-    Err(NotHere {
-        why: format!("this kernel has no cgroup controller \"{controller}\", or it is not mounted"),
-        remedy: "boot with cgroups of version 2 and their controllers, as systemd does; in a container mount the host's"
-            .to_owned(),
-    })
 }
 
 /// What a cgroup may use, in microseconds of core time in a period.

@@ -7,7 +7,6 @@ use firedrill_catalogue::{FaultSpec, Parameters};
 use firedrill_ward::Key;
 use firedrill_wire::{Evidence, Problem, Scope};
 
-use super::cpu_throttle::available;
 use super::process::{self, not_possible};
 use super::values::HeldValues;
 use super::{Failure, Fault, Held, NotHere, Order, Prepared, ReadBack, words};
@@ -26,7 +25,7 @@ impl Fault for DiskSlow {
     }
 
     fn available(&self) -> Result<(), NotHere> {
-        available("io", IO.is_here())
+        IO.available()
     }
 
     fn prepare(&self, parameters: &Parameters, scope: &Scope) -> Result<Prepared, Problem> {

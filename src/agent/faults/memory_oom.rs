@@ -14,7 +14,6 @@ use firedrill_ward::Key;
 use firedrill_wire::{Evidence, Problem, Scope};
 
 use super::child::HeldChild;
-use super::cpu_throttle::available;
 use super::filling_child::PAGE;
 use super::process::{self, not_possible};
 use super::values::HeldValues;
@@ -61,7 +60,7 @@ impl Fault for MemoryOom {
     }
 
     fn available(&self) -> Result<(), NotHere> {
-        available("memory", MEMORY.is_here())?;
+        MEMORY.available()?;
         super::child::available(&self.program)
     }
 

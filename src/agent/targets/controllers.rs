@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use firedrill_wire::Problem;
 
 use super::cgroups::Cgroup;
-use crate::faults::Process;
 use crate::faults::process::{self, not_possible};
+use crate::faults::{NotHere, Process};
 use crate::state::read_small;
 
 /// Which layout a controller's files have.
@@ -67,9 +67,19 @@ struct Hierarchy {
 }
 
 impl Controller {
-    /// Whether any process can be governed here.
-    pub fn is_here(&self) -> bool {
-        self.hierarchy().is_some() || self.is_in_two(super::cgroups::root().as_deref())
+    /// Whether any process can be governed here, and why not.
+    pub fn available(&self) -> Result<(), NotHere> {
+        if self.hierarchy().is_some() || self.is_in_two(super::cgroups::root().as_deref()) {
+            return Ok(());
+        }
+        Err(NotHere {
+            why: format!(
+                "this kernel has no cgroup controller \"{}\", or it is not mounted",
+                self.two.unwrap_or(self.one)
+            ),
+            remedy: "boot with cgroups of version 2 and their controllers, as systemd does; in a container mount the host's"
+                .to_owned(),
+        })
     }
 
     fn is_in_two(&self, folder: Option<&Path>) -> bool {

@@ -17,6 +17,13 @@ const METHOD: ParamSpec = ParamSpec {
     required: false,
     default: None,
 };
+const ANSWERED: ParamSpec = ParamSpec {
+    name: "body",
+    summary: "the text that is answered",
+    kind: ParamKind::Text { max_len: 4096 },
+    required: false,
+    default: Some(""),
+};
 pub(super) const HEADER: ParamSpec = ParamSpec {
     name: "header",
     summary: "only requests with it: \"name\" or \"name: value\"",
@@ -56,13 +63,7 @@ pub(super) const STATUS: FaultSpec = FaultSpec {
             required: true,
             default: None,
         },
-        ParamSpec {
-            name: "body",
-            summary: "the text that is answered",
-            kind: ParamKind::Text { max_len: 4096 },
-            required: false,
-            default: Some(""),
-        },
+        ANSWERED,
         PATH,
         METHOD,
         HEADER,
@@ -227,13 +228,7 @@ pub(super) const LOSE: FaultSpec = FaultSpec {
             required: false,
             default: Some("200"),
         },
-        ParamSpec {
-            name: "body",
-            summary: "the text that is answered",
-            kind: ParamKind::Text { max_len: 4096 },
-            required: false,
-            default: Some(""),
-        },
+        ANSWERED,
         PATH,
         METHOD,
         HEADER,
