@@ -11,6 +11,9 @@ use crate::{
 /// Gaps between source times that the interval is estimated from.
 const GAPS: usize = 9;
 
+/// A longer gap says nothing of the source's interval: the times are the source's own words, and may be anything.
+const LONGEST_GAP_MS: u64 = 3_600_000;
+
 /// A baseline or a recovery needs this many samples in a row inside the band.
 pub(crate) const GOOD_SAMPLES: u32 = 3;
 
@@ -31,7 +34,7 @@ impl Gauge {
                 return false;
             }
             if !set_back {
-                self.gaps_ms.push_back(last_ms.abs_diff(source_ms));
+                self.gaps_ms.push_back(last_ms.abs_diff(source_ms).min(LONGEST_GAP_MS));
             }
             if self.gaps_ms.len() > GAPS {
                 self.gaps_ms.pop_front();

@@ -317,6 +317,20 @@ fn low() -> Reading {
 }
 
 #[test]
+fn source_times_of_any_size_are_only_numbers() {
+    let mut world = World::new(PLAN, Arming::AtOnce);
+    world.run_to(Phase::Inject);
+    world.read = Box::new(|sli, _| (sli == 1).then(|| healthy(sli)));
+    for source_ms in [i64::MIN, i64::MAX] {
+        world.run(900);
+        feed(&mut world, source_ms, 0, low());
+        feed(&mut world, source_ms, u64::MAX, low());
+    }
+    let most_ms = world.drill.slis()[0].interval_ms;
+    assert!(most_ms.is_some_and(|ms| ms <= 3_600_000), "{most_ms:?}");
+}
+
+#[test]
 fn a_source_whose_clock_is_set_back_goes_on() {
     let mut world = World::new(PLAN, Arming::AtOnce);
     world.run_to(Phase::Inject);
