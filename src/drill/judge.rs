@@ -34,7 +34,8 @@ impl Gauge {
                 return false;
             }
             if !set_back {
-                self.gaps_ms.push_back(last_ms.abs_diff(source_ms).min(LONGEST_GAP_MS));
+                self.gaps_ms
+                    .push_back(last_ms.abs_diff(source_ms).min(LONGEST_GAP_MS));
             }
             if self.gaps_ms.len() > GAPS {
                 self.gaps_ms.pop_front();

@@ -65,7 +65,7 @@ fn main() -> ExitCode {
         Some((word, rest)) if word == "serve" => servers::serve(rest),
         Some((word, rest)) if word == "agents" => hosts::serve(rest),
         // A keeper or a proxy of those agents.
-        Some((word, _)) if ["keeper", "proxy"].contains(&word.as_str()) => {
+        Some((word, rest)) if ["keeper", "proxy"].contains(&word.as_str()) && rest.len() > 1 => {
             return firedrill_agent::cli::main();
         }
         _ => figures(&words),

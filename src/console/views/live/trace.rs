@@ -82,8 +82,14 @@ impl PlotItem for Trace<'_> {
 
 /// What a line through `points`, which go to the right, covers: from the highest to the lowest in each column of a
 /// point's width, and a line's width more.
-fn strip(points: impl Iterator<Item = Pos2>, colour: Color32) -> Mesh {
+fn strip(points: impl DoubleEndedIterator<Item = Pos2> + Clone, colour: Color32) -> Mesh {
     let mut mesh = Mesh::default();
+    if let (Some(first), Some(last)) = (points.clone().next(), points.clone().next_back()) {
+        // At once: growing it would copy it again and again, in every frame.
+        let columns = (last.x - first.x).max(0.0) as usize + 2;
+        mesh.reserve_vertices(4 * columns);
+        mesh.reserve_triangles(6 * columns);
+    }
     let mut column: Option<Column> = None;
     for point in points {
         match &mut column {
