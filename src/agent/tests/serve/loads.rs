@@ -13,6 +13,7 @@ use crate::rig::{Drill, Process, Rig, until};
 
 pub const TESTS: &[(&str, fn())] = &[
     ("requests_come_at_their_rate", requests_come_at_their_rate),
+    ("a_ramp_grows_to_the_full_rate", a_ramp_grows_to_the_full_rate),
     ("load_ends_with_the_agent", load_ends_with_the_agent),
     (
         "a_server_that_stands_still_is_seen_in_every_request",
@@ -142,6 +143,25 @@ fn requests_come_at_their_rate() {
     let last = server.seen();
     std::thread::sleep(Duration::from_millis(300));
     assert_eq!(server.seen(), last, "it has ended");
+}
+
+/// The load does not grow by itself: its injection's thread tells it more and more.
+fn a_ramp_grows_to_the_full_rate() {
+    let (rig, server) = (Rig::new(), Server::new());
+    let mut drill = Drill::open(rig.client(), "d1");
+    let mut body = drill.body("load.http", order(&server, 200), json!({}));
+    body["ramp_ms"] = json!(6_000);
+    let began = Instant::now();
+    drill.client.call("PUT", "/v1/injections/i1", &body).expect(200);
+    // A sixth of it, on average.
+    let growing = server.rate();
+    std::thread::sleep(Duration::from_secs(6).saturating_sub(began.elapsed()));
+    let full = server.rate();
+    assert!((140.0..260.0).contains(&full), "{full} a second");
+    assert!(
+        growing < full / 2.0,
+        "{growing} a second at first, {full} at last"
+    );
 }
 
 fn load_ends_with_the_agent() {
