@@ -2,7 +2,9 @@
 
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::path::PathBuf;
 use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
@@ -58,6 +60,13 @@ pub const ROWS: &[Row] = &[
         ..ROW
     },
     Row {
+        fault: "packet.drop",
+        form: "by the namespace's name",
+        counter: Some("packets_dropped"),
+        set: || on_connections_of(Victim::named()?, json!({})),
+        ..ROW
+    },
+    Row {
         fault: "packet.reset",
         counter: Some("packets_reset"),
         set: || on_connections(json!({})),
@@ -68,13 +77,31 @@ pub const ROWS: &[Row] = &[
 /// Datagrams that a look sends; that none or all of them are hit happens once in a million million looks.
 const SENT: usize = 40;
 
-/// A process alone in a network namespace.
+/// A network namespace of its own, and how an injection is aimed at it.
 struct Victim {
-    process: Process,
-    _folder: Folder,
+    namespace: PathBuf,
+    scope: Value,
+    _kept: Kept,
+}
+
+/// What keeps it there.
+#[expect(dead_code, reason = "they are there to be dropped")]
+enum Kept {
+    Process(Process, Folder),
+    Name(Named),
+}
+
+/// As `ip netns add` gives one.
+struct Named(String);
+
+impl Drop for Named {
+    fn drop(&mut self) {
+        ip(&["netns", "delete", &self.0]).ok();
+    }
 }
 
 impl Victim {
+    /// Named by the process in it.
     fn new() -> anyhow::Result<Self> {
         let folder = Folder::new()?;
         // Made by the thread that starts it: it is never in the host's own.
@@ -85,14 +112,29 @@ impl Victim {
             Process::start("victim", sleep, folder.path())
         })?;
         Ok(Self {
-            process,
-            _folder: folder,
+            namespace: format!("/proc/{}/ns/net", process.pid()).into(),
+            scope: json!({ "pid": process.pid() }),
+            _kept: Kept::Process(process, folder),
+        })
+    }
+
+    /// With a name and no process at all.
+    fn named() -> anyhow::Result<Self> {
+        static MADE: AtomicU32 = AtomicU32::new(0);
+        let number = MADE.fetch_add(1, Ordering::Relaxed);
+        let named = Named(format!("firedrill-{}-{number}", std::process::id()));
+        ip(&["netns", "add", &named.0])?;
+        ip(&["-n", &named.0, "link", "set", "lo", "up"])?;
+        Ok(Self {
+            namespace: PathBuf::from("/run/netns").join(&named.0),
+            scope: json!({ "netns": named.0 }),
+            _kept: Kept::Name(named),
         })
     }
 
     /// Does something in its network namespace; sockets made there stay there.
     fn there<R: Send>(&self, work: impl FnOnce() -> anyhow::Result<R> + Send) -> anyhow::Result<R> {
-        let namespace = std::fs::File::open(format!("/proc/{}/ns/net", self.process.pid()))?;
+        let namespace = std::fs::File::open(&self.namespace)?;
         on_a_thread(|| {
             setns(namespace, CloneFlags::CLONE_NEWNET)?;
             work()
@@ -100,12 +142,16 @@ impl Victim {
     }
 }
 
+fn ip(arguments: &[&str]) -> anyhow::Result<()> {
+    let status = Command::new("ip").args(arguments).status()?;
+    ensure!(status.success(), "ip {}: {status}", arguments.join(" "));
+    Ok(())
+}
+
 /// Puts this thread into a network namespace with nothing but loopback.
 fn alone() -> anyhow::Result<()> {
     unshare(CloneFlags::CLONE_NEWNET)?;
-    let up = Command::new("ip").args(["link", "set", "lo", "up"]).status()?;
-    ensure!(up.success(), "loopback stays down");
-    Ok(())
+    ip(&["link", "set", "lo", "up"])
 }
 
 fn on_a_thread<R: Send>(work: impl FnOnce() -> anyhow::Result<R> + Send) -> anyhow::Result<R> {
@@ -132,14 +178,17 @@ fn connects(to: SocketAddr) -> anyhow::Result<Seen> {
 }
 
 fn on_connections(parameters: Value) -> anyhow::Result<Scene> {
-    let victim = Victim::new()?;
+    on_connections_of(Victim::new()?, parameters)
+}
+
+fn on_connections_of(victim: Victim, parameters: Value) -> anyhow::Result<Scene> {
     let server = victim.there(|| Ok(TcpListener::bind("127.0.0.1:0")?))?;
     server.set_nonblocking(true)?;
     let address = server.local_addr()?;
     Ok(Scene {
         agent: Agent::build(programs!()).start()?,
         parameters,
-        scope: json!({ "pid": victim.process.pid() }),
+        scope: victim.scope.clone(),
         look: Box::new(move || {
             // Its queue must not fill up.
             while server.accept().is_ok() {}
@@ -160,7 +209,7 @@ fn on_datagrams(parameters: Value, is_hit: fn(usize) -> bool) -> anyhow::Result<
     Ok(Scene {
         agent: Agent::build(programs!()).start()?,
         parameters,
-        scope: json!({ "pid": victim.process.pid() }),
+        scope: victim.scope.clone(),
         look: Box::new(move || {
             let _victim = &victim;
             for _ in 0..SENT {
