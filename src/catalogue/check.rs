@@ -56,10 +56,13 @@ impl Parameters {
             .or_else(|| value.as_str().and_then(|text| text.parse().ok()))
     }
 
-    /// Whether all but this one are the same in both.
-    pub fn same_but(&self, key: &str, other: &Self) -> bool {
+    /// Whether all but these are the same in both.
+    pub fn same_but(&self, keys: &[&str], other: &Self) -> bool {
         let rest = |it: &Self| -> Map<String, Value> {
-            let others = it.values.iter().filter(|(name, _)| *name != key);
+            let others = it
+                .values
+                .iter()
+                .filter(|(name, _)| !keys.contains(&name.as_str()));
             others
                 .map(|(name, value)| (name.clone(), value.clone()))
                 .collect()

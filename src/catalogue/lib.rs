@@ -8,12 +8,14 @@
 
 mod check;
 mod faults;
+mod lever;
 mod pages;
 pub mod quantity;
 mod scope;
 
 pub use check::{ParamProblem, Parameters, check};
 pub use faults::{FAULTS, GRPC_CODES, find};
+pub use lever::Lever;
 pub use pages::{FAMILIES, Family};
 pub use scope::{Scope, ScopeKey};
 

@@ -180,7 +180,7 @@ impl Held for OnCgroup {
                 "start it anew",
             ));
         };
-        if !before.same_but("share", parameters) {
+        if !before.same_but(&["share"], parameters) {
             return Err(not_possible(
                 "what is hit is part of the program: while it is on, the share alone can change",
                 "start another injection",
