@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use firedrill_wire::{
     AgentId, DrillId, Epoch, EventKind, Fence, HolderSecret, InjectionId, InjectionState, InjectionView,
-    Instance, LatchView, OpenDrillView, Problem, Stamp, Tick, Undo,
+    Instance, LatchView, OnView, OpenDrillView, Problem, Stamp, Tick, Undo,
 };
 
 use crate::injection::{Cx, Injection, Work};
@@ -459,7 +459,16 @@ impl Ward {
     /// The drill that holds the agent.
     pub fn open_drill(&self, now: Tick) -> Option<OpenDrillView> {
         let open = self.open.as_ref().filter(|open| open.opening.is_none())?;
+        let ours = self
+            .injections
+            .values()
+            .filter(|it| it.record.epoch == open.fence.epoch && !it.state().is_off());
+        let on = ours.fold(OnView::default(), |on, it| OnView {
+            injections: on.injections + 1,
+            ends_in_ms: on.ends_in_ms.max(it.record.ends_at.ms_since(now)),
+        });
         Some(OpenDrillView {
+            on: Some(on),
             drill: open.fence.drill.clone(),
             epoch: open.fence.epoch,
             experiment: open.experiment.clone(),

@@ -97,6 +97,18 @@ pub struct OpenDrillView {
     pub since: Tick,
     /// What is left of its lease, in milliseconds.
     pub lease_left_ms: u64,
+    /// What of it is on; `None` from an agent that does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on: Option<OnView>,
+}
+
+/// What of a drill is on, or may be: whatever is not read back as off.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OnView {
+    /// How many injections.
+    pub injections: u32,
+    /// When the last of them ends by itself, in milliseconds from now.
+    pub ends_in_ms: u64,
 }
 
 /// What a route carries.

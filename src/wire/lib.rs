@@ -20,7 +20,7 @@ pub mod problem;
 
 pub use abort::{AbortLine, AbortRequest, LatchView, ReleaseRequest, Released};
 pub use action::{ACTION_MS, ACTION_OUTPUT_BYTES, ActionDone, ActionRequest};
-pub use agent::{AgentBrief, AgentInfo, OpenDrillView, PolicyView, Route, RouteProtocol, Stamp};
+pub use agent::{AgentBrief, AgentInfo, OnView, OpenDrillView, PolicyView, Route, RouteProtocol, Stamp};
 pub use calls::{
     CloseRequest, Closed, OpenRequest, Opened, PatchRequest, PreviewRequest, PreviewResponse, RenewRequest,
     Renewed, StartRequest,
