@@ -199,6 +199,7 @@ fn is_unsent(event: &Event) -> bool {
         Reply::Opened { result: Err(_) }
             | Reply::Renewed { result: Err(_) }
             | Reply::Started { result: Err(_), .. }
+            | Reply::Changed { result: Err(_), .. }
             | Reply::AbortTested { result: Err(_) }
     )
 }

@@ -3,7 +3,7 @@
 use firedrill_plan::Rule;
 use firedrill_wire::{
     AgentInfo, CloseRequest, Closed, DrillId, Epoch, HolderSecret, InjectionId, InjectionView, OpenRequest,
-    Opened, RenewRequest, Renewed, StartRequest,
+    Opened, PatchRequest, RenewRequest, Renewed, StartRequest,
 };
 use serde::{Deserialize, Serialize};
 
@@ -141,6 +141,26 @@ pub enum Command {
         /// Who.
         by: String,
     },
+    /// Another strength of an injection that is on. Less acts at once; more only with every guardrail, and never
+    /// more than the plan asked for.
+    Strength {
+        /// Which.
+        injection: InjectionId,
+        /// All its parameters, as they shall be.
+        parameters: serde_json::Value,
+        /// Who.
+        by: String,
+    },
+    /// Takes everything back and stops the clock of the steps; no latch.
+    Hold {
+        /// Who.
+        by: String,
+    },
+    /// Goes on after a hold: a new baseline first, then what was interrupted, for the time that it had left.
+    Resume {
+        /// Who.
+        by: String,
+    },
     /// A note on the timeline. Changes nothing; it is in the journal because every event is.
     Note {
         /// Who.
@@ -198,6 +218,15 @@ pub enum Reply {
     Started {
         /// Which.
         id: InjectionId,
+        /// The answer.
+        result: Result<Box<InjectionView>, Failure>,
+    },
+    /// A change of strength.
+    Changed {
+        /// Which.
+        id: InjectionId,
+        /// The revision that was asked for.
+        revision: u64,
         /// The answer.
         result: Result<Box<InjectionView>, Failure>,
     },
@@ -326,6 +355,8 @@ pub enum Call {
     Renew(RenewRequest),
     /// Start an injection.
     Start(InjectionId, Box<StartRequest>),
+    /// Change how strong one is.
+    Change(InjectionId, Box<PatchRequest>),
     /// Revert one, and read back.
     Revert(InjectionId),
     /// Close the drill's epoch. Whoever carries it out gives the journal's hash with it.
@@ -368,6 +399,23 @@ pub enum Entry {
         id: InjectionId,
         /// What, without the holder's secret.
         start: serde_json::Value,
+    },
+    /// A change of strength: on disk before it is sent if it is more, after it if it is less.
+    Change {
+        /// Which agent.
+        agent: usize,
+        /// Which injection.
+        id: InjectionId,
+        /// Of its strength, as the agent shall count it.
+        revision: u64,
+        /// What was on as far as was known.
+        from: serde_json::Value,
+        /// All its parameters, as they shall be.
+        to: serde_json::Value,
+        /// It is more than before.
+        stronger: bool,
+        /// Who asked.
+        by: String,
     },
     /// The journal's hash as it was given to an agent with its closing: the agent's audit log keeps it too.
     Handed {

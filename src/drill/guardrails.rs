@@ -22,8 +22,8 @@ const ALERTS_TRIES: u32 = 3;
 /// Neighbours that are asked whether they hold a drill.
 const NEIGHBOURS: usize = 200;
 
-/// Neighbours are asked this often until the first agent is opened, in microseconds: a drill of theirs ends, and
-/// another begins.
+/// Neighbours are asked this often until the first agent is opened, and while the drill is held, in microseconds: a
+/// drill of theirs ends, and another begins.
 const NEIGHBOURS_EVERY_US: u64 = 5_000_000;
 
 /// What an agent said of itself, or why it said nothing.
@@ -75,15 +75,16 @@ impl Drill {
         }
     }
 
-    /// Neighbours are asked again as long as their answer decides about the start.
+    /// Neighbours are asked again as long as their answer decides about a start or a resume.
     pub(crate) fn refresh_neighbours(&mut self) {
-        let before_opening = match self.phase {
+        let matters = match self.phase {
             Phase::Preflight | Phase::Baseline => true,
+            Phase::Inject => self.is_held(),
             Phase::Arming => !self.guards_contact(),
             _ => false,
         };
         let due = self.at.mono_us.saturating_sub(self.guard.neighbours_asked_us) >= NEIGHBOURS_EVERY_US;
-        if before_opening && due && self.ending.is_none() {
+        if matters && due && self.ending.is_none() {
             self.ask_neighbours();
         }
     }
@@ -548,7 +549,8 @@ impl Drill {
 
     /// From the first opening on: a guardrail that no longer holds ends the drill.
     pub(crate) fn watch_guardrails(&mut self, tick: bool) {
-        if !self.guards_contact() || self.guard.stopped {
+        // While nothing is on they hold up the resuming instead.
+        if !self.guards_contact() || self.guard.stopped || self.is_held() {
             return;
         }
         // Budgets drain with every step; the others change slowly.

@@ -21,7 +21,7 @@ pub(crate) const GOOD_SAMPLES: u32 = 3;
 const RECOVERED_US: u64 = 2_000_000;
 
 /// A baseline that takes this many times as long as asked for is none.
-const BASELINE_TIMES: u64 = 5;
+pub(crate) const BASELINE_TIMES: u64 = 5;
 
 impl Gauge {
     /// Whether a value of this source time is new. A source whose clock was set back goes on with new samples:
@@ -157,7 +157,7 @@ impl Drill {
         }
     }
 
-    fn count_good_anew(&mut self) {
+    pub(crate) fn count_good_anew(&mut self) {
         for (status, gauge) in self.slis.iter_mut().zip(&mut self.gauges) {
             status.good_since_us = None;
             gauge.good = 0;
@@ -336,7 +336,7 @@ impl Drill {
         }
     }
 
-    fn all_good_for(&self, us: u64) -> bool {
+    pub(crate) fn all_good_for(&self, us: u64) -> bool {
         let good = |(status, gauge): (&crate::SliStatus, &Gauge)| {
             gauge.good >= GOOD_SAMPLES
                 && status

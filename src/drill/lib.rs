@@ -1,15 +1,16 @@
 //! The console's core, pure: `(state, time, event) -> (state, effects)`. No I/O, no clock, no randomness.
 //!
 //! The very code that ships runs under tokio (`conductor`), replays a journal (`journal`, `analysis`) and runs
-//! in the `simulator`. Uses only `plan` and `wire`.
+//! in the `simulator`. Uses only `catalogue`, `plan` and `wire`.
 //!
 //! Contract: effects are carried out in the order they are given. A [`Effect::Record`] that says `durable`
 //! is on disk before the effect after it is begun. Events are journaled as they arrive, so that a journal's
 //! events, stepped through a fresh [`Drill`], rebuild every state it was in ([`replay()`]).
 //!
 //! What it promises, whatever arrives late, twice or out of order:
-//! - an intent stands in front of every start, and no start, opening or renewal follows a stop, an abort
-//!   or a finish;
+//! - an intent stands in front of every start and of every strengthening, and no start, strengthening, opening or
+//!   renewal follows a stop, an abort or a finish;
+//! - held means that everything is read back as off, and nothing is on again before a new baseline;
 //! - a stop puts [`Effect::Abort`] in front of everything else of its step;
 //! - an injection counts as off only by the word of the life of the agent that started it, or of a later life
 //!   that names it;
@@ -22,6 +23,7 @@ mod event;
 mod fold;
 mod found;
 mod guardrails;
+mod hold;
 mod judge;
 mod machine;
 mod notices;
@@ -29,6 +31,7 @@ mod preflight;
 mod random;
 mod replay;
 mod steps;
+mod strength;
 mod targets;
 mod types;
 mod verdict;

@@ -30,6 +30,7 @@ pub struct Drill {
     pub(crate) lanes: Vec<Lane>,
     pub(crate) injections: Vec<Injection>,
     pub(crate) reverts: Vec<RevertTrack>,
+    pub(crate) pause: crate::hold::Pause,
     pub(crate) judging_since_us: Option<u64>,
     /// When the record of a revert last waited for the disk.
     pub(crate) synced_us: u64,
@@ -200,6 +201,7 @@ impl Drill {
             lanes: experiment.map_or_else(Vec::new, |it| lanes(&it.steps)),
             injections: Vec::new(),
             reverts: Vec::new(),
+            pause: crate::hold::Pause::default(),
             judging_since_us: None,
             synced_us: 0,
             judgements: Vec::new(),
@@ -237,6 +239,12 @@ impl Drill {
         self.count_harm(self.at.mono_us - before_us);
         self.count_errors(self.at.mono_us - before_us);
         let tick = matches!(event, Event::Tick);
+        let strength = match &event {
+            Event::Command {
+                command: command @ Command::Strength { .. },
+            } => Some(command.clone()),
+            _ => None,
+        };
         match event {
             Event::Tick => {}
             Event::Command { command } => self.command(command),
@@ -262,6 +270,15 @@ impl Drill {
         }
         self.judge_freshness();
         self.advance(tick);
+        // Behind everything that this step may have stopped.
+        if let Some(Command::Strength {
+            injection,
+            parameters,
+            by,
+        }) = strength
+        {
+            self.change_strength(&injection, &parameters, &by);
+        }
         std::mem::take(&mut self.out)
     }
 
@@ -285,6 +302,7 @@ impl Drill {
         }
         if self.phase == Phase::Inject {
             self.watch_injections();
+            self.advance_hold();
             self.advance_lanes();
         }
         self.advance_actions();
@@ -307,7 +325,9 @@ impl Drill {
             Command::Override { rule, reason, by } => self.override_rule(rule, &reason, &by),
             Command::Approve { by } => self.approve(&by),
             Command::Act { action, by } => self.act(action, &by),
-            Command::Note { .. } => {}
+            Command::Hold { by } => self.begin_hold(&by),
+            Command::Resume { by } => self.resume(&by),
+            Command::Strength { .. } | Command::Note { .. } => {}
         }
     }
 
@@ -319,6 +339,7 @@ impl Drill {
             Reply::Opened { result } => self.opened(agent, result),
             Reply::Renewed { result } => self.renewed(agent, result),
             Reply::Started { id, result } => self.started(agent, &id, result),
+            Reply::Changed { id, revision, result } => self.changed(agent, &id, revision, result),
             Reply::Reverted { id, result } => self.reverted(agent, &id, result),
             Reply::Injection { view } => self.merge(agent, &view),
             Reply::Latch { latch } => self.latch(agent, latch),

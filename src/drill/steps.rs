@@ -7,6 +7,7 @@ use firedrill_wire::{
 
 use crate::{
     AbortStatus, AbortedInjection, At, Call, Drill, Effect, Entry, Failure, Injection, Phase, SliState,
+    Strength,
     machine::RevertTrack,
     words::{count, show_ms},
 };
@@ -32,6 +33,16 @@ const SYNC_US: u64 = 100_000;
 /// An injection that is not read back this long, in milliseconds, after its revert was asked stops the drill.
 const REVERTED_MS: u64 = 10_000;
 
+/// One start that is wanted.
+pub(crate) struct Wish {
+    pub step: usize,
+    pub run: u32,
+    pub agent: usize,
+    pub parameters: serde_json::Value,
+    pub for_ms: u64,
+    pub ramp_ms: u64,
+}
+
 impl Drill {
     pub(crate) fn begin_inject(&mut self) {
         let words = format!(
@@ -44,7 +55,7 @@ impl Drill {
 
     /// Starts what is due; when every lane is through and nothing is on, the drill recovers.
     pub(crate) fn advance_lanes(&mut self) {
-        if self.phase != Phase::Inject {
+        if self.phase != Phase::Inject || self.hold().is_some() {
             return;
         }
         let mut through = true;
@@ -142,7 +153,7 @@ impl Drill {
     }
 
     /// Nothing is started without contact to every agent, without a lease, or once an end is decided.
-    fn may_start(&self) -> bool {
+    pub(crate) fn may_start(&self) -> bool {
         let leased = |it: &crate::AgentStatus| {
             it.opened.is_some()
                 && !it.closed
@@ -154,13 +165,25 @@ impl Drill {
             && self.agents.iter().all(|it| !it.needed || leased(it))
     }
 
-    /// The intents of a run are on disk, with one wait for it, before any agent hears of theirs.
     fn start_run(&mut self, step: usize, run: u32) {
-        let hit = self.hit_by(step);
-        let starts: Vec<_> = hit
-            .iter()
-            .filter_map(|agent| self.intend(step, run, *agent))
-            .collect();
+        let Some(inject) = self.inject_of(step).cloned() else {
+            return;
+        };
+        let wish = |agent| Wish {
+            step,
+            run,
+            agent,
+            parameters: inject.parameters.clone(),
+            for_ms: inject.for_ms,
+            ramp_ms: inject.ramp_ms,
+        };
+        let wishes = self.hit_by(step).into_iter().map(wish).collect();
+        self.start_all(wishes);
+    }
+
+    /// The intents are on disk, with one wait for all, before any agent hears of theirs.
+    pub(crate) fn start_all(&mut self, wishes: Vec<Wish>) {
+        let starts: Vec<_> = wishes.into_iter().filter_map(|it| self.intend(it)).collect();
         let last = starts.len().saturating_sub(1);
         for (place, (agent, id, request)) in starts.iter().enumerate() {
             let intent = Entry::Intent {
@@ -175,28 +198,30 @@ impl Drill {
         }
     }
 
-    fn intend(&mut self, step: usize, run: u32, agent: usize) -> Option<(usize, InjectionId, StartRequest)> {
-        let (inject, opened) = (self.inject_of(step)?, self.agents[agent].opened.as_ref()?);
+    fn intend(&mut self, wish: Wish) -> Option<(usize, InjectionId, StartRequest)> {
+        let agent = wish.agent;
+        let (inject, opened) = (self.inject_of(wish.step)?, self.agents[agent].opened.as_ref()?);
         let id = InjectionId(format!("{}-{}", self.setup.drill, self.injections.len() + 1));
         let request = StartRequest {
             fence: self.fence(opened),
             fault: FaultName(inject.fault.clone()),
-            parameters: inject.parameters.clone(),
+            parameters: wish.parameters,
             scope: inject.target.scope.clone(),
-            ends_in_ms: inject.for_ms,
-            ramp_ms: inject.ramp_ms,
+            ends_in_ms: wish.for_ms,
+            ramp_ms: wish.ramp_ms,
             not_after: self.links[agent]
                 .tick_at(self.at.mono_us)
                 .plus_ms(START_WITHIN_MS),
         };
         self.injections.push(Injection {
             id: id.clone(),
-            step,
-            run,
+            step: wish.step,
+            run: wish.run,
             agent,
             fault: request.fault.clone(),
             scope: request.scope.clone(),
             parameters: request.parameters.clone(),
+            strength: Strength::started(request.parameters.clone()),
             for_ms: request.ends_in_ms,
             ramp_ms: request.ramp_ms,
             state: None,
@@ -213,6 +238,11 @@ impl Drill {
         Some((agent, id, request))
     }
 
+    /// Neither is an end decided nor is everything being taken back for a hold.
+    fn goes_on(&self) -> bool {
+        self.ending.is_none() && self.hold().is_none()
+    }
+
     pub(crate) fn started(
         &mut self,
         agent: usize,
@@ -226,7 +256,7 @@ impl Drill {
                 let words = format!("the start of {} was not answered: {why}", self.label(index));
                 self.injections[index].problem.get_or_insert(why);
                 // At a finish its revert is under way, and leaves a tombstone if it comes first.
-                if self.ending.is_none() {
+                if self.goes_on() {
                     self.stop_blind("contact", words);
                 }
             }
@@ -242,7 +272,7 @@ impl Drill {
                 self.injections[index].problem = Some(problem.to_string());
                 if problem.kind == ProblemKind::Latched {
                     self.stop_elsewhere(words);
-                } else if self.ending.is_none() {
+                } else if self.goes_on() {
                     self.stop_blind("start refused", words);
                 }
             }
@@ -268,6 +298,9 @@ impl Drill {
         }
         let stamp = view.stamp.clone();
         self.heard(agent, &stamp);
+        if view.state == InjectionState::Active {
+            self.take_strength(index, view);
+        }
         let news = AbortedInjection {
             id: view.id.clone(),
             state: view.state,
@@ -343,7 +376,7 @@ impl Drill {
         let why = reason.unwrap_or("the agent does not say why").to_owned();
         let label = self.label(index);
         match injection.state {
-            Some(InjectionState::Refused | InjectionState::Failed) => {
+            Some(InjectionState::Refused | InjectionState::Failed) if self.goes_on() => {
                 self.stop_blind("start refused", format!("{label} did not begin: {why}"));
             }
             Some(InjectionState::Unconfirmed) => {
@@ -413,7 +446,7 @@ impl Drill {
 
     /// Ends that were not told, starts that were not answered, reverts that do not come.
     pub(crate) fn watch_injections(&mut self) {
-        let finishing = self.ending.is_some();
+        let finishing = !self.goes_on();
         for index in 0..self.injections.len() {
             let injection = &self.injections[index];
             if injection.is_off() {
@@ -471,7 +504,7 @@ impl Drill {
         }
     }
 
-    fn find(&self, agent: usize, id: &InjectionId) -> Option<usize> {
+    pub(crate) fn find(&self, agent: usize, id: &InjectionId) -> Option<usize> {
         self.injections
             .iter()
             .position(|it| it.agent == agent && it.id == *id)
@@ -492,16 +525,17 @@ impl Drill {
             .unwrap_or(0)
             .max(1);
         let since = self.began(Phase::Inject).unwrap_or(now);
-        let passed_us = now.mono_us.saturating_sub(since.mono_us);
+        let passed_us = now.mono_us.saturating_sub(since.mono_us + self.stood_us(now));
         let on = self.injections.iter().filter(|it| !it.is_off()).count();
+        let clock = format!(
+            "{} of {}",
+            show_ms(passed_us.min(planned_us) / 1_000),
+            show_ms(planned_us / 1_000)
+        );
+        let running = || format!("{} on, {clock}", count(on, "fault"));
         (
             (passed_us as f32 / planned_us as f32).min(1.0),
-            format!(
-                "{} on, {} of {}",
-                count(on, "fault"),
-                show_ms(passed_us.min(planned_us) / 1_000),
-                show_ms(planned_us / 1_000)
-            ),
+            self.hold_words(now, &clock).unwrap_or_else(running),
         )
     }
 }
@@ -524,7 +558,7 @@ fn rank(state: InjectionState) -> u8 {
     }
 }
 
-fn state_word(state: InjectionState) -> &'static str {
+pub(crate) fn state_word(state: InjectionState) -> &'static str {
     match state {
         InjectionState::Starting => "starting",
         InjectionState::Active => "on",

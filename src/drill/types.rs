@@ -203,8 +203,10 @@ pub struct Injection {
     pub fault: FaultName,
     /// Where on the host.
     pub scope: Scope,
-    /// Its parameters as asked.
+    /// Its parameters as asked at its start.
     pub parameters: serde_json::Value,
+    /// How strong it is now, and what it shall become.
+    pub strength: Strength,
     /// How long, in milliseconds.
     pub for_ms: u64,
     /// How long it grows, in milliseconds.
@@ -244,6 +246,61 @@ impl Injection {
             !self.is_off()
         }
     }
+}
+
+/// How strong an injection is.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Strength {
+    /// All its parameters, as the agent last said.
+    pub now: serde_json::Value,
+    /// The agent's revision of them; 0 as started.
+    pub revision: u64,
+    /// The highest revision that was sent.
+    pub sent: u64,
+    /// The change that is on its way.
+    pub asked: Option<Change>,
+    /// What shall follow it: always less.
+    pub next: Option<(serde_json::Value, String)>,
+}
+
+/// A change of strength on its way.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Change {
+    /// As the agent shall count it.
+    pub revision: u64,
+    /// All parameters, as they shall be.
+    pub parameters: serde_json::Value,
+    /// It is more than before.
+    pub stronger: bool,
+    /// Who asked.
+    pub by: String,
+    /// How often it was sent, each time with a revision of its own.
+    pub tries: u32,
+}
+
+/// A hold: nothing of this drill is on, or it is being taken back, and the clock of the steps stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hold {
+    /// Since when the clock stands.
+    pub since: At,
+    /// Who asked for it.
+    pub by: String,
+    /// How far it is.
+    pub stage: HoldStage,
+}
+
+/// How far a hold is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HoldStage {
+    /// What was on is being taken back.
+    Reverting,
+    /// Everything is read back as off.
+    Held,
+    /// Somebody resumed: a new baseline is taken since then, and nothing is on yet.
+    Baseline {
+        /// When it began.
+        since: At,
+    },
 }
 
 /// An agent while a drill runs.

@@ -100,7 +100,7 @@ pub const ACTION_WITHIN: Duration = Duration::from_millis(firedrill_wire::ACTION
 pub fn time_out(call: &Call) -> Duration {
     match call {
         Call::Info | Call::Open(_) | Call::Renew(_) => Duration::from_secs(2),
-        Call::Start(..) => Duration::from_secs(5),
+        Call::Start(..) | Call::Change(..) => Duration::from_secs(5),
         Call::Revert(_) => Duration::from_secs(10),
         Call::Close(..) => Duration::from_secs(15),
     }

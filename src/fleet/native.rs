@@ -186,6 +186,18 @@ impl NativeDriver {
                     result: result.and_then(|view| self.view(view)),
                 }
             }
+            Call::Change(id, body) => {
+                let revision = body.revision;
+                let result = match self.injection(Method::PATCH, id.as_str(), Some(&*body)) {
+                    Ok(request) => self.send_gated(request, limit, gate).await,
+                    Err(failure) => Err(failure),
+                };
+                Reply::Changed {
+                    id,
+                    revision,
+                    result: result.and_then(|view| self.view(view)),
+                }
+            }
             Call::Revert(id) => {
                 let result = match self.injection::<()>(Method::DELETE, id.as_str(), None) {
                     Ok(request) => self.send(request, limit).await,

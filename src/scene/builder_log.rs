@@ -74,7 +74,12 @@ impl Log {
                 self.push(at, LogKind::Person, format!("note · {author}"), text);
             }
             // What became of them is judged, and said below.
-            Command::Override { .. } | Command::Approve { .. } | Command::Act { .. } => {}
+            Command::Override { .. }
+            | Command::Approve { .. }
+            | Command::Act { .. }
+            | Command::Strength { .. }
+            | Command::Hold { .. }
+            | Command::Resume { .. } => {}
         }
     }
 
@@ -91,7 +96,11 @@ impl Log {
                 "not recovered" | "not started" => (LogKind::End, what),
                 "recovered" => (LogKind::Phase, what),
                 "finish" => (LogKind::End, what),
-                "override" | "not overridden" | "approval" | "not approved" => (LogKind::Person, what),
+                "override" | "not overridden" | "approval" | "not approved" | "hold" | "not held"
+                | "resume" | "not resumed" => (LogKind::Person, what),
+                "held" | "resumed" => (LogKind::Phase, what),
+                "strength" => (LogKind::Fault, what),
+                "not changed" => (LogKind::Person, format!("strength {what}")),
                 "alert" | "alert failed" | "action" | "action failed" | "not sent" => (LogKind::End, what),
                 // What became of injections is said below, with the agent's evidence.
                 "injection" => continue,

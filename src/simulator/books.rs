@@ -68,7 +68,7 @@ pub(crate) struct Book {
     /// What came on.
     applied: BTreeSet<Key>,
     /// Changes that were right when they came, by what they asked for: injection, revision, until when.
-    changes: BTreeMap<String, (Key, u64, Tick)>,
+    changes: BTreeMap<String, Vec<(Key, u64, Tick)>>,
     /// The highest revision that was made of each.
     revisions: BTreeMap<Key, u64>,
     /// It was told that nobody watches over it.
@@ -197,7 +197,8 @@ impl Book {
         };
         if self.holds(&request.fence, tick, instance) && tick <= request.not_after {
             let change = (key, request.revision, request.not_after);
-            self.changes.insert(request.parameters.to_string(), change);
+            let asked = self.changes.entry(request.parameters.to_string()).or_default();
+            asked.push(change);
         }
     }
 
@@ -213,18 +214,23 @@ impl Book {
         if let Err(why) = self.alive(key.epoch, tick) {
             return changes(why);
         }
-        let asked = self.changes.get(&parameters.to_string());
-        let Some((_, revision, not_after)) = asked.filter(|(of, ..)| of == key) else {
+        let asked = self.changes.get(&parameters.to_string()).into_iter().flatten();
+        // The same strength may have been asked for more than once.
+        let asked: Vec<_> = asked.filter(|(of, ..)| of == key).collect();
+        if asked.is_empty() {
             return changes("nobody rightly asked for it");
-        };
-        if tick > *not_after {
-            return changes("it is too late for it");
         }
-        let before = self.revisions.insert(key.clone(), *revision).unwrap_or(0);
-        if *revision <= before {
-            return changes("a newer change was made before");
+        let in_time = |it: &&&(Key, u64, Tick)| tick <= it.2;
+        let before = self.revisions.get(key).copied().unwrap_or(0);
+        let revisions = asked.iter().filter(in_time).map(|(_, revision, _)| *revision);
+        match revisions.clone().filter(|it| *it > before).min() {
+            Some(revision) => {
+                self.revisions.insert(key.clone(), revision);
+                Ok(())
+            }
+            None if revisions.count() == 0 => changes("it is too late for it"),
+            None => changes("a newer change was made before"),
         }
-        Ok(())
     }
 
     /// When the lease of an epoch lapses.

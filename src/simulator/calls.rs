@@ -29,6 +29,7 @@ pub(crate) fn into_body(call: Call) -> Body {
         Call::Open(request) => Body::Open(request),
         Call::Renew(request) => Body::Renew(request),
         Call::Start(id, request) => Body::Start(id, request),
+        Call::Change(id, request) => Body::Patch(id, request),
         Call::Revert(id) => Body::Revert(id),
         Call::Close(epoch, request) => Body::Close(epoch, request),
     }
@@ -38,7 +39,7 @@ pub(crate) fn into_body(call: Call) -> Body {
 pub(crate) fn time_out_ms(call: &Call) -> u64 {
     match call {
         Call::Info | Call::Open(_) | Call::Renew(_) => 2_000,
-        Call::Start(..) => 5_000,
+        Call::Start(..) | Call::Change(..) => 5_000,
         Call::Revert(_) => 10_000,
         Call::Close(..) => 15_000,
     }
@@ -55,6 +56,11 @@ fn failed(call: &Call, failure: Failure) -> Reply {
         Call::Renew(_) => Reply::Renewed { result: Err(failure) },
         Call::Start(id, _) => Reply::Started {
             id: id.clone(),
+            result: Err(failure),
+        },
+        Call::Change(id, request) => Reply::Changed {
+            id: id.clone(),
+            revision: request.revision,
             result: Err(failure),
         },
         Call::Revert(id) => Reply::Reverted {
@@ -74,6 +80,11 @@ pub(crate) fn answered(call: &Call, answer: Answer) -> Reply {
         (Call::Renew(_), Answer::Reply(Said::Renewed(renewed))) => Reply::Renewed { result: Ok(renewed) },
         (Call::Start(id, _), Answer::Reply(Said::Injection(view))) => Reply::Started {
             id: id.clone(),
+            result: Ok(view),
+        },
+        (Call::Change(id, request), Answer::Reply(Said::Injection(view))) => Reply::Changed {
+            id: id.clone(),
+            revision: request.revision,
             result: Ok(view),
         },
         (Call::Revert(id), Answer::Reply(Said::Injection(view))) => Reply::Reverted {

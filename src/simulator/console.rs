@@ -8,7 +8,7 @@ use firedrill_drill::{
 };
 use firedrill_wire::{DrillId, InjectionId, InjectionState, PatchRequest, StartRequest};
 
-use crate::calls::{answered, empty_start, into_body, time_out_ms, unanswered};
+use crate::calls::{answered, into_body, time_out_ms, unanswered};
 use crate::line::{Order, Test};
 use crate::messages::{Answer, Body, From, LIFE};
 use crate::paper::Paper;
@@ -55,6 +55,9 @@ pub(crate) struct Console {
     pub frozen_until: u64,
     wall_jump_ms: i64,
     pub ended: bool,
+    /// Its person turns faults up and down, and how often it still holds the drill.
+    pub turns: bool,
+    pub holds: u32,
     pub last_start: Option<(usize, InjectionId, Box<StartRequest>)>,
     /// The last change of an injection's strength under this console's name.
     pub last_change: Option<(InjectionId, Box<PatchRequest>)>,
@@ -136,6 +139,8 @@ impl World {
             frozen_until: 0,
             wall_jump_ms: 0,
             ended: false,
+            turns: self.hands.chance(4_000),
+            holds: u32::from(self.hands.chance(1_200)),
             last_start: None,
             last_change: None,
             next_no: 0,
@@ -237,14 +242,9 @@ impl World {
                 // What the journal does not have is not done.
                 Effect::Call {
                     agent,
-                    call: Call::Start(id, _),
+                    call: call @ (Call::Start(..) | Call::Change(..)),
                 } if unwritten => {
-                    self.no_answer(
-                        life,
-                        agent,
-                        &Call::Start(id, Box::new(empty_start())),
-                        "the journal cannot be written",
-                    );
+                    self.no_answer(life, agent, &call, "the journal cannot be written");
                 }
                 Effect::Call { agent, call } => self.call(life, agent, call),
                 Effect::CheckSource => {
@@ -304,7 +304,10 @@ impl World {
         let Some(console) = self.console(life) else {
             return;
         };
-        let gated = matches!(call, Call::Open(_) | Call::Start(..) | Call::Renew(_));
+        let gated = matches!(
+            call,
+            Call::Open(_) | Call::Start(..) | Call::Change(..) | Call::Renew(_)
+        );
         if gated && console.gate_closed {
             return self.no_answer(life, agent, &call, "an abort was pressed");
         }
@@ -332,6 +335,9 @@ impl World {
             }
             self.may_be_changed(life, agent);
             self.trouble_at_start(agent);
+        }
+        if let Call::Change(id, request) = &call {
+            self.changes(life, id, request);
         }
         self.push(self.now + limit_ms * 1_000, Happening::CallLimit { life, no });
         self.transmit(life, agent, From::Call(no), into_body(call));
@@ -426,6 +432,7 @@ impl World {
             let command = Command::Arm;
             self.console_event(life, Event::Command { command });
         }
+        self.at_the_lever(life);
         // Nobody waits for ever for what stands in the way of a start.
         if asks && !arms && self.healed && self.random.chance(1_000) {
             let command = Command::Finish;

@@ -57,6 +57,14 @@ pub struct Counts {
     pub changes: u64,
     /// Changes that were refused as older than what was made, late, foreign or dead.
     pub changes_refused: u64,
+    /// Times that a person at a console turned a fault down.
+    pub turned_down: u64,
+    /// And up.
+    pub turned_up: u64,
+    /// Drills held, with everything read back as off.
+    pub holds: u64,
+    /// Drills that went on after it.
+    pub resumed: u64,
     /// Faults that really went.
     pub reverted: u64,
     /// Read-backs that found the fault still there.
@@ -67,7 +75,7 @@ pub struct Counts {
 
 impl Counts {
     /// Each kind with its name.
-    pub fn named(&self) -> [(&'static str, u64); 32] {
+    pub fn named(&self) -> [(&'static str, u64); 36] {
         [
             ("events", self.events),
             ("simulated ms", self.simulated_ms),
@@ -95,6 +103,10 @@ impl Counts {
             ("applied", self.applied),
             ("changes", self.changes),
             ("changes refused", self.changes_refused),
+            ("turned down", self.turned_down),
+            ("turned up", self.turned_up),
+            ("holds", self.holds),
+            ("resumed", self.resumed),
             ("reverted", self.reverted),
             ("unclean", self.unclean),
             ("held", self.verdicts[0]),

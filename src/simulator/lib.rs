@@ -12,7 +12,7 @@
 //! A checker that cannot fail is a defect: [`Sabotage`] breaks one promise of the world around the parts that ship,
 //! and `mutations/` breaks `ward` and `drill` themselves; each must be seen.
 //!
-//! Uses `drill`, `ward`, `journal`, `plan` and `wire`.
+//! Uses `drill`, `ward`, `journal`, `catalogue`, `plan` and `wire`.
 
 mod agent;
 mod books;
@@ -22,6 +22,7 @@ mod console;
 mod counts;
 mod host;
 mod keeper;
+mod levers;
 mod line;
 mod lives;
 mod messages;

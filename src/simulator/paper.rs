@@ -27,6 +27,9 @@ pub(crate) struct Paper {
     /// Intents among them, and those on their way.
     intents: BTreeSet<InjectionId>,
     loose: Vec<InjectionId>,
+    /// The same of changes of strength.
+    changes: BTreeSet<(InjectionId, u64)>,
+    loose_changes: Vec<(InjectionId, u64)>,
     pub full: bool,
     failed: bool,
     told: bool,
@@ -60,8 +63,10 @@ impl Paper {
             self.part = Some(Stamped { at, entry });
             return Err("no space left on device".to_owned());
         }
-        if let Entry::Intent { id, .. } = &entry {
-            self.loose.push(id.clone());
+        match &entry {
+            Entry::Intent { id, .. } => self.loose.push(id.clone()),
+            Entry::Change { id, revision, .. } => self.loose_changes.push((id.clone(), *revision)),
+            _ => {}
         }
         if !self.unread {
             self.records.push(Stamped { at, entry });
@@ -75,12 +80,17 @@ impl Paper {
             return Err("no space left on device".to_owned());
         }
         self.intents.extend(self.loose.drain(..));
+        self.changes.extend(self.loose_changes.drain(..));
         self.synced = self.records.len();
         Ok(())
     }
 
     pub fn has_intent(&self, id: &InjectionId) -> bool {
         self.intents.contains(id)
+    }
+
+    pub fn has_change(&self, id: &InjectionId, revision: u64) -> bool {
+        self.changes.contains(&(id.clone(), revision))
     }
 
     /// Whether the drill has still to be told that its journal fails.

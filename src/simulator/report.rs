@@ -69,6 +69,8 @@ pub enum Rule {
     NoDataIsBadData,
     /// 6: shown means read.
     ShownMeansRead,
+    /// Held means that nothing is on, and that nothing is again before a new baseline.
+    HeldIsOff,
     /// 8: every judgement is explained; and a replay of the journal gives the drill that ran.
     Explained,
     /// An epoch, a latch, an undo record that was said to be on disk is there in the next life.

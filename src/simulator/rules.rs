@@ -28,6 +28,9 @@ impl World {
         if let Err(words) = self.check_shown() {
             self.broken(Rule::ShownMeansRead, words);
         }
+        if let Err(words) = self.check_held() {
+            self.broken(Rule::HeldIsOff, words);
+        }
     }
 
     fn check_agent(&self, index: usize) -> Seen {

@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use firedrill_drill::{ABORT_TEST_GOOD_MS, Call, Drill, Effect, Entry, Outcome, Phase, Verdict};
+use firedrill_drill::{ABORT_TEST_GOOD_MS, Call, Drill, Effect, Entry, HoldStage, Outcome, Phase, Verdict};
 use firedrill_ward::Key;
-use firedrill_wire::InjectionState as S;
+use firedrill_wire::{InjectionId, InjectionState as S};
 
 use crate::books::Seen;
 use crate::console::Console;
@@ -37,6 +37,9 @@ pub(crate) struct Sight {
     pub tested: BTreeMap<usize, u64>,
     pub beaten: BTreeMap<usize, u64>,
     held: BTreeSet<usize>,
+    /// The drill was held, and since when somebody has gone on.
+    was_held: bool,
+    pub resumed_us: Option<u64>,
     card: bool,
     verdict: bool,
 }
@@ -85,11 +88,11 @@ impl Sight {
     }
 
     fn call(&self, now: u64, agent: usize, call: &Call, ending: bool) -> Seen {
-        let starts = matches!(call, Call::Open(_) | Call::Start(..));
+        let starts = matches!(call, Call::Open(_) | Call::Start(..) | Call::Change(..));
         if (self.told_abort && matches!(call, Call::Renew(_))) || (starts && (self.told_abort || ending)) {
             return Err((
                 Rule::AbortWins,
-                "an opening, a start or a renewal follows the drill's end".to_owned(),
+                "an opening, a start, a change or a renewal follows the drill's end".to_owned(),
             ));
         }
         if !matches!(call, Call::Open(_)) {
@@ -127,6 +130,12 @@ impl Sight {
                 blind_us / 1_000
             );
             return Err((Rule::NoDataIsBadData, words));
+        }
+        // A clock that drifts measures a little less.
+        let baseline_us = drill.experiment().map_or(0, |it| it.baseline_ms * 999);
+        if self.was_held && self.resumed_us.is_none_or(|at| now - at < baseline_us) {
+            let words = "a start follows a hold without a new baseline".to_owned();
+            return Err((Rule::HeldIsOff, words));
         }
         let lost = needed(drill).find(|agent| self.silent_us(now, *agent) > CONTACT_US);
         lost.map_or(Ok(()), |agent| {
@@ -172,6 +181,17 @@ impl Sight {
         Err((Rule::NoDataIsBadData, words))
     }
 
+    /// Whether the drill was just read back as held.
+    fn holds(&mut self, drill: &Drill) -> bool {
+        let held = drill.hold().is_some_and(|it| it.stage == HoldStage::Held);
+        let begins = held && (!self.was_held || self.resumed_us.is_some());
+        if held {
+            self.was_held = true;
+            self.resumed_us = None;
+        }
+        begins
+    }
+
     /// What a console shows of an injection never goes back.
     fn forward(&mut self, drill: &Drill) -> Result<(), String> {
         let injections = drill.injections();
@@ -201,6 +221,34 @@ impl World {
             self.check_shown_off(&self.consoles[place])?;
             let console = &mut self.consoles[place];
             console.sight.forward(&console.drill)?;
+        }
+        Ok(())
+    }
+
+    /// While a drill is held, or takes its new baseline, nothing of it is on.
+    pub(crate) fn check_held(&mut self) -> Result<(), String> {
+        for place in 0..self.consoles.len() {
+            let console = &mut self.consoles[place];
+            let Some(hold) = console.drill.hold() else {
+                continue;
+            };
+            if hold.stage == HoldStage::Reverting {
+                continue;
+            }
+            self.counts.holds += u64::from(console.sight.holds(&console.drill));
+            let console = &self.consoles[place];
+            for (agent, status) in console.drill.agents().iter().enumerate() {
+                let Some(opened) = &status.opened else { continue };
+                let done = |id: &InjectionId| {
+                    let all = console.drill.injections();
+                    all.iter().any(|it| it.id == *id && it.state == Some(S::Done))
+                };
+                let on = self.agents[agent].on.keys();
+                let mut ours = on.filter(|key| key.epoch == opened.epoch && !done(&key.id));
+                if let Some(key) = ours.next() {
+                    return Err(format!("{} is on agent {agent} while its drill is held", key.id));
+                }
+            }
         }
         Ok(())
     }

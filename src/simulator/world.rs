@@ -147,6 +147,8 @@ pub(crate) struct World {
     pub net: Random,
     pub hosts: Random,
     pub random: Random,
+    /// Chance at the levers of consoles.
+    pub hands: Random,
     pub weather: Weather,
     pub trouble: Trouble,
     pub source: Source,
@@ -220,6 +222,7 @@ impl World {
             agents,
             net: Random::new(schedule.seed ^ 0x6e65_7477_6f72_6b21),
             hosts: Random::new(schedule.seed ^ 0x686f_7374_7321_2121),
+            hands: Random::new(schedule.seed ^ 0x6c65_7665_7273_2121),
             random,
             consoles: Vec::new(),
             lives: 0,

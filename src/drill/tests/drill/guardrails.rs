@@ -133,6 +133,7 @@ fn what_earlier_drills_spent_counts_and_must_be_known() {
 /// What a neighbour in somebody else's drill says.
 fn their_drill() -> OpenDrillView {
     OpenDrillView {
+        on: None,
         drill: DrillId::from("other"),
         epoch: Epoch(3),
         experiment: "disk is full".to_owned(),
@@ -192,6 +193,36 @@ fn neighbours_are_asked_again_until_the_start() {
     let before = asked(&world);
     world.run(11_000);
     assert_eq!(asked(&world), before, "once agents are open their epochs decide");
+}
+
+/// Found by the simulator: a held drill was never resumed for what a neighbour had said before the start.
+#[test]
+fn neighbours_are_asked_again_while_a_drill_is_held() {
+    let plan = PLAN
+        .replace("mode = \"all\"", "mode = \"one\"")
+        .replace("for = \"10s\"", "for = \"60s\"");
+    let mut world = World::new(&plan, Arming::AtOnce);
+    world.run_to(Phase::Inject);
+    world.run(2_000);
+    let by = || "Ada".to_owned();
+    world.command(Command::Hold { by: by() });
+    world.neighbour_drill = Some(their_drill());
+    world.run(6_000);
+    world.command(Command::Resume { by: by() });
+    assert_eq!(
+        world.drill.hold().map(|it| it.stage),
+        Some(firedrill_drill::HoldStage::Held),
+        "the neighbour is in a drill"
+    );
+    world.neighbour_drill = None;
+    world.run(6_000);
+    world.command(Command::Resume { by: by() });
+    world.run(6_000);
+    assert!(
+        world.drill.hold().is_none(),
+        "{:#?}",
+        world.drill.judgements().last()
+    );
 }
 
 /// Users are hurt, but not so much that a stop condition ends the drill.

@@ -9,7 +9,9 @@
 mod ends;
 mod flow;
 mod guardrails;
+mod holding;
 mod judging;
 mod random;
 mod replaying;
+mod strength;
 mod world;

@@ -1,11 +1,11 @@
 //! Random events in a random world: what must always be true.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use firedrill_drill::{
-    AbortedBy, Arming, Call, Command, Effect, Entry, Event, Outcome, Phase, Reading, Reply, replay,
+    AbortedBy, Arming, Call, Command, Effect, Entry, Event, HoldStage, Outcome, Phase, Reading, Reply, replay,
 };
-use firedrill_wire::{InjectionId, LatchView, ProblemKind, Tick};
+use firedrill_wire::{InjectionId, InjectionState, LatchView, ProblemKind, Tick};
 use proptest::prelude::*;
 
 use crate::world::{PLAN, World, healthy};
@@ -31,6 +31,12 @@ enum Act {
     NoContact(usize),
     Value(usize, f64),
     Silent(usize),
+    /// Any injection, to a delay of so many milliseconds: also more than the plan has.
+    Turn(usize, u64),
+    Hold,
+    Resume,
+    RefusesChanges(usize),
+    LosesChangeAnswers(usize),
     Healthy,
     /// The last journaled word of an agent comes again.
     Echo(usize),
@@ -57,6 +63,11 @@ fn act() -> impl Strategy<Value = Act> {
         2 => agent.clone().prop_map(Act::NoContact),
         2 => (agent.clone(), 0.0..4.0_f64).prop_map(|(sli, value)| Act::Value(sli, value)),
         1 => agent.prop_map(Act::Silent),
+        4 => ((0..4_usize), (1..600_u64)).prop_map(|(index, ms)| Act::Turn(index, ms)),
+        2 => Just(Act::Hold),
+        3 => Just(Act::Resume),
+        1 => (0..2_usize).prop_map(Act::RefusesChanges),
+        1 => (0..2_usize).prop_map(Act::LosesChangeAnswers),
         4 => Just(Act::Healthy),
         3 => (0..50_usize).prop_map(Act::Echo),
     ]
@@ -119,6 +130,18 @@ fn perform(world: &mut World, act: &Act) {
         Act::Silent(index) => {
             world.read = Box::new(move |sli, _| if sli == index { None } else { Some(healthy(sli)) });
         }
+        Act::Turn(index, ms) => {
+            let injection = world.drill.injections().get(index).map(|it| it.id.clone());
+            world.command(Command::Strength {
+                injection: injection.unwrap_or_else(|| InjectionId("nobody-knows".to_owned())),
+                parameters: serde_json::json!({ "delay": format!("{ms}ms") }),
+                by: "Ada".to_owned(),
+            });
+        }
+        Act::Hold => world.command(Command::Hold { by: "Ada".to_owned() }),
+        Act::Resume => world.command(Command::Resume { by: "Ada".to_owned() }),
+        Act::RefusesChanges(agent) => world.agents[agent].refuses_change = Some(ProblemKind::Policy),
+        Act::LosesChangeAnswers(agent) => world.agents[agent].loses_change_answers = true,
         Act::Healthy => world.read = Box::new(|sli, _| Some(healthy(sli))),
         Act::Echo(back) => {
             let words: Vec<Event> = world
@@ -155,6 +178,9 @@ fn check_effects(world: &World) -> Result<(), TestCaseError> {
     let mut intents = BTreeSet::<InjectionId>::new();
     let mut on_disk = BTreeSet::<InjectionId>::new();
     let mut started = BTreeSet::<InjectionId>::new();
+    let mut revisions = BTreeMap::<InjectionId, u64>::new();
+    let mut delays = BTreeMap::<InjectionId, u64>::new();
+    let mut stronger = BTreeMap::<(InjectionId, u64), bool>::new();
     let mut verdict = None;
     for (_, effect) in &world.effects {
         prop_assert!(
@@ -166,6 +192,12 @@ fn check_effects(world: &World) -> Result<(), TestCaseError> {
             Effect::Record { entry, durable } => {
                 match entry {
                     Entry::Intent { id, .. } => prop_assert!(intents.insert(id.clone())),
+                    Entry::Change {
+                        id,
+                        revision,
+                        stronger: true,
+                        ..
+                    } => drop(stronger.insert((id.clone(), *revision), *durable)),
                     Entry::Judged { what, .. } if what == "finish" => finished = true,
                     Entry::Verdict { verdict: found } => verdict = Some(found.clone()),
                     _ => {}
@@ -182,6 +214,23 @@ fn check_effects(world: &World) -> Result<(), TestCaseError> {
                     );
                     prop_assert!(on_disk.contains(id), "a start without its intent on disk");
                     prop_assert!(started.insert(id.clone()), "the same start twice");
+                }
+                Call::Change(id, request) => {
+                    prop_assert!(!stopped && !finished && !closing, "a change after the end");
+                    let before = revisions.insert(id.clone(), request.revision).unwrap_or(0);
+                    prop_assert!(request.revision > before, "revisions only grow");
+                    let ms = request.parameters["delay"]
+                        .as_str()
+                        .and_then(|it| it.strip_suffix("ms"));
+                    let ms: u64 = ms.and_then(|it| it.parse().ok()).unwrap_or(u64::MAX);
+                    prop_assert!(ms <= 400, "more than the plan has: {ms}");
+                    let known = delays.insert(id.clone(), ms).unwrap_or(400);
+                    let on_disk = stronger.get(&(id.clone(), request.revision));
+                    // An answer may have been lost: then what is on may be less than what was sent.
+                    prop_assert!(
+                        ms <= known || on_disk == Some(&true),
+                        "{ms} after {known} without its intent on disk"
+                    );
                 }
                 Call::Open(_) => prop_assert!(!stopped && !finished && !closing),
                 Call::Renew(_) => prop_assert!(!stopped, "a renewal after an abort"),
@@ -217,6 +266,21 @@ fn check_effects(world: &World) -> Result<(), TestCaseError> {
     Ok(())
 }
 
+/// Held: nothing is on at any agent, whatever its answers were.
+fn check_held(world: &World) -> Result<(), TestCaseError> {
+    let held = world.drill.hold().filter(|it| it.stage != HoldStage::Reverting);
+    if held.is_some() {
+        for agent in &world.agents {
+            let on = agent
+                .injections
+                .values()
+                .find(|it| it.state == InjectionState::Active);
+            prop_assert!(on.is_none(), "held, and {on:?}");
+        }
+    }
+    Ok(())
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 256, ..ProptestConfig::default() })]
 
@@ -227,6 +291,7 @@ proptest! {
         world.run(6_500);
         for act in &acts {
             perform(&mut world, act);
+            check_held(&world)?;
         }
         check_effects(&world)?;
         let replayed = replay(&world.journal, |_, _, _| {}).unwrap();

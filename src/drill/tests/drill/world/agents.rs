@@ -25,6 +25,13 @@ pub struct Agent {
     pub refuses_start: Option<ProblemKind>,
     /// Starts are applied but their answer is lost.
     pub loses_start_answers: bool,
+    pub refuses_change: Option<ProblemKind>,
+    /// Reverts do nothing and are not answered.
+    pub loses_reverts: bool,
+    /// Faults that it can do besides.
+    pub faults: Vec<String>,
+    /// Changes are made but their answer is lost.
+    pub loses_change_answers: bool,
     pub abort_test_fails: bool,
     /// Read-backs do not show the fault gone.
     pub sticks: bool,
@@ -50,6 +57,10 @@ impl Agent {
             refuses_open: None,
             refuses_start: None,
             loses_start_answers: false,
+            refuses_change: None,
+            loses_reverts: false,
+            faults: Vec::new(),
+            loses_change_answers: false,
             abort_test_fails: false,
             sticks: false,
             silent_ends: false,
@@ -94,11 +105,14 @@ impl Agent {
                 upstream: "u".to_owned(),
                 protocol: RouteProtocol::Http,
             }],
-            faults: vec![
+            faults: [
                 fault("noop", true),
                 fault("http.latency", self.fault_available),
                 fault("tcp.cut", true),
-            ],
+            ]
+            .into_iter()
+            .chain(self.faults.iter().map(|name| fault(name, true)))
+            .collect(),
             notes: Vec::new(),
             policy: None,
             commands: self.commands.clone(),

@@ -132,6 +132,28 @@ impl World {
                 Reply::Renewed { result }
             }
             Call::Start(id, request) => return self.start(index, id, &request),
+            Call::Change(id, request) => {
+                let revision = request.revision;
+                let loses = agent.loses_change_answers;
+                let result = match (agent.refuses_change, agent.injections.get_mut(id.as_str())) {
+                    _ if dead => Err(gone()),
+                    (Some(kind), _) => Err(refused(kind)),
+                    (None, Some(view)) if view.state == InjectionState::Active => {
+                        assert_eq!(request.fence.holder.0, "s3cret");
+                        assert!(revision > view.revision, "an old change");
+                        view.revision = revision;
+                        view.parameters = request.parameters;
+                        if loses {
+                            Err(gone())
+                        } else {
+                            Ok(Box::new(view.clone()))
+                        }
+                    }
+                    (None, _) => Err(refused(ProblemKind::Fenced)),
+                };
+                Reply::Changed { id, revision, result }
+            }
+            Call::Revert(_) if agent.loses_reverts => return,
             Call::Revert(id) => {
                 agent.take_back(id.as_str(), now_us, "revert");
                 let result = match agent.injections.get(id.as_str()) {
