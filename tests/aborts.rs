@@ -88,6 +88,8 @@ fn from_another_process() -> anyhow::Result<()> {
     );
     let status = rig.firedrill.run(&["status"], ENDS_WITHIN)?.expect_code(0)?;
     ensure!(status.out.contains("Payment is slow"), "{}", status.said());
+    // The header's own sentence.
+    ensure!(status.out.starts_with("1 fault of ours on "), "{}", status.said());
 
     let began = Instant::now();
     let abort = rig
@@ -112,6 +114,11 @@ fn from_another_process() -> anyhow::Result<()> {
     );
     let status = rig.firedrill.run(&["status"], ENDS_WITHIN)?.expect_code(0)?;
     ensure!(status.out.to_lowercase().contains("latched"), "{}", status.said());
+    ensure!(
+        status.out.starts_with("nothing of ours on, proved "),
+        "{}",
+        status.said()
+    );
     rig.wait_until_orders_work()?;
     has_its_copy(&rig)
 }

@@ -11,7 +11,8 @@ use std::{
 use anyhow::Context as _;
 use clap::Args;
 use firedrill_conductor::{
-    AbortCard, AbortHandle, AbortLine, AbortTarget, Clock, OpenDrill, abort_targets, ask, forget, open_drills,
+    AbortCard, AbortHandle, AbortLine, AbortTarget, Clock, OpenDrill, abort_targets, ask, forget,
+    open_drills, ours, time_of_day, wall_ms,
 };
 use firedrill_drill::{Call, Failure, Reply};
 use firedrill_fleet::{Access, Credentials, Gate, driver};
@@ -178,8 +179,10 @@ fn word(stage: AbortStage) -> &'static str {
 pub fn status(arguments: StatusArguments) -> anyhow::Result<ExitCode> {
     let mut code = ExitCode::SUCCESS;
     for open in cards(arguments.card)? {
-        println!("drill \"{}\" ({})", open.card.experiment, open.card.drill);
         let held = runtime()?.block_on(ask(&open.card));
+        // The header's own sentence.
+        let drill = (open.card.experiment.as_str(), open.card.drill.as_str());
+        println!("{}", ours(&held).told(Some(drill), None, wall_ms(), time_of_day));
         for it in &held {
             println!("{:<24} {}", it.agent, it.words);
         }

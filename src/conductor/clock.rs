@@ -32,6 +32,18 @@ impl Clock {
     }
 }
 
+/// A wall time as a clock here shows it: `14:02:53`.
+pub fn time_of_day(wall_ms: i64) -> String {
+    jiff::Timestamp::from_millisecond(wall_ms).map_or_else(
+        |_| "--:--:--".to_owned(),
+        |at| {
+            at.to_zoned(jiff::tz::TimeZone::system())
+                .strftime("%H:%M:%S")
+                .to_string()
+        },
+    )
+}
+
 /// The wall clock, milliseconds since 1970 UTC.
 pub fn wall_ms() -> i64 {
     match SystemTime::now().duration_since(UNIX_EPOCH) {

@@ -25,12 +25,12 @@ mod tour;
 pub use abort::{
     AbortCard, AbortHandle, AbortLine, AbortTarget, AgentLine, Board, CardAgent, CardError, Press,
 };
-pub use clock::Clock;
+pub use clock::{Clock, time_of_day, wall_ms};
 pub use conduct::{BeginError, Finished, Job, conduct};
 pub use demo::{Demo, DemoError};
 pub use headless::{Headless, HeadlessError, run_headless};
 pub use ledger::{OpenDrill, card_path, cards, note_aborted, open_drills};
 pub use log::{JournalFile, Log};
 pub use outcome::{MAY_BE_ON, demo_exit_code, exit_code};
-pub use recovery::{Holds, abort_open, abort_targets, ask, forget, watch_open};
+pub use recovery::{Holds, abort_open, abort_targets, ask, forget, ours, watch_open};
 pub use tour::{DemoJob, DemoNews, DemoRan, DemoRunError, demo_headless};

@@ -9,7 +9,8 @@ use std::{
 use firedrill_drill::{Call, Failure, Reply};
 use firedrill_fleet::{Credentials, Gate, driver};
 use firedrill_plan::{AgentEntry, Driver, Plan};
-use firedrill_wire::AgentInfo;
+use firedrill_scene::Ours;
+use firedrill_wire::{AgentInfo, OnView};
 
 use crate::{
     abort::{AbortCard, AbortLine, AbortTarget, CardAgent, resolve},
@@ -35,13 +36,44 @@ pub struct Holds {
     pub words: String,
     /// Whether something of that drill may be on there.
     pub may_be_on: bool,
+    /// How much of it is on there, by the agent's own word; `None`: it does not say, or does not answer.
+    pub on: Option<OnView>,
+}
+
+/// "Is this us?" by the words of a drill's agents.
+pub fn ours(held: &[Holds]) -> Ours {
+    let names = |list: Vec<&Holds>| list.into_iter().map(|it| it.agent.clone()).collect();
+    let unknown: Vec<&Holds> = held.iter().filter(|it| it.may_be_on && it.on.is_none()).collect();
+    if !unknown.is_empty() {
+        return Ours::MayBeOn {
+            agents: names(unknown),
+        };
+    }
+    let on = held.iter().filter(|it| it.on.is_some_and(|on| on.injections > 0));
+    let agents: Vec<&Holds> = on.collect();
+    if agents.is_empty() {
+        return Ours::Nothing {
+            proved_ms: Some(wall_ms()),
+        };
+    }
+    let views = agents.iter().filter_map(|it| it.on);
+    Ours::On {
+        faults: views.clone().map(|on| on.injections as usize).sum(),
+        ends_in_ms: views.map(|on| on.ends_in_ms).max().unwrap_or(0),
+        agents: names(agents),
+    }
 }
 
 /// Asks every agent on a card whether it still holds the drill. At once, each with a time-out.
 pub async fn ask(card: &AbortCard) -> Vec<Holds> {
     let asked = card.agents.iter().map(|agent| async {
+        let mut on = None;
         let (words, may_be_on) = match info(agent).await {
-            Ok(info) => said(&info, card),
+            Ok(info) => {
+                let open = info.open.as_ref().filter(|open| open.drill == card.drill);
+                on = open.map_or(Some(OnView::default()), |open| open.on);
+                said(&info, card)
+            }
             Err(why) if outlived(card) => (
                 format!(
                     "no answer; since its console's last sign the agent's own limit of 1 h has passed: {why}"
@@ -54,6 +86,7 @@ pub async fn ask(card: &AbortCard) -> Vec<Holds> {
             agent: agent.name.clone(),
             words,
             may_be_on,
+            on,
         }
     });
     futures_util::future::join_all(asked).await

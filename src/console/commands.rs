@@ -2,7 +2,7 @@
 //! Buttons, shortcuts and tooltips are made from it.
 
 use egui::{Key, KeyboardShortcut, Modifiers, Response, Ui};
-use firedrill_drill::Phase;
+use firedrill_drill::{HoldStage, Outcome, Phase};
 use firedrill_scene::Scene;
 
 use crate::{View, theme::Tokens, widgets};
@@ -18,6 +18,14 @@ pub enum Command {
     Note,
     /// End early and politely.
     Finish,
+    /// Take everything back and stop the clock of the steps.
+    Hold,
+    /// Go on after a hold.
+    Resume,
+    /// Begin the same drill again.
+    Retry,
+    /// Copy the sentence that says whether this is us.
+    CopyOurs,
     /// The other look.
     Theme,
     /// Open a plan.
@@ -53,7 +61,7 @@ pub enum Command {
 pub enum Danger {
     /// Changes nothing outside the window.
     None,
-    /// Ends a drill.
+    /// Ends or holds a drill.
     Ends,
 }
 
@@ -77,7 +85,7 @@ const CTRL_SHIFT: Modifiers = Modifiers {
 };
 
 /// Every command, those with more modifiers first: Ctrl+Z would else take Ctrl+Shift+Z too.
-pub const ALL: [Command; 22] = [
+pub const ALL: [Command; 26] = [
     Command::Abort,
     Command::Redo,
     Command::Undo,
@@ -86,6 +94,10 @@ pub const ALL: [Command; 22] = [
     Command::Theme,
     Command::Note,
     Command::Finish,
+    Command::Hold,
+    Command::Resume,
+    Command::Retry,
+    Command::CopyOurs,
     Command::Show(View::Welcome),
     Command::Show(View::Design),
     Command::Show(View::Live),
@@ -136,6 +148,34 @@ impl Command {
                     Key::F,
                 )
             },
+            Self::Hold => Info {
+                danger: Danger::Ends,
+                ..row(
+                    "Hold",
+                    "Takes the faults back and stops the clock of the steps; nothing is latched, and a resume takes a \
+                     new baseline, then goes on for the time that was left",
+                    CTRL_SHIFT,
+                    Key::H,
+                )
+            },
+            Self::Resume => row(
+                "Resume",
+                "Takes a new baseline, then puts what was interrupted on again for the time that it had left",
+                CTRL_SHIFT,
+                Key::R,
+            ),
+            Self::Retry => row(
+                "Retry",
+                "Begins the same experiment again: preflight, baseline, then it asks you before the first fault",
+                Modifiers::NONE,
+                Key::R,
+            ),
+            Self::CopyOurs => row(
+                "Copy: is this us?",
+                "Copies the sentence that says what of ours is on, with drill, console and time",
+                CTRL,
+                Key::I,
+            ),
             Self::Show(View::Welcome) => row("Welcome", "Start the demo, open a plan", CTRL, Key::Num1),
             Self::Show(View::Design) => row("Design", "Write the plan", CTRL, Key::Num2),
             Self::Show(View::Live) => row("Live", "Watch the drill", CTRL, Key::Num3),
@@ -194,6 +234,26 @@ impl Command {
                 Some(Phase::Recover | Phase::Closing) => Err("The faults are already being taken back"),
                 Some(Phase::Verdict) | None => Err("No drill runs"),
             },
+            Self::Hold => match (phase, scene.drill.as_ref().and_then(|it| it.hold.as_ref())) {
+                (Some(Phase::Inject), None) => Ok(()),
+                (Some(Phase::Inject), Some(_)) => Err("It is held already"),
+                _ => Err("Only while the drill injects: before and after it nothing is on"),
+            },
+            Self::Resume => match scene
+                .drill
+                .as_ref()
+                .and_then(|it| it.hold.as_ref())
+                .map(|it| it.stage)
+            {
+                Some(HoldStage::Held) => Ok(()),
+                Some(HoldStage::Reverting) => Err("Not before everything is read back as off"),
+                Some(HoldStage::Baseline { .. }) => Err("The new baseline is being taken"),
+                None => Err("Nothing is held"),
+            },
+            Self::Retry => match scene.drill.as_ref().and_then(|it| it.verdict.as_ref()) {
+                Some(verdict) if verdict.outcome == Outcome::Inconclusive => Ok(()),
+                _ => Err("Only after a drill of which nothing can be said"),
+            },
             Self::Note => phase
                 .filter(|phase| *phase != Phase::Verdict)
                 .map(|_| ())
@@ -215,6 +275,7 @@ impl Command {
             | Self::Theme
             | Self::Open
             | Self::Palette
+            | Self::CopyOurs
             | Self::Demo
             | Self::TestAbort => Ok(()),
         }

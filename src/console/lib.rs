@@ -10,6 +10,7 @@
 
 mod commands;
 mod cx;
+mod ours;
 pub mod raster;
 mod shell;
 mod theme;
@@ -210,6 +211,9 @@ impl Console {
             self.view = view;
         }
         for command in commands {
+            if command == Command::CopyOurs {
+                ours::copy(ui, scene, since_ms, &zone);
+            }
             self.run(command, scene, since_ms, &mut wishes);
         }
         for wish in wishes {
@@ -262,14 +266,20 @@ impl Console {
 
     fn run(&mut self, command: Command, scene: &Scene, since_ms: u64, wishes: &mut Vec<Ask>) {
         match command {
-            // Its keys and its button have a way of their own.
-            Command::Abort => {}
+            // Its keys and its button have a way of their own; what is copied was copied by the shell.
+            Command::Abort | Command::CopyOurs => {}
             Command::Show(view) => self.view = view,
             Command::Note => {
                 self.view = View::Live;
                 self.live.focus_note();
             }
             Command::Finish => wishes.push(Ask::Finish),
+            Command::Hold => wishes.push(Ask::Hold),
+            Command::Resume => wishes.push(Ask::Resume),
+            Command::Retry => {
+                wishes.push(Ask::Retry);
+                self.view = View::Live;
+            }
             Command::Theme => self.prefs.theme = self.prefs.theme.other(),
             Command::Open => wishes.push(Ask::OpenPlanDialog),
             Command::Save => wishes.push(self.design.save(scene)),

@@ -11,6 +11,7 @@ use crate::{
     View,
     commands::Command,
     cx::Cx,
+    ours,
     theme::{Tokens, medium, mono, radius, regular, size, space},
     widgets::{self, State, rich},
     words,
@@ -132,7 +133,7 @@ fn header(ui: &mut Ui, places: &Places, cx: &Cx<'_>, clicked: &mut Vec<Command>)
             ui,
             30.0,
             |ui| phases(ui, cx, roomy),
-            |ui| is_this_us(ui, cx, roomy),
+            |ui| ours::ui(ui, cx, roomy, clicked),
         );
     });
 }
@@ -160,79 +161,12 @@ fn clock(ui: &mut Ui, cx: &Cx<'_>, clicked: &mut Vec<Command>) {
         cx.tokens.strong,
     ));
     ui.add_space(space::S);
-    if Command::Finish.button(ui, cx.scene, cx.view).clicked() {
-        clicked.push(Command::Finish);
-    }
-}
-
-/// `1 fault of ours on payments-1 · ends in 18 s`.
-fn is_this_us(ui: &mut Ui, cx: &Cx<'_>, roomy: bool) {
-    let t = cx.tokens;
-    let (state, sentence, rest) = ours(cx);
-    // From the right: what follows the sentence comes first.
-    let rest = if roomy {
-        rest.as_str()
-    } else {
-        rest.split(" · ").next().unwrap_or_default()
-    };
-    if !rest.is_empty() {
-        ui.label(rich(rest, regular(13.0), t.dim));
-    }
-    let font = if state == State::Waiting {
-        regular(13.0)
-    } else {
-        medium(14.0)
-    };
-    let colour = if state == State::Good {
-        t.text
-    } else {
-        state.colour(t)
-    };
-    ui.label(rich(sentence, font, colour));
-}
-
-/// "Is this us?": how it stands, the sentence, and what more there is to say.
-pub fn ours(cx: &Cx<'_>) -> (State, String, String) {
-    match &cx.scene.ours {
-        Ours::Unknown => (State::Waiting, "no agent was asked yet".into(), String::new()),
-        Ours::Nothing { proved_ms: None } => (State::Good, "nothing of ours on".into(), String::new()),
-        Ours::Nothing { proved_ms: Some(at) } => (
-            State::Good,
-            format!("nothing of ours on, proved {}", words::clock(*at, cx.zone)),
-            String::new(),
-        ),
-        Ours::On {
-            faults,
-            agents,
-            ends_in_ms,
-        } => {
-            let sentence = format!(
-                "{} of ours on {}",
-                words::count(*faults, "fault"),
-                words::names(agents)
-            );
-            let mut parts = vec![format!(
-                "ends in {}",
-                words::span_ms(ends_in_ms.saturating_sub(cx.since_ms))
-            )];
-            if let Some(drill) = &cx.scene.drill {
-                let lease = drill
-                    .lease_left_ms
-                    .map(|lease| words::span_ms(lease.saturating_sub(cx.since_ms)));
-                parts.extend(lease.map(|left| format!("lease {left}")));
-                parts.push(words::count(drill.agents, "agent"));
-            }
-            let rest = parts.join(" · ");
-            (State::Fault, sentence, rest)
+    let held = cx.scene.drill.as_ref().is_some_and(|drill| drill.hold.is_some());
+    let second = if held { Command::Resume } else { Command::Hold };
+    for command in [Command::Finish, second] {
+        if command.button(ui, cx.scene, cx.view).clicked() {
+            clicked.push(command);
         }
-        Ours::MayBeOn { agents } => (
-            State::Bad,
-            format!(
-                "a fault of ours may be on {}: not read back",
-                words::names(agents)
-            ),
-            String::new(),
-        ),
     }
 }
 
@@ -253,7 +187,8 @@ fn phases(ui: &mut Ui, cx: &Cx<'_>, roomy: bool) {
             ui.painter()
                 .hline(rect.x_range(), rect.center().y, Stroke::new(1.0, t.line));
         }
-        phase(ui, label, stage, roomy, t);
+        let held = stage == Stage::Now && drill.hold.is_some();
+        phase(ui, label, stage, held, roomy, t);
         if stage == Stage::Now
             && let Some((_, words)) = &drill.progress
         {
@@ -263,10 +198,11 @@ fn phases(ui: &mut Ui, cx: &Cx<'_>, roomy: bool) {
 }
 
 /// A dot and a word; where there is little room, the future is dots only.
-fn phase(ui: &mut Ui, label: &str, stage: Stage, roomy: bool, t: &Tokens) {
+fn phase(ui: &mut Ui, label: &str, stage: Stage, held: bool, roomy: bool, t: &Tokens) {
     let (rect, dot) = ui.allocate_exact_size(vec2(10.0, 10.0), Sense::hover());
     let colour = match stage {
         Stage::Past => t.steady,
+        Stage::Now if held => t.strong,
         Stage::Now if matches!(label, "Inject" | "Reverting") => t.fault,
         Stage::Now => t.strong,
         Stage::Future => t.dim,
@@ -274,6 +210,11 @@ fn phase(ui: &mut Ui, label: &str, stage: Stage, roomy: bool, t: &Tokens) {
     if stage == Stage::Future {
         ui.painter()
             .circle_stroke(rect.center(), 3.5, Stroke::new(1.0, colour));
+    } else if held {
+        for x in [-2.5, 2.5] {
+            let bar = Rect::from_center_size(rect.center() + vec2(x, 0.0), vec2(3.0, 10.0));
+            ui.painter().rect_filled(bar, 0.0, colour);
+        }
     } else {
         ui.painter().circle_filled(rect.center(), 4.0, colour);
     }

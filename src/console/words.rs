@@ -2,6 +2,7 @@
 
 use firedrill_plan::{Range, Stop};
 use firedrill_scene::SliScene;
+pub use firedrill_scene::names;
 use jiff::{Timestamp, tz::TimeZone};
 
 /// How an SLI's values are shown: base unit times `factor`, with a steady number of decimals.
@@ -164,16 +165,6 @@ pub fn count(number: usize, word: &str) -> String {
         format!("1 {word}")
     } else {
         format!("{number} {word}s")
-    }
-}
-
-/// `payments-1`, `payments-1 and payments-2`, `payments-1 and 3 more`.
-pub fn names(names: &[String]) -> String {
-    match names {
-        [] => "nobody".to_owned(),
-        [one] => one.clone(),
-        [one, two] => format!("{one} and {two}"),
-        [one, rest @ ..] => format!("{one} and {} more", rest.len()),
     }
 }
 

@@ -57,6 +57,19 @@ pub enum Ask {
     Back,
     /// End early and politely.
     Finish,
+    /// Take everything back and stop the clock of the steps; nothing latches.
+    Hold,
+    /// Go on after a hold: a new baseline, then what was interrupted.
+    Resume,
+    /// Change how strong an injection is: less acts at once, more only with every guardrail.
+    Strength {
+        /// The injection's id.
+        injection: String,
+        /// All its parameters, as they shall be.
+        parameters: serde_json::Value,
+    },
+    /// Begin the experiment of the last drill again, as it was.
+    Retry,
     /// Stop everything now. Views call `AbortHandle::press` besides, which needs no queue.
     Abort,
     /// Close the abort panel; only hides it.

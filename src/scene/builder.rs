@@ -9,6 +9,8 @@ use firedrill_series::Series;
 
 use crate::{
     ArmingScene, CheckRow, DrillScene, InjectionScene, Ours, PlannedScene, SafetyScene, SliScene,
+    builder_hold::{hold, shifted},
+    builder_lever::Levers,
     builder_log::Log,
     builder_words::{inject, span, stops_itself, strength},
     drill::ours_of,
@@ -97,6 +99,7 @@ impl SceneBuilder {
         DrillScene {
             id: drill.setup().drill.to_string(),
             experiment: experiment.map_or_else(String::new, |it| it.name.clone()),
+            console: drill.setup().console.clone(),
             hypothesis: experiment.map_or_else(String::new, |it| it.hypothesis.clone()),
             say: experiment.and_then(|it| said(it, drill.chosen())),
             now,
@@ -113,6 +116,8 @@ impl SceneBuilder {
                 .collect(),
             injections: injections(drill),
             planned: planned(drill),
+            holds: drill.holds(),
+            hold: hold(drill),
             log: self.log.lines(),
             lease_left_ms: drill.lease_left_ms(now),
             agents: drill
@@ -297,7 +302,7 @@ fn what_stays(fault: &str) -> String {
         .unwrap_or_default()
 }
 
-fn agents(plan: &Plan, indices: &[usize]) -> String {
+pub(crate) fn agents(plan: &Plan, indices: &[usize]) -> String {
     let names = indices.iter().filter_map(|index| plan.agents.get(*index));
     names
         .map(|agent| agent.name.as_str())
@@ -320,12 +325,14 @@ fn people(plan: &Plan) -> Option<String> {
 }
 
 fn injections(drill: &Drill) -> Vec<InjectionScene> {
+    let mut levers = Levers::default();
     let one = |it: &firedrill_drill::Injection| InjectionScene {
         id: it.id.to_string(),
         fault: it.fault.to_string(),
         agent: agents(drill.plan(), &[it.agent]),
         scope: it.scope.words(),
-        strength: strength(&it.parameters),
+        strength: strength(&it.strength.now),
+        lever: levers.of(drill, it),
         state: it.state,
         proved: it.proved == Some(true),
         from_us: it.active.map(|at| at.mono_us),
@@ -346,6 +353,12 @@ fn planned(drill: &Drill) -> Vec<PlannedScene> {
     let Some(experiment) = drill.experiment() else {
         return Vec::new();
     };
+    let began_us = drill.began(Phase::Inject).map_or(0, |at| at.mono_us);
+    let holds: Vec<(u64, u64)> = drill
+        .holds()
+        .iter()
+        .map(|(from, until)| (from.saturating_sub(began_us), until - from))
+        .collect();
     let one = |it: firedrill_drill::Planned| {
         let action = &experiment.steps.get(it.step)?.action;
         let (label, ramp_ms, wait) = match action {
@@ -355,11 +368,12 @@ fn planned(drill: &Drill) -> Vec<PlannedScene> {
                 (format!("{} · {agents}", step.fault), step.ramp_ms, false)
             }
         };
+        let (from_us, until_us) = shifted(it.from_us, it.until_us, &holds);
         Some(PlannedScene {
             lane: it.lane,
             label,
-            from_us: it.from_us,
-            until_us: it.until_us,
+            from_us,
+            until_us,
             ramp_us: ramp_ms.saturating_mul(1_000),
             wait,
         })

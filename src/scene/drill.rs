@@ -2,7 +2,8 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
-use firedrill_drill::{At, Phase, SliState, Verdict};
+use firedrill_catalogue::Lever;
+use firedrill_drill::{At, HoldStage, Phase, SliState, Verdict};
 use firedrill_plan::{Range, Say, Stop};
 use firedrill_series::Series;
 use firedrill_wire::InjectionState;
@@ -16,6 +17,8 @@ pub struct DrillScene {
     pub id: String,
     /// The experiment.
     pub experiment: String,
+    /// The console that drives it.
+    pub console: String,
     /// What is expected.
     pub hypothesis: String,
     /// What is done, in words for the room, with the numbers filled in.
@@ -36,6 +39,10 @@ pub struct DrillScene {
     pub injections: Vec<InjectionScene>,
     /// The steps as planned, for the timeline.
     pub planned: Vec<PlannedScene>,
+    /// Every hold so far, from when to when; the one that is on, to now.
+    pub holds: Vec<(u64, u64)>,
+    /// The hold that is on.
+    pub hold: Option<HoldScene>,
     /// The log, oldest first; bounded.
     pub log: Arc<VecDeque<LogLine>>,
     /// What is left of the shortest lease, in milliseconds, while one is open.
@@ -129,6 +136,34 @@ pub struct SliScene {
     pub bad: Arc<Vec<(u64, Option<f64>)>>,
 }
 
+/// A hold that is on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HoldScene {
+    /// Since when the clock of the steps stands.
+    pub since_us: u64,
+    /// Who asked for it.
+    pub by: String,
+    /// How far it is.
+    pub stage: HoldStage,
+    /// What is on again after a resume: `http.latency on payments-1 for the 38 s it had left`, a line each.
+    pub then: Vec<String>,
+    /// How long the new baseline is, in milliseconds.
+    pub baseline_ms: u64,
+}
+
+/// The lever of an injection that is on.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LeverScene {
+    /// From the least that it takes to what the plan asked for.
+    pub lever: Arc<Lever>,
+    /// Where it is, as the agent last said; `None`: somebody else has made of it what cannot be read here.
+    pub on: Option<f64>,
+    /// What is on, in words: `400 ms`.
+    pub on_words: String,
+    /// What was asked for and is not answered: where, and in words.
+    pub asked: Option<(f64, String)>,
+}
+
 /// An injection on the plots, the timeline and its own card.
 #[derive(Clone, Debug, PartialEq)]
 pub struct InjectionScene {
@@ -140,8 +175,10 @@ pub struct InjectionScene {
     pub agent: String,
     /// Where on the host, in words: `route payment-http`.
     pub scope: String,
-    /// Its strength in words: `400 ms ± 100 ms on /api/payment`.
+    /// Its strength in words, as the agent last said: `400 ms ± 100 ms on /api/payment`.
     pub strength: String,
+    /// Its lever, while it is on and has a strength.
+    pub lever: Option<LeverScene>,
     /// How it stands; `None`: asked for, no answer yet.
     pub state: Option<InjectionState>,
     /// Proved gone.

@@ -3,14 +3,17 @@
 //! and for Review's replay.
 //!
 //! A scene is a value: cheap to clone (`Arc`s inside), never locked, never changed after it is published.
-//! Uses `plan`, `drill`, `series` and `wire`.
+//! Uses `catalogue`, `plan`, `drill`, `series` and `wire`.
 
 mod ask;
 mod builder;
+mod builder_hold;
+mod builder_lever;
 mod builder_log;
 mod builder_words;
 mod drill;
 mod fleet;
+mod ours;
 mod review;
 mod safety;
 
@@ -18,6 +21,7 @@ pub use ask::*;
 pub use builder::{SceneBuilder, ours};
 pub use drill::*;
 pub use fleet::*;
+pub use ours::*;
 pub use review::*;
 pub use safety::*;
 
@@ -61,33 +65,6 @@ pub struct PlanScene {
     pub text: String,
     /// The file on disk is newer than what was read: a save asks first.
     pub newer_on_disk: bool,
-}
-
-/// "Is this us?" in one glance.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Ours {
-    /// Nobody was asked yet.
-    #[default]
-    Unknown,
-    /// Nothing of ours is on; proved at that wall time, milliseconds since 1970 UTC.
-    Nothing {
-        /// When it was proved last; `None`: no drill was ever started.
-        proved_ms: Option<i64>,
-    },
-    /// Faults of ours are on.
-    On {
-        /// How many.
-        faults: usize,
-        /// On which agents.
-        agents: Vec<String>,
-        /// Milliseconds until the last of them ends by itself.
-        ends_in_ms: u64,
-    },
-    /// Something is not read back: it may be on.
-    MayBeOn {
-        /// On which agents.
-        agents: Vec<String>,
-    },
 }
 
 /// The ABORT button.

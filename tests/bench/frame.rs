@@ -201,6 +201,9 @@ fn drill(hz: u64) -> DrillScene {
     });
     DrillScene {
         safety: firedrill_scene::SafetyScene::default(),
+        console: "bench".to_owned(),
+        holds: Vec::new(),
+        hold: None,
         id: "bench".to_owned(),
         experiment: "Payment is slow".to_owned(),
         hypothesis: "Orders stay within tolerance.".to_owned(),
@@ -217,6 +220,7 @@ fn drill(hz: u64) -> DrillScene {
             agent: "payments-1".to_owned(),
             scope: "route payment-http".to_owned(),
             strength: "400 ms".to_owned(),
+            lever: None,
             state: Some(InjectionState::Active),
             proved: false,
             from_us: Some((DAY_S - 60) * SECOND),

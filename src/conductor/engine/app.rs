@@ -8,7 +8,12 @@ use firedrill_scene::{Ask, Level, OpenDrillScene, Ours, Review};
 use firedrill_wire::AgentInfo;
 use tokio::sync::mpsc;
 
-use super::{Options, drills::Running, publish::Publisher, tour::Tour};
+use super::{
+    Options,
+    drills::{Begun, Running},
+    publish::Publisher,
+    tour::Tour,
+};
 use crate::{
     abort::AbortLine,
     clock::Clock,
@@ -70,6 +75,8 @@ pub(crate) struct App {
     /// The card of the drill that runs, or ran last.
     pub(crate) card: Option<PathBuf>,
     pub(crate) tour: Option<Tour>,
+    /// What was begun last.
+    pub(crate) begun: Option<Begun>,
 }
 
 impl App {
@@ -89,6 +96,7 @@ impl App {
             running: None,
             card: None,
             tour: None,
+            begun: None,
         }
     }
 
@@ -167,6 +175,21 @@ impl App {
             Ask::Arm => self.command(firedrill_drill::Command::Arm),
             // Before the first injection an early end has nothing to take back.
             Ask::Back | Ask::Finish => self.command(firedrill_drill::Command::Finish),
+            Ask::Hold => self.command(firedrill_drill::Command::Hold {
+                by: self.options.who.clone(),
+            }),
+            Ask::Resume => self.command(firedrill_drill::Command::Resume {
+                by: self.options.who.clone(),
+            }),
+            Ask::Strength {
+                injection,
+                parameters,
+            } => self.command(firedrill_drill::Command::Strength {
+                injection: injection.into(),
+                parameters,
+                by: self.options.who.clone(),
+            }),
+            Ask::Retry => self.retry(),
             // The handle was pressed before the ask came here.
             Ask::Abort => {}
             Ask::DismissAbort => {

@@ -29,6 +29,15 @@ pub(crate) struct Running {
     task: JoinHandle<()>,
 }
 
+/// What a drill was begun from.
+#[derive(Clone)]
+pub(crate) struct Begun {
+    plan: Arc<Plan>,
+    text: String,
+    experiment: usize,
+    credentials: Credentials,
+}
+
 impl Running {
     pub(crate) fn is_over(&self) -> bool {
         self.task.is_finished()
@@ -76,6 +85,12 @@ impl App {
             self.publisher.say(Level::Warning, format!("not begun: {why}"));
             return;
         }
+        self.begun = Some(Begun {
+            plan: Arc::clone(&plan),
+            text: text.clone(),
+            experiment,
+            credentials: credentials.clone(),
+        });
         let options = &self.options;
         let headless = Headless {
             plan,
@@ -129,6 +144,19 @@ impl App {
         });
         self.card = Some(card);
         self.running = Some(Running { commands, task });
+    }
+
+    /// Begins what was begun last once more, as it was: for a drill of which nothing can be said.
+    pub(crate) fn retry(&mut self) {
+        let Some(begun) = self.begun.clone() else {
+            self.publisher.say(
+                Level::Warning,
+                "not begun: this console has run no drill yet; choose an experiment in Design",
+            );
+            return;
+        };
+        self.tour_again();
+        self.begin_drill(begun.plan, begun.text, begun.experiment, begun.credentials);
     }
 
     /// Why no drill can begin now.

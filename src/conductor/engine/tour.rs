@@ -86,6 +86,14 @@ impl App {
         self.begin_drill(plan, text, experiment, credentials);
     }
 
+    /// The drill is begun once more: its confirmation counts down again.
+    pub(crate) fn tour_again(&mut self) {
+        if let Some(tour) = &mut self.tour {
+            tour.starts = None;
+            tour.armed = false;
+        }
+    }
+
     /// Says what happens now, and confirms the start when the countdown is over.
     pub(crate) fn guide(&mut self) {
         let scene = self.publisher.scene();

@@ -75,6 +75,7 @@ fn review(outcome: Outcome) -> Review {
         agent: "payments-1".into(),
         scope: "route payment-http".into(),
         strength: "400 ms ± 100 ms".into(),
+        lever: None,
         state: Some(InjectionState::Reverted),
         proved: true,
         from_us: Some(12_000_000),
@@ -86,6 +87,9 @@ fn review(outcome: Outcome) -> Review {
     };
     let scene = DrillScene {
         safety: SafetyScene::default(),
+        console: "desk".into(),
+        holds: Vec::new(),
+        hold: None,
         people: None,
         id: "d-1".into(),
         experiment: "Payment is slow".into(),

@@ -208,7 +208,24 @@ impl World {
                 let result = Ok(Box::new(view));
                 Reply::Started { id, result }
             }
-            Call::Revert(_) => return None,
+            Call::Change(id, change) => {
+                let view = self.injection.as_mut()?;
+                view.stamp = stamp;
+                view.revision = change.revision;
+                view.parameters = change.parameters;
+                Reply::Changed {
+                    id,
+                    revision: change.revision,
+                    result: Ok(Box::new(view.clone())),
+                }
+            }
+            Call::Revert(id) => {
+                let view = self.injection.as_mut()?;
+                view.stamp = stamp;
+                view.state = InjectionState::Reverted;
+                let result = Ok(Box::new(view.clone()));
+                Reply::Reverted { id, result }
+            }
             Call::Close(..) => Reply::Closed {
                 result: Ok(Closed {
                     stamp,
@@ -379,4 +396,92 @@ fn a_drill_from_the_confirmation_to_the_verdict() {
     assert!(scene.slis[0].series.len() > 10);
     assert_eq!(scene.origin_wall_ms, 1_000_000);
     assert!(matches!(world.ours(), Ours::Nothing { proved_ms: Some(_) }));
+}
+
+#[test]
+fn a_strength_is_shown_as_the_agent_said_and_the_log_says_who_changed_it() {
+    let mut world = World::new();
+    world.until(|drill| drill.phase() == Phase::Arming);
+    world.feed(Event::Command {
+        command: Command::Arm,
+    });
+    let scene = world.until(|drill| drill.phase() == Phase::Inject && drill.fault_is_on());
+    let lever = scene.injections[0].lever.clone().unwrap();
+    assert_eq!(
+        (lever.on, lever.on_words.as_str(), lever.asked),
+        (Some(1.0), "400 ms", None)
+    );
+    let injection = world.drill.injections()[0].id.clone();
+    world.feed(Event::Command {
+        command: Command::Strength {
+            injection,
+            parameters: lever.lever.parameters(0.5),
+            by: "Ada".to_owned(),
+        },
+    });
+    let scene = world.builder.scene(&world.drill, world.now);
+    assert_eq!(scene.injections[0].strength, "200 ms ± 50 ms on /api/payment");
+    assert_eq!(scene.injections[0].lever.as_ref().unwrap().on, Some(0.5));
+    let said: Vec<String> = log(&scene)
+        .into_iter()
+        .filter(|(kind, title, _)| (*kind, title.as_str()) == (LogKind::Fault, "strength"))
+        .map(|(_, _, words)| words)
+        .collect();
+    let agent = &scene.injections[0].agent;
+    assert_eq!(
+        said,
+        [
+            format!("Ada turns http.latency on {agent} down: 400 ms to 200 ms"),
+            format!("http.latency on {agent} is at 200 ms, as Ada asked")
+        ]
+    );
+}
+
+#[test]
+fn a_hold_is_shown_and_moves_what_is_planned() {
+    let mut world = World::new();
+    world.until(|drill| drill.phase() == Phase::Arming);
+    world.feed(Event::Command {
+        command: Command::Arm,
+    });
+    world.until(|drill| drill.phase() == Phase::Inject && drill.fault_is_on());
+    for _ in 0..80 {
+        world.tick();
+    }
+    let by = || "Ada".to_owned();
+    world.feed(Event::Command {
+        command: Command::Hold { by: by() },
+    });
+    for _ in 0..50 {
+        world.tick();
+    }
+    let scene = world.builder.scene(&world.drill, world.now);
+    let hold = scene.hold.clone().unwrap();
+    assert_eq!(
+        (hold.by.as_str(), hold.stage),
+        ("Ada", firedrill_drill::HoldStage::Held)
+    );
+    let agent = scene.injections[0].agent.clone();
+    assert_eq!(
+        hold.then,
+        [format!("http.latency on {agent} for the 12 s it had left")]
+    );
+    assert!(matches!(world.ours(), Ours::Nothing { proved_ms: Some(_) }));
+    assert!(scene.injections[0].lever.is_none(), "there is nothing to turn");
+    assert_eq!(
+        scene.planned[0].until_us, 25_000_000,
+        "20 s and the 5 s that the clock has stood"
+    );
+    world.feed(Event::Command {
+        command: Command::Resume { by: by() },
+    });
+    let scene = world.until(|drill| drill.hold().is_none());
+    assert_eq!((scene.injections.len(), scene.holds.len()), (2, 1));
+    assert!(matches!(world.ours(), Ours::On { faults: 1, .. }));
+    let titles: Vec<String> = log(&scene).into_iter().map(|it| it.1).collect();
+    for title in ["hold", "held", "resume", "resumed"] {
+        assert!(titles.iter().any(|it| it == title), "no {title} in {titles:?}");
+    }
+    let replayed = world.until(|drill| drill.phase() == Phase::Verdict);
+    assert_eq!(replayed.verdict.unwrap().outcome, Outcome::Held);
 }

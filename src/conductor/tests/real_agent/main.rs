@@ -11,6 +11,8 @@
 mod asks;
 #[cfg(target_os = "linux")]
 mod drills;
+#[cfg(target_os = "linux")]
+mod levers;
 
 #[cfg(target_os = "linux")]
 fn main() -> std::process::ExitCode {
@@ -23,7 +25,8 @@ fn main() -> std::process::ExitCode {
     {
         return firedrill_agent::cli::main();
     }
-    let trials = drills::TESTS.iter().chain(asks::TESTS).map(|(name, test)| {
+    let tests = drills::TESTS.iter().chain(asks::TESTS).chain(levers::TESTS);
+    let trials = tests.map(|(name, test)| {
         Trial::test(*name, move || {
             test();
             Ok(())

@@ -4,4 +4,5 @@ mod design;
 mod fixture;
 mod interactions;
 mod kit;
+mod levers;
 mod pictures;

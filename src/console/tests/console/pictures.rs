@@ -123,6 +123,29 @@ fn live() {
 }
 
 #[test]
+fn levers() {
+    let mut results = SnapshotResults::new();
+    let r = &mut results;
+    let mut turned = fixture::scene(Moment::Inject);
+    turned.drill = Some(std::sync::Arc::new(fixture::turned()));
+    let mut harness = kit::console(turned, View::Live, Theme::Dark, LARGE);
+    crate::levers::lever(&harness).focus();
+    for _ in 0..5 {
+        harness.key_press(egui::Key::ArrowRight);
+        harness.run();
+    }
+    keep(r, &mut harness, "live_lever");
+    shoot(
+        r,
+        "live_held",
+        fixture::held_scene(firedrill_drill::HoldStage::Held),
+        View::Live,
+        Theme::Dark,
+        LARGE,
+    );
+}
+
+#[test]
 fn dialogs() {
     let mut results = SnapshotResults::new();
     let r = &mut results;

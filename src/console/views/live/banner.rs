@@ -1,11 +1,12 @@
 //! Above the cards: the demo's tour, the verdict, preflight's checks.
 
 use egui::{Rect, ScrollArea, Ui, pos2, vec2};
-use firedrill_drill::{Outcome, Phase, Verdict};
-use firedrill_scene::{Ask, CheckRow, DrillScene, TourScene};
+use firedrill_drill::{HoldStage, Outcome, Phase, Verdict};
+use firedrill_scene::{Ask, CheckRow, DrillScene, HoldScene, TourScene};
 
 use crate::{
     View,
+    commands::Command,
     cx::Cx,
     theme::{medium, regular, size, space},
     widgets::{self, State, rich},
@@ -132,6 +133,13 @@ pub fn verdict(ui: &mut Ui, rect: Rect, verdict: &Verdict, drill: &DrillScene, c
                 if widgets::button(ui, "Open the review").clicked() {
                     cx.goto = Some(View::Review);
                 }
+                // A drill of which nothing can be said is begun again with one key.
+                if verdict.outcome == Outcome::Inconclusive
+                    && cx.view == View::Live
+                    && Command::Retry.button(ui, cx.scene, cx.view).clicked()
+                {
+                    cx.ask(Ask::Retry);
+                }
             },
         );
         if let Some(more) = verdict.reasons.get(1).filter(|_| rect.height() > 80.0) {
@@ -159,6 +167,63 @@ pub fn verdict(ui: &mut Ui, rect: Rect, verdict: &Verdict, drill: &DrillScene, c
             );
             widgets::one_line(ui, rich(words, medium(13.0), t.out));
         }
+    });
+}
+
+/// How high the banner of a hold is.
+pub const HELD_HEIGHT: f32 = 96.0;
+
+/// A hold: how far it is, what a resume does, and the two ways on.
+pub fn held(ui: &mut Ui, rect: Rect, hold: &HoldScene, drill: &DrillScene, cx: &mut Cx<'_>) {
+    let t = cx.tokens;
+    let since = cx.clock_of(drill, hold.since_us);
+    let progress = drill.progress.as_ref().map_or("", |(_, words)| words.as_str());
+    let (word, first) = match hold.stage {
+        HoldStage::Reverting => (
+            "HOLDING",
+            "Everything is being taken back; the clock stands".to_owned(),
+        ),
+        HoldStage::Held => (
+            "HELD",
+            format!(
+                "Nothing of ours on; the clock stands since {since}, by {}",
+                hold.by
+            ),
+        ),
+        HoldStage::Baseline { .. } => (
+            "RESUMING",
+            "Nothing of ours on before the new baseline is there".to_owned(),
+        ),
+    };
+    let then = if hold.then.is_empty() {
+        "the steps go on where they stood".to_owned()
+    } else {
+        format!("{}, as strong as it was", hold.then.join("; "))
+    };
+    let second = match hold.stage {
+        HoldStage::Baseline { .. } => format!("{progress}. Then {then}"),
+        HoldStage::Reverting | HoldStage::Held => format!(
+            "Resume takes a new baseline of {}; then {then}",
+            words::span_ms(hold.baseline_ms)
+        ),
+    };
+    widgets::card_at(ui, rect, |ui| {
+        ui.spacing_mut().item_spacing.y = 3.0;
+        widgets::ends(
+            ui,
+            36.0,
+            |ui| {
+                widgets::pill(ui, State::Waiting, word, 17.0);
+                ui.add_space(space::S);
+                widgets::one_line(ui, rich(first, medium(15.0), t.strong));
+            },
+            |ui| {
+                if Command::Resume.button(ui, cx.scene, cx.view).clicked() {
+                    cx.ask(Ask::Resume);
+                }
+            },
+        );
+        widgets::one_line(ui, rich(second, regular(13.0), t.text));
     });
 }
 

@@ -3,6 +3,7 @@
 mod banner;
 mod before;
 mod card;
+mod lever;
 mod plot;
 mod side;
 mod timeline;
@@ -85,6 +86,11 @@ impl Live {
             let height = banner::verdict_height(verdict, rest.height());
             take_top(&mut rest, height, |place| {
                 banner::verdict(ui, place, verdict, drill, cx);
+            });
+        }
+        if let Some(hold) = &drill.hold {
+            take_top(&mut rest, banner::HELD_HEIGHT, |place| {
+                banner::held(ui, place, hold, drill, cx);
             });
         }
         if drill.phase == Phase::Preflight

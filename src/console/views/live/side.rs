@@ -5,6 +5,7 @@ use firedrill_drill::Phase;
 use firedrill_scene::{Ask, DrillScene, InjectionScene, LogKind, LogLine};
 use firedrill_wire::InjectionState;
 
+use super::lever::{self, Levers};
 use crate::{
     commands::Command,
     cx::Cx,
@@ -50,6 +51,7 @@ impl Filter {
 pub struct Side {
     filter: Filter,
     note: String,
+    levers: Levers,
     /// The note field gets the focus.
     pub focus: bool,
 }
@@ -62,7 +64,7 @@ impl Side {
         widgets::card_at(ui, log.with_max_y(log.bottom() - space::M), |ui| {
             self.log(ui, drill, cx);
         });
-        widgets::card_at(ui, card, |ui| faults(ui, drill, cx));
+        widgets::card_at(ui, card, |ui| faults(ui, drill, &mut self.levers, cx));
     }
 
     fn log(&mut self, ui: &mut Ui, drill: &DrillScene, cx: &mut Cx<'_>) {
@@ -212,14 +214,17 @@ fn shown(drill: &DrillScene) -> Vec<&InjectionScene> {
 }
 
 fn fault_height(drill: &DrillScene) -> f32 {
-    match shown(drill).len() + 2 * drill.safety.actions.len() {
+    let shown = shown(drill);
+    let lever = shown.iter().any(|it| it.lever.is_some());
+    let lever = if lever { lever::HEIGHT } else { 0.0 };
+    match shown.len() + 2 * drill.safety.actions.len() {
         0 => 118.0,
-        1 => 186.0,
-        _ => 300.0,
+        1 => 186.0 + lever,
+        _ => 300.0 + lever,
     }
 }
 
-fn faults(ui: &mut Ui, drill: &DrillScene, cx: &mut Cx<'_>) {
+fn faults(ui: &mut Ui, drill: &DrillScene, levers: &mut Levers, cx: &mut Cx<'_>) {
     let shown = shown(drill);
     if shown.is_empty() {
         next(ui, drill);
@@ -234,7 +239,7 @@ fn faults(ui: &mut Ui, drill: &DrillScene, cx: &mut Cx<'_>) {
                 if i > 0 {
                     widgets::rule(ui);
                 }
-                fault(ui, drill, injection, cx);
+                fault(ui, drill, injection, levers, cx);
             }
             asked = actions(ui, drill);
         });
@@ -280,7 +285,7 @@ fn next(ui: &mut Ui, drill: &DrillScene) {
     }
 }
 
-fn fault(ui: &mut Ui, drill: &DrillScene, injection: &InjectionScene, cx: &Cx<'_>) {
+fn fault(ui: &mut Ui, drill: &DrillScene, injection: &InjectionScene, levers: &mut Levers, cx: &mut Cx<'_>) {
     let t = cx.tokens;
     ui.spacing_mut().item_spacing.y = 5.0;
     let now = cx.drill_now_us(drill);
@@ -302,6 +307,7 @@ fn fault(ui: &mut Ui, drill: &DrillScene, injection: &InjectionScene, cx: &Cx<'_
     if !injection.evidence.is_empty() {
         widgets::small(ui, &injection.evidence, t.text);
     }
+    levers.ui(ui, injection, cx);
     if let Some(lease) = drill.lease_left_ms.filter(|_| is_on(injection)) {
         let left = words::span_ms(lease.saturating_sub(cx.since_ms));
         widgets::dim(ui, format!("reverts itself in {left} without us"));

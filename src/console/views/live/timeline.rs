@@ -160,6 +160,21 @@ fn phases(ui: &Ui, axis: &Axis, y: f32, drill: &DrillScene, now_us: u64, t: &Tok
             );
         }
     }
+    for (from, until) in &drill.holds {
+        let rect = Rect::from_min_max(pos2(axis.x(*from), y), pos2(axis.x(*until), y + PHASES));
+        painter.rect(
+            rect,
+            CornerRadius::same(3),
+            t.card,
+            Stroke::new(1.0, t.strong),
+            StrokeKind::Inside,
+        );
+        let galley = painter.layout_no_wrap("held".to_owned(), regular(size::SMALL), t.strong);
+        if galley.size().x + 10.0 < rect.width() {
+            let at = pos2(rect.left() + 6.0, rect.center().y - galley.size().y / 2.0);
+            painter.galley(at, galley, t.strong);
+        }
+    }
     if drill.verdict.is_none() {
         let rest = Rect::from_min_max(pos2(axis.x(now_us), y), pos2(axis.right, y + PHASES));
         painter.rect_stroke(

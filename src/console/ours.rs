@@ -1,0 +1,107 @@
+//! "Is this us?" in the header, and on the clipboard.
+
+use egui::{Id, Ui};
+use firedrill_scene::{Ours, Scene};
+use jiff::tz::TimeZone;
+
+use crate::{
+    commands::Command,
+    cx::Cx,
+    theme::{medium, regular},
+    widgets::{self, State, rich},
+    words,
+};
+
+/// `1 fault of ours on payments-1 · ends in 18 s`.
+pub fn ui(ui: &mut Ui, cx: &Cx<'_>, roomy: bool, clicked: &mut Vec<Command>) {
+    let t = cx.tokens;
+    let (state, sentence, rest) = ours(cx);
+    let label = if copied(ui, Id::unique(COPIED)) {
+        "Copied"
+    } else {
+        "Copy"
+    };
+    let copy = widgets::named(widgets::link(ui, label), "Copy: is this us?");
+    if copy.on_hover_text(Command::CopyOurs.tip(ui)).clicked() {
+        clicked.push(Command::CopyOurs);
+    }
+    // From the right: what follows the sentence comes first.
+    let rest = if roomy {
+        rest.as_str()
+    } else {
+        rest.split(" · ").next().unwrap_or_default()
+    };
+    if !rest.is_empty() {
+        ui.label(rich(rest, regular(13.0), t.dim));
+    }
+    let font = if state == State::Waiting {
+        regular(13.0)
+    } else {
+        medium(14.0)
+    };
+    let colour = if state == State::Good {
+        t.text
+    } else {
+        state.colour(t)
+    };
+    ui.label(rich(sentence, font, colour));
+}
+
+/// "Is this us?": how it stands, the sentence, and what more there is to say.
+pub fn ours(cx: &Cx<'_>) -> (State, String, String) {
+    let sentence = cx.scene.ours.sentence(|ms| words::clock(ms, cx.zone));
+    let (state, rest) = match &cx.scene.ours {
+        Ours::Unknown => (State::Waiting, String::new()),
+        Ours::Nothing { .. } => (State::Good, String::new()),
+        Ours::On { ends_in_ms, .. } => {
+            let mut parts = vec![format!(
+                "ends in {}",
+                words::span_ms(ends_in_ms.saturating_sub(cx.since_ms))
+            )];
+            if let Some(drill) = &cx.scene.drill {
+                let lease = drill
+                    .lease_left_ms
+                    .map(|lease| words::span_ms(lease.saturating_sub(cx.since_ms)));
+                parts.extend(lease.map(|left| format!("lease {left}")));
+                parts.push(words::count(drill.agents, "agent"));
+            }
+            (State::Fault, parts.join(" · "))
+        }
+        Ours::MayBeOn { .. } => (State::Bad, String::new()),
+    };
+    (state, sentence, rest)
+}
+
+/// When the sentence was copied last, in the window's memory.
+const COPIED: &str = "ours copied";
+
+/// Puts "is this us?" on the clipboard, with drill, console and time.
+pub fn copy(ui: &Ui, scene: &Scene, since_ms: u64, zone: &TimeZone) {
+    let mut ours = scene.ours.clone();
+    if let Ours::On { ends_in_ms, .. } = &mut ours {
+        *ends_in_ms = ends_in_ms.saturating_sub(since_ms);
+    }
+    let drill = scene.drill.as_ref();
+    let now_ms = scene.wall_ms.saturating_add_unsigned(since_ms);
+    let text = ours.told(
+        drill.map(|it| (it.experiment.as_str(), it.id.as_str())),
+        drill.map(|it| it.console.as_str()),
+        now_ms,
+        |ms| words::clock(ms, zone),
+    );
+    ui.ctx().copy_text(text);
+    let now = ui.input(|input| input.time);
+    ui.data_mut(|data| data.insert_temp(Id::unique(COPIED), now));
+}
+
+/// Whether that was a moment ago.
+fn copied(ui: &Ui, id: Id) -> bool {
+    const SHOWN: std::time::Duration = std::time::Duration::from_millis(1_500);
+    let at: Option<f64> = ui.data(|data| data.get_temp(id));
+    let recent = at.is_some_and(|at| ui.input(|input| input.time) < at + SHOWN.as_secs_f64());
+    if recent {
+        // The word goes back by itself.
+        ui.ctx().request_repaint_after(SHOWN);
+    }
+    recent
+}
