@@ -138,8 +138,8 @@ fn day_of(day: Weekday) -> u8 {
     day.to_monday_zero_offset().unsigned_abs()
 }
 
-/// Of the built-in database.
-fn time_zone(name: &str) -> Option<TimeZone> {
+/// A time zone by its name, of the built-in database: `Europe/Berlin`, `UTC`.
+pub fn time_zone(name: &str) -> Option<TimeZone> {
     static ZONES: OnceLock<TimeZoneDatabase> = OnceLock::new();
     if name.eq_ignore_ascii_case("utc") {
         return Some(TimeZone::UTC);

@@ -2,61 +2,7 @@
 
 use firedrill_catalogue::Scope;
 
-/// What a key holds.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Kind {
-    /// Text in quotes.
-    Text,
-    /// A list of texts.
-    Texts,
-    /// `"400ms"`, `"2m"`.
-    Duration,
-    /// `"5/s"`.
-    Rate,
-    /// A number.
-    Number,
-    /// A whole number.
-    Count,
-    /// `true` or `false`.
-    Flag,
-    /// `"25%"` or a number from 0 to 1.
-    Share,
-    /// `{ min = …, max = … }` with keys of [`RANGE`] or the given table.
-    Table(&'static [Key]),
-    /// `[[name]]`.
-    Tables(&'static [Key]),
-    /// A table whose keys are the author's.
-    Free,
-    /// `"never"` or a table.
-    StopLine,
-}
-
-/// A key: its name, what it holds, whether it must be there, and one line of explanation.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Key {
-    pub name: &'static str,
-    pub kind: Kind,
-    pub must: bool,
-    pub doc: &'static str,
-}
-
-const fn must(name: &'static str, kind: Kind, doc: &'static str) -> Key {
-    Key {
-        name,
-        kind,
-        must: true,
-        doc,
-    }
-}
-
-const fn may(name: &'static str, kind: Kind, doc: &'static str) -> Key {
-    Key {
-        name,
-        kind,
-        must: false,
-        doc,
-    }
-}
+use crate::form::{Key, Kind, may, must};
 
 /// Keys that formats.md of the design names and a later release brings: refused, never ignored.
 pub(crate) const NOT_YET: &[(&str, &str)] = &[
@@ -165,7 +111,11 @@ pub(crate) const ERROR_BUDGET: &[Key] = &[
 ];
 
 pub(crate) const ALERT: &[Key] = &[
-    must("kind", Kind::Text, "webhook or alertmanager"),
+    must(
+        "kind",
+        Kind::OneOf(&["webhook", "alertmanager"]),
+        "webhook or alertmanager",
+    ),
     must("url", Kind::Text, "where; of an Alertmanager its base URL"),
 ];
 
@@ -242,7 +192,7 @@ pub(crate) const SLI: &[Key] = &[
     ),
     may(
         "stop",
-        Kind::StopLine,
+        Kind::NeverOr(STOP),
         "where safety ends the drill; default: tolerate, after 2 bad samples; \"never\"",
     ),
     may("say", Kind::Table(SAY), "in words for the room"),

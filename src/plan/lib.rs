@@ -6,6 +6,7 @@
 
 mod diagnostic;
 pub mod edit;
+mod form;
 mod guardrails;
 mod hours;
 mod keys;
@@ -20,9 +21,21 @@ mod table;
 
 pub use diagnostic::{Diagnostic, Severity};
 pub use guardrails::*;
-pub use hours::Hours;
+pub use hours::{Hours, time_zone};
 pub use model::*;
 pub use read::{Checked, MAX_BYTES, check, parse};
 pub use read_sli::SAMPLES_A_WINDOW;
 pub use schema::schema;
 pub use selector::anchored;
+
+/// What other files of a folder with plans are read with: the same walk, the same kind of mistakes.
+pub mod reader {
+    pub use crate::{
+        diagnostic::did_you_mean,
+        form::{Key, Kind, may, must},
+        read::url,
+        schema::schema_of,
+        table::{Field, Limits, Reader, Table, document, each, join, unique},
+    };
+    pub use toml::de::DeTable;
+}

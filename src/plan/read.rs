@@ -6,13 +6,13 @@ use firedrill_catalogue::quantity;
 use toml::de::{DeTable, DeValue};
 
 use crate::{
-    AgentEntry, Diagnostic, Driver, Metrics, People, Plan, ProbeRequest, Severity, Source,
+    AgentEntry, Diagnostic, Driver, Metrics, People, Plan, ProbeRequest, Source,
     diagnostic::did_you_mean,
-    keys::{AGENT, ALERT, EXPERIMENT, METRICS, PEOPLE, PLAN, SLI},
+    keys::{AGENT, ALERT, EXPERIMENT, METRICS, NOT_YET, PEOPLE, PLAN, SLI},
     read_experiment::experiment,
     read_guardrails::{alert, guardrails},
     read_sli::{judge_slis, sli},
-    table::{Field, Reader, Table},
+    table::{Field, Limits, Reader, Table, document, each, unique},
 };
 
 /// Largest plan, in bytes.
@@ -40,43 +40,13 @@ pub fn parse(text: &str) -> Result<Plan, Vec<Diagnostic>> {
 
 /// Reads a plan and tells warnings too.
 pub fn check(text: &str) -> Checked {
-    let mut reader = Reader {
-        text,
-        found: Vec::new(),
+    let limits = Limits {
+        what: "plan",
+        max_bytes: MAX_BYTES,
+        later: NOT_YET,
     };
-    if text.len() > MAX_BYTES {
-        reader.error(
-            0..0,
-            "",
-            format!(
-                "the file is {} bytes long; a plan has at most {MAX_BYTES}",
-                text.len()
-            ),
-        );
-        return Checked {
-            plan: None,
-            diagnostics: reader.found,
-        };
-    }
-    let (table, mistakes) = DeTable::parse_recoverable(text);
-    for mistake in &mistakes {
-        let first_line = mistake.message().lines().next().unwrap_or("not TOML").to_owned();
-        reader.error(mistake.span().unwrap_or(0..0), "", first_line);
-    }
-    let plan = if mistakes.is_empty() {
-        plan(&mut reader, table.get_ref())
-    } else {
-        None
-    };
-    let mut diagnostics = reader.found;
-    diagnostics.sort_by_key(|diagnostic| diagnostic.span.start);
-    let wrong = diagnostics
-        .iter()
-        .any(|diagnostic| diagnostic.severity == Severity::Error);
-    Checked {
-        plan: plan.filter(|_| !wrong),
-        diagnostics,
-    }
+    let (plan, diagnostics) = document(text, limits, plan);
+    Checked { plan, diagnostics }
 }
 
 fn plan(r: &mut Reader<'_>, root: &DeTable<'_>) -> Option<Plan> {
@@ -128,53 +98,6 @@ fn plan(r: &mut Reader<'_>, root: &DeTable<'_>) -> Option<Plan> {
         alerts,
         people,
     })
-}
-
-/// Every table of `[[key]]`, read by `read`; those that cannot be read are left out (and have been said).
-pub(crate) fn each<'a, T>(
-    r: &mut Reader<'_>,
-    parent: &Table<'a>,
-    key: &str,
-    at_most: usize,
-    mut read: impl FnMut(&mut Reader<'_>, &'a DeTable<'a>, std::ops::Range<usize>, &str) -> Option<T>,
-) -> Vec<T> {
-    let Some(field) = parent.get(key) else {
-        return Vec::new();
-    };
-    let tables = r.tables(&field, at_most);
-    if tables.is_empty() && matches!(field.value, DeValue::Array(array) if array.is_empty()) {
-        r.error(
-            field.span.clone(),
-            &field.path,
-            format!("at least one {key} is needed"),
-        );
-    }
-    tables
-        .into_iter()
-        .filter_map(|(table, span, path)| read(r, table, span, &path))
-        .collect()
-}
-
-fn unique<'n>(r: &mut Reader<'_>, top: &Table<'_>, key: &str, names: impl Iterator<Item = &'n str>) {
-    let names: Vec<_> = names.collect();
-    for (i, name) in names.iter().enumerate() {
-        if names[..i].contains(name) {
-            let path = format!("{key}[{i}].name");
-            let span = name_span(top, key, i).unwrap_or_else(|| top.place_of(key));
-            r.error(
-                span,
-                &path,
-                format!("the name \"{name}\" is taken by another {key}"),
-            );
-        }
-    }
-}
-
-fn name_span(top: &Table<'_>, key: &str, i: usize) -> Option<std::ops::Range<usize>> {
-    match top.get(key)?.value {
-        DeValue::Array(array) => array.get(i)?.get_ref().get("name").map(toml::Spanned::span),
-        _ => None,
-    }
 }
 
 fn metrics(r: &mut Reader<'_>, field: &Field<'_>) -> Option<Metrics> {
@@ -243,7 +166,7 @@ fn probe_request(text: &str) -> Result<ProbeRequest, String> {
 }
 
 /// An http or https address without credentials.
-pub(crate) fn url(text: &str) -> Result<String, String> {
+pub fn url(text: &str) -> Result<String, String> {
     let rest = text
         .strip_prefix("http://")
         .or_else(|| text.strip_prefix("https://"))

@@ -10,9 +10,8 @@ use crate::{
     Action, AgentEntry, Experiment, Inject, Mode, Repeat, Step, Target,
     diagnostic::did_you_mean,
     keys::{NOT_YET, ON_STOP, REPEAT, STEP, target_keys},
-    read::each,
     read_guardrails::on_stop,
-    table::{Field, Reader, Table, join},
+    table::{Field, Reader, Table, each, join},
 };
 
 const MAX_STEPS: usize = 200;

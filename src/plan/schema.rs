@@ -3,13 +3,21 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::keys::{Key, Kind, PLAN, STOP, target_keys};
+use crate::{
+    form::{Key, Kind},
+    keys::{PLAN, target_keys},
+};
 
 /// The JSON Schema of a plan.
 pub fn schema() -> Value {
-    let mut schema = object(PLAN);
+    schema_of("Firedrill plan", PLAN)
+}
+
+/// The JSON Schema of a file with these keys.
+pub fn schema_of(title: &str, keys: &[Key]) -> Value {
+    let mut schema = object(keys);
     schema["$schema"] = json!("https://json-schema.org/draft/2020-12/schema");
-    schema["title"] = json!("Firedrill plan");
+    schema["title"] = json!(title);
     schema
 }
 
@@ -34,7 +42,7 @@ fn of(key: &Key) -> Value {
         Kind::Texts => json!({ "type": "array", "items": { "type": "string" } }),
         Kind::Duration => json!({ "type": "string", "pattern": r"^[0-9.]+\s*(us|µs|ms|s|m|h|d)$" }),
         Kind::Rate => json!({ "type": "string", "pattern": r"^[0-9.]+\s*/\s*[smh]$" }),
-        Kind::Text if key.name == "kind" => json!({ "type": "string", "enum": ["webhook", "alertmanager"] }),
+        Kind::OneOf(words) => json!({ "type": "string", "enum": words }),
         Kind::Text => json!({ "type": "string" }),
         Kind::Flag => json!({ "type": "boolean" }),
         Kind::Share => json!({ "oneOf": [
@@ -50,6 +58,6 @@ fn of(key: &Key) -> Value {
             "properties": target_keys().map(|key| (key.to_owned(), json!({}))).collect::<Map<_, _>>(),
         }),
         Kind::Free => json!({ "type": "object" }),
-        Kind::StopLine => json!({ "oneOf": [{ "const": "never" }, object(STOP)] }),
+        Kind::NeverOr(keys) => json!({ "oneOf": [{ "const": "never" }, object(keys)] }),
     }
 }

@@ -11,31 +11,85 @@ use toml::{
 
 use crate::{
     diagnostic::{Diagnostic, Severity, did_you_mean},
-    keys::{Key, NOT_YET},
+    form::Key,
 };
 
 /// The text, and what was found wrong with it so far.
-pub(crate) struct Reader<'t> {
-    pub text: &'t str,
-    pub found: Vec<Diagnostic>,
+pub struct Reader<'t> {
+    pub(crate) text: &'t str,
+    pub(crate) found: Vec<Diagnostic>,
+    /// Keys of a later version, each after the path of its table without indices.
+    later: &'static [(&'static str, &'static str)],
+}
+
+/// What a text of a kind of file is read with.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// What it is, in a word, for messages: `plan`.
+    pub what: &'static str,
+    /// Largest text, in bytes.
+    pub max_bytes: usize,
+    /// Keys of a later version, which are refused and never ignored; each after the path of its table without
+    /// indices.
+    pub later: &'static [(&'static str, &'static str)],
+}
+
+/// Reads a whole text: `read` gets its top table, and what it returns counts only if nothing is wrong. Mistakes
+/// and warnings come in the order of the file.
+pub fn document<T>(
+    text: &str,
+    limits: Limits,
+    read: impl FnOnce(&mut Reader<'_>, &DeTable<'_>) -> Option<T>,
+) -> (Option<T>, Vec<Diagnostic>) {
+    let mut reader = Reader {
+        text,
+        found: Vec::new(),
+        later: limits.later,
+    };
+    if text.len() > limits.max_bytes {
+        let Limits { what, max_bytes, .. } = limits;
+        let message = format!(
+            "the file is {} bytes long; a {what} has at most {max_bytes}",
+            text.len()
+        );
+        reader.error(0..0, "", message);
+        return (None, reader.found);
+    }
+    let (table, mistakes) = DeTable::parse_recoverable(text);
+    for mistake in &mistakes {
+        let first_line = mistake.message().lines().next().unwrap_or("not TOML").to_owned();
+        reader.error(mistake.span().unwrap_or(0..0), "", first_line);
+    }
+    let value = if mistakes.is_empty() {
+        read(&mut reader, table.get_ref())
+    } else {
+        None
+    };
+    let mut diagnostics = reader.found;
+    diagnostics.sort_by_key(|diagnostic| diagnostic.span.start);
+    let wrong = diagnostics.iter().any(|it| it.severity == Severity::Error);
+    (value.filter(|_| !wrong), diagnostics)
 }
 
 /// A value with its place.
 #[derive(Clone)]
-pub(crate) struct Field<'a> {
+pub struct Field<'a> {
+    /// `experiment[0].name`.
     pub path: String,
+    /// Where it is in the text, in bytes.
     pub span: Span<usize>,
-    pub value: &'a DeValue<'a>,
+    pub(crate) value: &'a DeValue<'a>,
 }
 
 /// A table whose known keys are taken one by one.
-pub(crate) struct Table<'a> {
-    pub path: String,
-    pub span: Span<usize>,
+pub struct Table<'a> {
+    pub(crate) path: String,
+    pub(crate) span: Span<usize>,
     fields: Vec<(String, Span<usize>, &'a Spanned<DeValue<'a>>)>,
 }
 
 impl Reader<'_> {
+    /// Says a mistake.
     pub fn error(&mut self, span: Span<usize>, path: &str, message: impl Into<String>) {
         self.found.push(Diagnostic::at(
             self.text,
@@ -46,6 +100,7 @@ impl Reader<'_> {
         ));
     }
 
+    /// Says what somebody should look at.
     pub fn warn(&mut self, span: Span<usize>, path: &str, message: impl Into<String>) {
         self.found.push(Diagnostic::at(
             self.text,
@@ -57,7 +112,7 @@ impl Reader<'_> {
     }
 
     /// Opens a table: says which keys are unknown, not yet supported, or missing. `scope` is the path without
-    /// indices, as [`NOT_YET`] names it.
+    /// indices, as [`Limits::later`] names it.
     pub fn table<'a>(
         &mut self,
         table: &'a DeTable<'a>,
@@ -73,7 +128,7 @@ impl Reader<'_> {
         };
         for (key, value) in table {
             let (name, at): (&str, _) = (key.get_ref(), key.span());
-            if NOT_YET.contains(&(scope, name)) {
+            if self.later.contains(&(scope, name)) {
                 let message = format!("\"{name}\" is not yet supported by this version; take it out");
                 self.error(at, &join(path, name), message);
             } else if keys.iter().any(|known| known.name == name) {
@@ -144,6 +199,7 @@ impl Reader<'_> {
         tables
     }
 
+    /// Text that is not empty.
     pub fn text(&mut self, field: Option<Field<'_>>) -> Option<String> {
         let field = field?;
         match field.value {
@@ -164,6 +220,7 @@ impl Reader<'_> {
         }
     }
 
+    /// A list of texts, each with its place.
     pub fn texts<'a>(&mut self, field: Option<Field<'a>>) -> Option<Vec<(String, Field<'a>)>> {
         let field = field?;
         let DeValue::Array(array) = field.value else {
@@ -183,6 +240,7 @@ impl Reader<'_> {
         Some(texts)
     }
 
+    /// A finite number.
     pub fn number(&mut self, field: Option<Field<'_>>) -> Option<f64> {
         let field = field?;
         let number = match field.value {
@@ -224,6 +282,7 @@ impl Reader<'_> {
         None
     }
 
+    /// A whole number within limits.
     pub fn count(&mut self, field: Option<Field<'_>>, min: u32, max: u32) -> Option<u32> {
         let place = field.clone()?;
         let number = self.number(field)?;
@@ -353,10 +412,58 @@ impl<'a> Table<'a> {
 }
 
 /// `path.key`.
-pub(crate) fn join(path: &str, key: &str) -> String {
+pub fn join(path: &str, key: &str) -> String {
     if path.is_empty() {
         key.to_owned()
     } else {
         format!("{path}.{key}")
+    }
+}
+
+/// Every table of `[[key]]`, read by `read`; those that cannot be read are left out (and have been said).
+pub fn each<'a, T>(
+    r: &mut Reader<'_>,
+    parent: &Table<'a>,
+    key: &str,
+    at_most: usize,
+    mut read: impl FnMut(&mut Reader<'_>, &'a DeTable<'a>, Span<usize>, &str) -> Option<T>,
+) -> Vec<T> {
+    let Some(field) = parent.get(key) else {
+        return Vec::new();
+    };
+    let tables = r.tables(&field, at_most);
+    if tables.is_empty() && matches!(field.value, DeValue::Array(array) if array.is_empty()) {
+        r.error(
+            field.span.clone(),
+            &field.path,
+            format!("at least one {key} is needed"),
+        );
+    }
+    tables
+        .into_iter()
+        .filter_map(|(table, span, path)| read(r, table, span, &path))
+        .collect()
+}
+
+/// Says every table of `[[key]]` whose name another before it has; `names` are those of the tables, in their order.
+pub fn unique<'n>(r: &mut Reader<'_>, top: &Table<'_>, key: &str, names: impl Iterator<Item = &'n str>) {
+    let names: Vec<_> = names.collect();
+    for (i, name) in names.iter().enumerate() {
+        if names[..i].contains(name) {
+            let path = format!("{key}[{i}].name");
+            let span = name_span(top, key, i).unwrap_or_else(|| top.place_of(key));
+            r.error(
+                span,
+                &path,
+                format!("the name \"{name}\" is taken by another {key}"),
+            );
+        }
+    }
+}
+
+fn name_span(top: &Table<'_>, key: &str, i: usize) -> Option<Span<usize>> {
+    match top.get(key)?.value {
+        DeValue::Array(array) => array.get(i)?.get_ref().get("name").map(Spanned::span),
+        _ => None,
     }
 }
