@@ -4,6 +4,7 @@
 
 mod abort;
 mod enroll;
+mod gameday;
 mod journal;
 mod plan;
 #[cfg(all(target_os = "linux", feature = "agent"))]
@@ -52,9 +53,21 @@ enum Command {
         /// Show the queries that the SLIs become
         #[arg(long)]
         explain: bool,
+        /// Preflight every experiment too: asks agents and sources, injects nothing but `noop`
+        #[arg(long)]
+        live: bool,
     },
-    /// Print the JSON Schema of a plan
-    Schema,
+    /// A game day as a folder: agenda, preparation, people, and what happened
+    Gameday {
+        #[command(subcommand)]
+        command: gameday::GameDayCommand,
+    },
+    /// Print the JSON Schema of a plan, or of a game day
+    Schema {
+        /// Of which file
+        #[arg(value_enum, default_value_t = plan::Format::Plan)]
+        of: plan::Format,
+    },
     /// Stop everything of the drill that is armed, from any terminal: reads the abort card
     Abort(abort::AbortArguments),
     /// Release the latch of the agents on the abort card, with a reason
@@ -104,8 +117,9 @@ pub fn main() -> ExitCode {
         Some(Command::Open { plan }) => crate::window::run(Some(crate::window::Start::Plan(plan))),
         Some(Command::Demo { headless, report }) => run::demo(headless, report),
         Some(Command::Run(arguments)) => run::run(arguments),
-        Some(Command::Check { plan, explain }) => plan::check(&plan, explain),
-        Some(Command::Schema) => plan::schema(),
+        Some(Command::Check { plan, explain, live }) => plan::check(&plan, explain, live),
+        Some(Command::Gameday { command }) => gameday::gameday(command),
+        Some(Command::Schema { of }) => plan::schema(of),
         Some(Command::Abort(arguments)) => abort::abort(arguments),
         Some(Command::Release(arguments)) => abort::release(arguments),
         Some(Command::Status(arguments)) => abort::status(arguments),

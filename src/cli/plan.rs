@@ -3,6 +3,7 @@
 use std::{fs::File, io::Read as _, path::Path, process::ExitCode};
 
 use anyhow::Context as _;
+use clap::ValueEnum;
 use firedrill_plan::{Checked, MAX_BYTES, Plan, Severity};
 
 use super::USAGE;
@@ -45,9 +46,9 @@ fn text(path: &Path) -> anyhow::Result<String> {
     Ok(text)
 }
 
-/// `firedrill check PLAN [--explain]`.
-pub fn check(path: &Path, explain: bool) -> anyhow::Result<ExitCode> {
-    let (_, plan) = match read(path)? {
+/// `firedrill check PLAN [--explain] [--live]`.
+pub fn check(path: &Path, explain: bool, live: bool) -> anyhow::Result<ExitCode> {
+    let (text, plan) = match read(path)? {
         Ok(read) => read,
         Err(code) => return Ok(code),
     };
@@ -63,6 +64,9 @@ pub fn check(path: &Path, explain: bool) -> anyhow::Result<ExitCode> {
             println!("\n{}\n{}", sli.name, firedrill_signals::explain(sli));
         }
         explain_safety(&plan);
+    }
+    if live {
+        return super::gameday::check_plan(plan, &text);
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -90,8 +94,21 @@ fn explain_safety(plan: &Plan) {
     }
 }
 
-/// `firedrill schema`.
-pub fn schema() -> anyhow::Result<ExitCode> {
-    println!("{}", serde_json::to_string_pretty(&firedrill_plan::schema())?);
+/// A file that people write.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// A plan
+    Plan,
+    /// A game day: `gameday.toml`
+    Gameday,
+}
+
+/// `firedrill schema [plan|gameday]`.
+pub fn schema(of: Format) -> anyhow::Result<ExitCode> {
+    let schema = match of {
+        Format::Plan => firedrill_plan::schema(),
+        Format::Gameday => firedrill_gameday::schema(),
+    };
+    println!("{}", serde_json::to_string_pretty(&schema)?);
     Ok(ExitCode::SUCCESS)
 }

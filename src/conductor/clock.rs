@@ -51,3 +51,9 @@ pub fn wall_ms() -> i64 {
         Err(before) => -(before.duration().as_millis() as i64),
     }
 }
+
+/// The name of this computer's time zone; `UTC` where it has none that has a name.
+pub fn local_zone() -> String {
+    let zone = jiff::tz::TimeZone::system();
+    zone.iana_name().unwrap_or("UTC").to_owned()
+}

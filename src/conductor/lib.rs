@@ -13,24 +13,30 @@ mod clock;
 mod conduct;
 mod demo;
 pub mod engine;
+mod gameday;
 mod headless;
 mod ledger;
 mod log;
 mod notices;
 mod outcome;
+mod preflight;
 mod recovery;
 mod signals;
 mod tour;
 
 pub use abort::{
-    AbortCard, AbortHandle, AbortLine, AbortTarget, AgentLine, Board, CardAgent, CardError, Press,
+    AbortCard, AbortHandle, AbortLine, AbortTarget, AgentLine, Board, CardAgent, CardError, Press, random_id,
 };
-pub use clock::{Clock, time_of_day, wall_ms};
+pub use clock::{Clock, local_zone, time_of_day, wall_ms};
 pub use conduct::{BeginError, Finished, Job, conduct};
 pub use demo::{Demo, DemoError};
+pub use gameday::{
+    GameDayError, ReadDay, append, found, make_gameday, missing_ends, plan_text_in, read_gameday, review_in,
+};
 pub use headless::{Headless, HeadlessError, run_headless};
 pub use ledger::{OpenDrill, card_path, cards, note_aborted, open_drills};
 pub use log::{JournalFile, Log};
 pub use outcome::{MAY_BE_ON, demo_exit_code, exit_code};
+pub use preflight::{JUDGED_AGAIN, Preflight, preflight};
 pub use recovery::{Holds, abort_open, abort_targets, ask, forget, ours, watch_open};
 pub use tour::{DemoJob, DemoNews, DemoRan, DemoRunError, demo_headless};

@@ -21,7 +21,7 @@ pub(crate) const GOOD_SAMPLES: u32 = 3;
 const RECOVERED_US: u64 = 2_000_000;
 
 /// A baseline that takes this many times as long as asked for is none.
-pub(crate) const BASELINE_TIMES: u64 = 5;
+pub const BASELINE_TIMES: u64 = 5;
 
 impl Gauge {
     /// Whether a value of this source time is new. A source whose clock was set back goes on with new samples:

@@ -40,6 +40,7 @@ mod words;
 
 pub use event::*;
 pub use fold::AbortFold;
+pub use judge::BASELINE_TIMES;
 pub use machine::Drill;
 pub use notices::{COMMAND_MS, NOTICE_MS};
 pub use replay::{ReplayError, replay};

@@ -325,8 +325,8 @@ fn line(target: &AbortTarget) -> AgentLine {
     }
 }
 
-/// 128 random bits in hex.
-pub(crate) fn random_id() -> String {
+/// 128 random bits in hex: ids that nobody else has.
+pub fn random_id() -> String {
     let mut bytes = [0_u8; 16];
     if getrandom::fill(&mut bytes).is_err() {
         // Uniqueness is all that is asked for: time and process do.

@@ -9,7 +9,7 @@ mod resolve;
 
 pub use board::{AgentLine, Board, Press};
 pub use card::{AbortCard, CardAgent, CardError};
-pub(crate) use line::random_id;
-pub use line::{AbortHandle, AbortLine};
+
+pub use line::{AbortHandle, AbortLine, random_id};
 pub use link::AbortTarget;
 pub(crate) use resolve::resolve;
