@@ -246,6 +246,12 @@ impl Desktop for Dialogs {
                         .await
                 }
                 Choose::ReportFolder => dialog.set_title("Where to write the report").pick_folder().await,
+                Choose::OpenGameDay => {
+                    dialog
+                        .set_title("Open a game day: the folder with gameday.toml")
+                        .pick_folder()
+                        .await
+                }
             };
             chosen.map(|file| file.path().to_owned())
         })

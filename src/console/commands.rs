@@ -3,6 +3,7 @@
 
 use egui::{Key, KeyboardShortcut, Modifiers, Response, Ui};
 use firedrill_drill::{HoldStage, Outcome, Phase};
+use firedrill_gameday::Clock;
 use firedrill_scene::Scene;
 
 use crate::{View, theme::Tokens, widgets};
@@ -54,6 +55,10 @@ pub enum Command {
     Later,
     /// The plots follow now again.
     Follow,
+    /// Open a game day's folder.
+    OpenGameDay,
+    /// People did something in the drill that is on.
+    Clock(Clock),
 }
 
 /// How grave a command is.
@@ -85,7 +90,7 @@ const CTRL_SHIFT: Modifiers = Modifiers {
 };
 
 /// Every command, those with more modifiers first: Ctrl+Z would else take Ctrl+Shift+Z too.
-pub const ALL: [Command; 26] = [
+pub const ALL: [Command; 34] = [
     Command::Abort,
     Command::Redo,
     Command::Undo,
@@ -103,6 +108,7 @@ pub const ALL: [Command; 26] = [
     Command::Show(View::Live),
     Command::Show(View::Review),
     Command::Show(View::Fleet),
+    Command::Show(View::Agenda),
     Command::Palette,
     Command::Begin,
     Command::Demo,
@@ -112,6 +118,13 @@ pub const ALL: [Command; 26] = [
     Command::Earlier,
     Command::Later,
     Command::Follow,
+    Command::OpenGameDay,
+    Command::Clock(Clock::Noticed),
+    Command::Clock(Clock::Paged),
+    Command::Clock(Clock::Acknowledged),
+    Command::Clock(Clock::Hypothesis),
+    Command::Clock(Clock::Mitigated),
+    Command::Clock(Clock::Recovered),
 ];
 
 impl Command {
@@ -181,6 +194,24 @@ impl Command {
             Self::Show(View::Live) => row("Live", "Watch the drill", CTRL, Key::Num3),
             Self::Show(View::Review) => row("Review", "Drills that are over", CTRL, Key::Num4),
             Self::Show(View::Fleet) => row("Fleet", "The agents", CTRL, Key::Num5),
+            Self::Show(View::Agenda) => row(
+                "Agenda",
+                "The game day: its drills, preparation, people, findings",
+                CTRL,
+                Key::Num6,
+            ),
+            Self::OpenGameDay => bare("Open a game day …", "Opens the folder that gameday.toml is in"),
+            Self::Clock(clock) => {
+                let (label, tip, key) = match clock {
+                    Clock::Noticed => ("Noticed", "Somebody noticed that something is wrong", Key::Num1),
+                    Clock::Paged => ("Paged", "Somebody was paged", Key::Num2),
+                    Clock::Acknowledged => ("Acknowledged", "The page was acknowledged", Key::Num3),
+                    Clock::Hypothesis => ("Right hypothesis", "Somebody said what it really is", Key::Num4),
+                    Clock::Mitigated => ("Mitigated", "It hurts no longer", Key::Num5),
+                    Clock::Recovered => ("Recovered", "All is as before", Key::Num6),
+                };
+                row(label, tip, Modifiers::NONE, key)
+            }
             Self::Note => row("Note", "Writes a note on the timeline", Modifiers::NONE, Key::N),
             Self::Theme => row(
                 "Theme",
@@ -270,7 +301,17 @@ impl Command {
                 Some(_) if view == View::Live => Ok(()),
                 _ => Err("Only in Live, with a drill"),
             },
+            Self::Clock(_) => {
+                let gameday = scene.gameday.as_ref();
+                let on = gameday.is_some_and(|it| it.state.running().is_some());
+                if on {
+                    Ok(())
+                } else {
+                    Err("No drill of a game day is on")
+                }
+            }
             Self::Abort
+            | Self::OpenGameDay
             | Self::Show(_)
             | Self::Theme
             | Self::Open

@@ -24,6 +24,7 @@ pub use theme::install;
 
 use commands::Command;
 use cx::Cx;
+use firedrill_scene::GameDayAsk;
 use serde::{Deserialize, Serialize};
 
 /// One of the console's views.
@@ -34,6 +35,8 @@ pub enum View {
     Welcome,
     /// Edit a plan.
     Design,
+    /// The game day.
+    Agenda,
     /// The drill that runs.
     Live,
     /// Drills that are over.
@@ -44,7 +47,14 @@ pub enum View {
 
 impl View {
     /// Every view, in the order of the navigation.
-    pub const ALL: [Self; 5] = [Self::Welcome, Self::Design, Self::Live, Self::Review, Self::Fleet];
+    pub const ALL: [Self; 6] = [
+        Self::Welcome,
+        Self::Agenda,
+        Self::Design,
+        Self::Live,
+        Self::Review,
+        Self::Fleet,
+    ];
 }
 
 /// What the person chose once and expects to find again. The glue keeps it in the settings.
@@ -91,6 +101,7 @@ pub struct Console {
     prefs: Prefs,
     zone: TimeZone,
     view: View,
+    agenda: views::agenda::AgendaView,
     live: views::live::Live,
     design: views::design::Design,
     review: views::review::ReviewView,
@@ -121,6 +132,7 @@ impl Console {
             prefs,
             zone,
             view: View::Welcome,
+            agenda: views::agenda::AgendaView::default(),
             live: views::live::Live::default(),
             design: views::design::Design::default(),
             review: views::review::ReviewView::default(),
@@ -251,6 +263,7 @@ impl Console {
         let content = content.with_max_y(content.bottom() - self.messages);
         widgets::region(ui, content, |ui| match self.view {
             View::Welcome => views::welcome::ui(ui, cx),
+            View::Agenda => self.agenda.ui(ui, cx),
             View::Design => self.design.ui(ui, cx),
             View::Live => self.live.ui(ui, cx),
             View::Review => self.review.ui(ui, cx),
@@ -297,6 +310,15 @@ impl Console {
                 }
             }
             Command::TestAbort => wishes.push(Ask::TestAbort),
+            Command::OpenGameDay => {
+                wishes.push(Ask::GameDay(GameDayAsk::OpenDialog));
+                self.view = View::Agenda;
+            }
+            Command::Clock(clock) => wishes.push(Ask::GameDay(GameDayAsk::Clock {
+                clock,
+                drill: None,
+                when: String::new(),
+            })),
             Command::ZoomIn | Command::ZoomOut | Command::Earlier | Command::Later | Command::Follow => {
                 self.live.moved(command, scene, since_ms);
             }

@@ -4,8 +4,10 @@ use std::path::PathBuf;
 
 use firedrill_plan::Rule;
 
+use crate::GameDayAsk;
+
 /// A wish of the person at the console.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Ask {
     /// Start the demo: order system, agent, drill (`fragile`).
     StartDemo,
@@ -107,4 +109,6 @@ pub enum Ask {
     Show(PathBuf),
     /// A message was read.
     Dismiss(u64),
+    /// Something of the game day.
+    GameDay(GameDayAsk),
 }

@@ -3,7 +3,7 @@
 //! and for Review's replay.
 //!
 //! A scene is a value: cheap to clone (`Arc`s inside), never locked, never changed after it is published.
-//! Uses `catalogue`, `plan`, `drill`, `series` and `wire`.
+//! Uses `catalogue`, `plan`, `drill`, `gameday`, `series` and `wire`.
 
 mod ask;
 mod builder;
@@ -13,6 +13,7 @@ mod builder_log;
 mod builder_words;
 mod drill;
 mod fleet;
+mod gameday;
 mod ours;
 mod review;
 mod safety;
@@ -21,6 +22,7 @@ pub use ask::*;
 pub use builder::{SceneBuilder, ours};
 pub use drill::*;
 pub use fleet::*;
+pub use gameday::*;
 pub use ours::*;
 pub use review::*;
 pub use safety::*;
@@ -52,6 +54,10 @@ pub struct Scene {
     pub messages: Arc<Vec<Message>>,
     /// Plans to start from.
     pub recent: Arc<Vec<PathBuf>>,
+    /// The game day that is open.
+    pub gameday: Option<Arc<GameDayScene>>,
+    /// Game days that were opened before: those with overdue findings first, then the newest.
+    pub gamedays: Arc<Vec<RecentGameDay>>,
 }
 
 /// The open plan's file. Its text is edited by the view; this is what was read or saved last.

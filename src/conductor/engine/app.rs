@@ -11,6 +11,7 @@ use tokio::sync::mpsc;
 use super::{
     Options,
     drills::{Begun, Running},
+    gameday::{GameDayWork, GameDays},
     publish::Publisher,
     tour::Tour,
 };
@@ -47,6 +48,8 @@ pub(crate) enum Work {
     LookForOpen,
     /// Something to say.
     Say(Level, String),
+    /// Of a game day.
+    GameDay(Box<GameDayWork>),
     /// The window is closed.
     End,
 }
@@ -77,6 +80,7 @@ pub(crate) struct App {
     pub(crate) tour: Option<Tour>,
     /// What was begun last.
     pub(crate) begun: Option<Begun>,
+    pub(crate) gamedays: GameDays,
 }
 
 impl App {
@@ -97,6 +101,7 @@ impl App {
             card: None,
             tour: None,
             begun: None,
+            gamedays: GameDays::default(),
         }
     }
 
@@ -104,6 +109,7 @@ impl App {
         self.read_recent();
         self.read_journals();
         self.look_for_open();
+        self.start_gamedays();
         let mut board = self.line.handle().version();
         let mut guide = tokio::time::interval(Duration::from_millis(200));
         guide.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -155,6 +161,7 @@ impl App {
                 self.look_for_open();
             }
             Work::Say(level, words) => self.publisher.say(level, words),
+            Work::GameDay(work) => self.gameday_work(*work),
             Work::End => {}
         }
     }
@@ -224,6 +231,7 @@ impl App {
             Ask::Dismiss(id) => self.publisher.update(|scene| {
                 Arc::make_mut(&mut scene.messages).retain(|message| message.id != id);
             }),
+            Ask::GameDay(ask) => self.gameday_asked(ask),
         }
     }
 

@@ -5,7 +5,7 @@ use std::{path::PathBuf, sync::Arc};
 use firedrill_drill::{AgentStatus, Arming, At, Command, Drill, Phase};
 use firedrill_fleet::Credentials;
 use firedrill_plan::{Plan, Severity};
-use firedrill_scene::{AgentHealth, AgentScene, Level, Ours, Review, Scene, SceneBuilder, ours};
+use firedrill_scene::{AgentHealth, AgentScene, GameDayAsk, Level, Ours, Review, Scene, SceneBuilder, ours};
 use tokio::{sync::mpsc, task::JoinHandle};
 
 use super::{
@@ -29,13 +29,17 @@ pub(crate) struct Running {
     task: JoinHandle<()>,
 }
 
-/// What a drill was begun from.
+/// What a drill is begun from.
 #[derive(Clone)]
 pub(crate) struct Begun {
-    plan: Arc<Plan>,
-    text: String,
-    experiment: usize,
-    credentials: Credentials,
+    pub(crate) plan: Arc<Plan>,
+    pub(crate) text: String,
+    pub(crate) experiment: usize,
+    pub(crate) credentials: Credentials,
+    /// The folder of its journal.
+    pub(crate) journals: PathBuf,
+    /// Of the game day's agenda, its row.
+    pub(crate) row: Option<String>,
 }
 
 impl Running {
@@ -71,33 +75,30 @@ impl App {
             return;
         };
         let credentials = self.credentials();
-        self.begin_drill(Arc::new(plan), text, index, credentials);
+        self.begin_drill(Begun {
+            plan: Arc::new(plan),
+            text,
+            experiment: index,
+            credentials,
+            journals: self.options.journals(),
+            row: None,
+        });
     }
 
-    pub(crate) fn begin_drill(
-        &mut self,
-        plan: Arc<Plan>,
-        text: String,
-        experiment: usize,
-        credentials: Credentials,
-    ) {
+    /// Begins a drill. Gives its id; `None`: it was not begun, and why is said.
+    pub(crate) fn begin_drill(&mut self, begun: Begun) -> Option<String> {
         if let Some(why) = self.in_the_way() {
             self.publisher.say(Level::Warning, format!("not begun: {why}"));
-            return;
+            return None;
         }
-        self.begun = Some(Begun {
-            plan: Arc::clone(&plan),
-            text: text.clone(),
-            experiment,
-            credentials: credentials.clone(),
-        });
+        self.begun = Some(begun.clone());
         let options = &self.options;
         let headless = Headless {
-            plan,
-            text,
-            experiment,
-            credentials,
-            journals: options.journals(),
+            plan: begun.plan,
+            text: begun.text,
+            experiment: begun.experiment,
+            credentials: begun.credentials,
+            journals: begun.journals,
             drills: options.drills(),
             first: Vec::new(),
             console: options.console.clone(),
@@ -114,9 +115,10 @@ impl App {
             Ok(log) => log,
             Err(why) => {
                 self.publisher.say(Level::Error, format!("not begun: {why}"));
-                return;
+                return None;
             }
         };
+        let drill = setup.drill.to_string();
         let (commands, receiver) = mpsc::channel(COMMANDS);
         let card = card_path(&headless.drills, setup.drill.as_str());
         let job = Job {
@@ -144,6 +146,7 @@ impl App {
         });
         self.card = Some(card);
         self.running = Some(Running { commands, task });
+        Some(drill)
     }
 
     /// Begins what was begun last once more, as it was: for a drill of which nothing can be said.
@@ -155,8 +158,13 @@ impl App {
             );
             return;
         };
+        if let Some(row) = begun.row {
+            // The agenda has the first word.
+            self.gameday_asked(GameDayAsk::Begin(row));
+            return;
+        }
         self.tour_again();
-        self.begin_drill(begun.plan, begun.text, begun.experiment, begun.credentials);
+        self.begin_drill(begun);
     }
 
     /// Why no drill can begin now.
@@ -186,6 +194,7 @@ impl App {
 
     pub(crate) fn finished(&mut self, result: Result<Review, String>) {
         self.running = None;
+        self.gameday_drill_ended(result.as_ref());
         let review = match result {
             Ok(review) => {
                 let review = Arc::new(review);

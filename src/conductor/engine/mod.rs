@@ -3,6 +3,7 @@
 mod app;
 mod drills;
 mod fleet;
+mod gameday;
 mod leave;
 mod open;
 mod plan_file;
@@ -48,6 +49,8 @@ pub enum Choose {
     OpenJournal,
     /// A folder for a report.
     ReportFolder,
+    /// A game day's folder.
+    OpenGameDay,
 }
 
 /// What only the desktop can do. Nothing of it is called on the window's thread.

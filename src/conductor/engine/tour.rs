@@ -10,7 +10,10 @@ use firedrill_demo::Build;
 use firedrill_drill::{Command, Outcome, Phase};
 use firedrill_scene::{Level, Review, TourScene};
 
-use super::app::{App, Work};
+use super::{
+    app::{App, Work},
+    drills::Begun,
+};
 use crate::demo::{Demo, DemoError};
 
 /// The start confirms itself after this long, so that a newcomer who only watches sees all of it.
@@ -83,7 +86,14 @@ impl App {
             tour.demo = Some(demo);
             tour.starting = false;
         }
-        self.begin_drill(plan, text, experiment, credentials);
+        self.begin_drill(Begun {
+            plan,
+            text,
+            experiment,
+            credentials,
+            journals: self.options.journals(),
+            row: None,
+        });
     }
 
     /// The drill is begun once more: its confirmation counts down again.

@@ -1,7 +1,7 @@
 //! Before a plan with unsaved changes is replaced: save, discard, or stay.
 
 use egui::Ui;
-use firedrill_scene::Ask;
+use firedrill_scene::{Ask, GameDayAsk};
 
 use super::design::Design;
 use crate::{
@@ -30,7 +30,11 @@ impl Leave {
     pub fn hold(&mut self, wish: Ask, design: &Design) -> Option<Ask> {
         let replaces = matches!(
             wish,
-            Ask::StartDemo | Ask::OpenPlanDialog | Ask::OpenPlan(_) | Ask::NewPlan(_)
+            Ask::StartDemo
+                | Ask::OpenPlanDialog
+                | Ask::OpenPlan(_)
+                | Ask::NewPlan(_)
+                | Ask::GameDay(GameDayAsk::Begin(_))
         );
         if replaces && design.unsaved() && !std::mem::take(&mut self.discard) {
             self.held = Some(wish);

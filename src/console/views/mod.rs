@@ -1,6 +1,7 @@
 //! A file or folder for each view, and the dialogs that stand above them.
 
 pub mod aborting;
+pub mod agenda;
 pub mod arming;
 pub mod design;
 pub mod enroll;

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use egui::{Align2, CornerRadius, Rect, Sense, Stroke, StrokeKind, Ui, pos2, vec2};
-use firedrill_scene::Ask;
+use firedrill_scene::{Ask, GameDayAsk};
 
 use crate::{
     View,
@@ -47,7 +47,11 @@ pub fn ui(ui: &mut Ui, cx: &mut Cx<'_>) {
         let left = place.with_max_x(place.left() + (width - gap) * 0.6);
         let right = place.with_min_x(left.right() + gap);
         widgets::region(ui, left, |ui| demo(ui, cx));
-        widgets::region(ui, right, |ui| plans(ui, cx));
+        widgets::region(ui, right, |ui| {
+            // Findings and plans may be more than a small window holds.
+            let all = egui::ScrollArea::vertical().id_salt("plans").auto_shrink(false);
+            all.show(ui, |ui| plans(ui, cx));
+        });
     });
 }
 
@@ -129,6 +133,11 @@ fn big_button(ui: &mut Ui, cx: &Cx<'_>) -> egui::Response {
 fn plans(ui: &mut Ui, cx: &mut Cx<'_>) {
     let t = cx.tokens;
     let recent = cx.scene.recent.clone();
+    let overdue = cx.scene.gamedays.iter().any(|it| !it.overdue.is_empty());
+    if overdue {
+        gamedays(ui, cx);
+        ui.add_space(space::M);
+    }
     widgets::card(ui, |ui| {
         ui.spacing_mut().item_spacing.y = space::S;
         widgets::title(ui, "Your own system");
@@ -157,6 +166,10 @@ fn plans(ui: &mut Ui, cx: &mut Cx<'_>) {
         }
     });
     ui.add_space(space::M);
+    if !overdue {
+        gamedays(ui, cx);
+        ui.add_space(space::M);
+    }
     widgets::card(ui, |ui| {
         widgets::title(ui, "A drill that is over");
         widgets::text(ui, "A journal shows everything again, as it was.");
@@ -168,15 +181,78 @@ fn plans(ui: &mut Ui, cx: &mut Cx<'_>) {
     });
 }
 
-fn plan_row(ui: &mut Ui, path: &Path, cx: &Cx<'_>) -> egui::Response {
+/// Overdue findings stand first: they are why one comes back.
+fn gamedays(ui: &mut Ui, cx: &mut Cx<'_>) {
     let t = cx.tokens;
+    let all = cx.scene.gamedays.clone();
+    widgets::card(ui, |ui| {
+        ui.spacing_mut().item_spacing.y = space::S;
+        widgets::ends(
+            ui,
+            34.0,
+            |ui| drop(widgets::title(ui, "Game days")),
+            |ui| {
+                if widgets::button(ui, Command::OpenGameDay.info().label)
+                    .on_hover_text(Command::OpenGameDay.tip(ui))
+                    .clicked()
+                {
+                    cx.ask(Ask::GameDay(GameDayAsk::OpenDialog));
+                    cx.goto = Some(View::Agenda);
+                }
+            },
+        );
+        if all.is_empty() {
+            widgets::text(
+                ui,
+                "Several drills with people: agenda, predictions, findings in a folder.",
+            );
+        }
+        for it in all.iter().take(3) {
+            for (symptom, owner, due) in it.overdue.iter().take(2) {
+                ui.horizontal(|ui| {
+                    let (rect, _) = ui.allocate_exact_size(vec2(14.0, 14.0), Sense::hover());
+                    widgets::shape(ui.painter(), rect.center(), 5.0, widgets::State::Bad, t);
+                    let owner = if owner.is_empty() { "nobody" } else { owner };
+                    let words = format!("overdue since {due}, {owner}: {symptom}");
+                    widgets::one_line(ui, rich(words, medium(13.0), t.out));
+                });
+            }
+            let findings = match (it.open, it.overdue.len()) {
+                (0, _) => "no open finding".to_owned(),
+                (open, 0) => crate::words::count(open, "open finding"),
+                (open, overdue) => {
+                    format!("{}, {overdue} overdue", crate::words::count(open, "open finding"))
+                }
+            };
+            let date = it.start_ms.map_or_else(
+                || "cannot be read".to_owned(),
+                |at| format!("{} · {findings}", crate::words::date(at, cx.zone)),
+            );
+            if two_lines(ui, &it.title, &date, cx)
+                .on_hover_text(it.folder.display().to_string())
+                .clicked()
+            {
+                cx.ask(Ask::GameDay(GameDayAsk::Open(it.folder.clone())));
+                cx.goto = Some(View::Agenda);
+            }
+        }
+    });
+}
+
+fn plan_row(ui: &mut Ui, path: &Path, cx: &Cx<'_>) -> egui::Response {
     let name = path
         .file_name()
         .map_or_else(String::new, |name| name.to_string_lossy().into_owned());
     let folder = path
         .parent()
         .map_or_else(String::new, |folder| folder.display().to_string());
-    let (rect, response) = widgets::painted(ui, vec2(ui.available_width(), 42.0), &name);
+    two_lines(ui, &name, &folder, cx).on_hover_text(path.display().to_string())
+}
+
+/// A row that opens something: its name, and a line below it.
+fn two_lines(ui: &mut Ui, name: &str, words: &str, cx: &Cx<'_>) -> egui::Response {
+    let t = cx.tokens;
+    let (rect, response) = widgets::painted(ui, vec2(ui.available_width(), 42.0), name);
     if response.hovered() || response.has_focus() {
         ui.painter()
             .rect_filled(rect, CornerRadius::same(radius::SMALL), t.raised);
@@ -200,9 +276,9 @@ fn plan_row(ui: &mut Ui, path: &Path, cx: &Cx<'_>) -> egui::Response {
     painter.text(
         rect.min + vec2(8.0, 23.0),
         Align2::LEFT_TOP,
-        &folder,
+        words,
         regular(size::SMALL),
         t.dim,
     );
-    response.on_hover_text(path.display().to_string())
+    response
 }

@@ -1,5 +1,6 @@
 //! The console through its public face: clicks and keys in, wishes and pictures out. One program, linked once.
 
+mod agenda;
 mod design;
 mod fixture;
 mod interactions;

@@ -4,15 +4,22 @@ use crate::{fixture, fixture::Moment, kit};
 use egui_kittest::{Harness, SnapshotOptions, SnapshotResults, kittest::Queryable as _};
 use firedrill_console::{Scene, Theme, View};
 
-const LARGE: [f32; 2] = [1600.0, 1000.0];
-const SMALL: [f32; 2] = [1100.0, 700.0];
+pub const LARGE: [f32; 2] = [1600.0, 1000.0];
+pub const SMALL: [f32; 2] = [1100.0, 700.0];
 
-fn shoot(results: &mut SnapshotResults, name: &str, scene: Scene, view: View, theme: Theme, size: [f32; 2]) {
+pub fn shoot(
+    results: &mut SnapshotResults,
+    name: &str,
+    scene: Scene,
+    view: View,
+    theme: Theme,
+    size: [f32; 2],
+) {
     let mut harness = kit::console(scene, view, theme, size);
     keep(results, &mut harness, name);
 }
 
-fn keep(results: &mut SnapshotResults, harness: &mut Harness<'_, kit::State>, name: &str) {
+pub fn keep(results: &mut SnapshotResults, harness: &mut Harness<'_, kit::State>, name: &str) {
     let options = SnapshotOptions::new().output_path("tests/snapshots");
     results.add(harness.try_snapshot_options(name, &options));
     if std::env::var_os("UPDATE_SNAPSHOTS").is_some() {

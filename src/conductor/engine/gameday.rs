@@ -1,0 +1,632 @@
+//! The game day in the window: asks become records, which count once they are on disk.
+//!
+//! One thread reads and writes game days' folders, in the order it was asked; the loop waits for none of it.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, mpsc as std_mpsc},
+};
+
+use firedrill_drill::Outcome;
+use firedrill_fleet::write_private;
+use firedrill_gameday::{
+    Audience, Change, Event, FILE, Found, GameDay, JOURNALS, Prediction, REAL_INCIDENT, REPORTS, Record, Row,
+    State, ics, invitation, parse_clock, report, today,
+};
+use firedrill_plan::Plan;
+use firedrill_scene::{GameDayAsk, GameDayScene, Level, RecentGameDay, Review};
+use tokio::sync::mpsc;
+
+use super::{
+    Choose,
+    app::{App, Work},
+    drills::Begun,
+    save_plan,
+};
+use crate::{
+    abort::random_id,
+    clock::wall_ms,
+    gameday::{ReadDay, append, found, missing_ends, plan_text_in, read_gameday, review_in},
+    ledger::open_drills,
+};
+
+/// Jobs that wait for the disk.
+const JOBS: usize = 64;
+/// Folders remembered.
+const RECENT: usize = 12;
+/// Texts of people are cut off here.
+const TEXT: usize = 2_000;
+
+/// What the loop knows of game days.
+#[derive(Default)]
+pub(crate) struct GameDays {
+    disk: Option<std_mpsc::SyncSender<Job>>,
+    open: Option<OpenDay>,
+    recent: Vec<PathBuf>,
+}
+
+/// The game day that is open.
+struct OpenDay {
+    read: ReadDay,
+    state: State,
+    /// The row and the id of its drill that runs in this window.
+    runs: Option<(String, String)>,
+}
+
+/// What the disk's thread is asked.
+enum Job {
+    Open(PathBuf),
+    Append(PathBuf, Vec<Record>),
+    /// Folder, the new text of `gameday.toml`, the text it was made from.
+    Save(PathBuf, String, String),
+    /// Folder and row: the plan as it is now.
+    Plan(PathBuf, Row),
+    /// Folder, files with their texts; the first is shown.
+    Write(PathBuf, Vec<(&'static str, String)>),
+    /// The list of folders is in this file.
+    Load(PathBuf),
+    /// Look at them anew.
+    Refresh,
+    /// The list as it is now, for that file.
+    Remember(PathBuf, Vec<PathBuf>),
+}
+
+/// What the loop is told by it.
+pub(crate) enum GameDayWork {
+    /// A folder was read, with the ends that its events lack, and the reviews of its drills.
+    Read(Box<ReadDay>, Vec<Record>, Vec<Review>),
+    /// Records are on disk.
+    Appended(PathBuf, Vec<Record>),
+    /// The plan of a row, with its text.
+    Plan(Row, String, Arc<Plan>),
+    /// Files were written; this one is shown.
+    Written(PathBuf),
+    /// Game days that were opened before.
+    Recent(Vec<RecentGameDay>),
+    /// The folders of those.
+    Remembered(Vec<PathBuf>),
+    /// It did not work.
+    Failed(String),
+}
+
+impl App {
+    /// Starts the disk's thread and looks at the game days that were opened before.
+    pub(crate) fn start_gamedays(&mut self) {
+        let (disk, jobs) = std_mpsc::sync_channel(JOBS);
+        let work = self.work.clone();
+        let drills = self.options.drills();
+        let started = std::thread::Builder::new()
+            .name("game day".to_owned())
+            .spawn(move || serve(&jobs, &work, &drills));
+        match started {
+            Ok(_) => self.gamedays.disk = Some(disk),
+            Err(why) => {
+                self.publisher.say(
+                    Level::Error,
+                    format!("game days cannot be opened: no thread could be started: {why}"),
+                );
+            }
+        }
+        self.disk(Job::Load(self.recent_gamedays()));
+    }
+
+    fn recent_gamedays(&self) -> PathBuf {
+        self.options.data_dir.join("gamedays.json")
+    }
+
+    fn disk(&self, job: Job) {
+        let Some(disk) = &self.gamedays.disk else { return };
+        if disk.try_send(job).is_err() {
+            self.publisher
+                .say(Level::Error, "the disk is busy and did not take that; try again");
+        }
+    }
+
+    pub(crate) fn gameday_work(&mut self, work: GameDayWork) {
+        match work {
+            GameDayWork::Read(read, ends, reviews) => self.gameday_read(*read, ends, reviews),
+            GameDayWork::Appended(folder, records) => self.appended(&folder, &records),
+            GameDayWork::Plan(row, text, plan) => self.begin_row(&row, text, plan),
+            GameDayWork::Written(path) => {
+                self.publisher
+                    .say(Level::Info, format!("written: {}", path.display()));
+                self.show_path(path);
+            }
+            GameDayWork::Recent(recent) => {
+                self.publisher.update(|scene| scene.gamedays = Arc::new(recent));
+            }
+            GameDayWork::Remembered(recent) => self.gamedays.recent = recent,
+            GameDayWork::Failed(why) => self.publisher.say(Level::Error, why),
+        }
+    }
+
+    fn gameday_read(&mut self, read: ReadDay, mut ends: Vec<Record>, reviews: Vec<Review>) {
+        let folder = read.folder.clone();
+        for problem in &read.lines.problems {
+            self.publisher.say(
+                Level::Warning,
+                format!("{}: {problem}", folder.join(firedrill_gameday::EVENTS).display()),
+            );
+        }
+        let before = self.gamedays.open.take().filter(|it| it.read.folder == folder);
+        let state = read.state().unwrap_or_default();
+        let runs = before.and_then(|it| it.runs);
+        // The drill of this window has not ended: who writes its end knows more.
+        ends.retain(|end| {
+            let ours = |run: &String| runs.as_ref().is_some_and(|(_, it)| it == run);
+            !matches!(&end.event, Event::DrillEnded { run, .. } if ours(run))
+        });
+        self.gamedays.open = Some(OpenDay { read, state, runs });
+        for review in reviews {
+            self.add_review(Arc::new(review));
+        }
+        self.publish_gameday();
+        if !ends.is_empty() {
+            self.disk(Job::Append(folder.clone(), ends));
+        }
+        let recent = &mut self.gamedays.recent;
+        recent.retain(|known| *known != folder);
+        recent.insert(0, folder);
+        recent.truncate(RECENT);
+        self.disk(Job::Remember(
+            self.recent_gamedays(),
+            self.gamedays.recent.clone(),
+        ));
+    }
+
+    fn publish_gameday(&self) {
+        let scene = self.gamedays.open.as_ref().map(|open| Arc::new(scene(open)));
+        self.publisher.update(|it| it.gameday = scene);
+    }
+
+    fn appended(&mut self, folder: &Path, records: &[Record]) {
+        let Some(open) = &mut self.gamedays.open else {
+            return;
+        };
+        if open.read.folder == folder {
+            for record in records {
+                open.state.apply(record);
+            }
+            self.publish_gameday();
+        }
+        let findings = |it: &Record| {
+            matches!(
+                it.event,
+                Event::Finding { .. } | Event::Closed { .. } | Event::Reopened { .. }
+            )
+        };
+        if records.iter().any(findings) {
+            self.disk(Job::Refresh);
+        }
+    }
+
+    fn record(&self, by: &str, event: Event) {
+        let Some(open) = &self.gamedays.open else { return };
+        let record = Record {
+            at_ms: wall_ms(),
+            by: by.to_owned(),
+            event,
+        };
+        self.disk(Job::Append(open.read.folder.clone(), vec![record]));
+    }
+
+    pub(crate) fn gameday_asked(&mut self, ask: GameDayAsk) {
+        match ask {
+            GameDayAsk::OpenDialog => {
+                let choosing = self.options.desktop.choose(Choose::OpenGameDay, None);
+                self.spawn(async move {
+                    let folder = choosing.await?;
+                    Some(Work::Ask(firedrill_scene::Ask::GameDay(GameDayAsk::Open(folder))))
+                });
+            }
+            GameDayAsk::Open(folder) => self.disk(Job::Open(folder)),
+            ask => {
+                if let Err(why) = self.of_the_day(ask) {
+                    self.publisher.say(Level::Warning, why);
+                }
+            }
+        }
+    }
+
+    /// Asks of the game day that is open.
+    fn of_the_day(&mut self, ask: GameDayAsk) -> Result<(), String> {
+        let open = self.gamedays.open.as_ref().ok_or("no game day is open")?;
+        if let GameDayAsk::Close = ask {
+            if open.runs.is_some() {
+                return Err("a drill of this game day runs; finish it first".to_owned());
+            }
+            self.gamedays.open = None;
+            self.publish_gameday();
+            return Ok(());
+        }
+        let day = open.read.checked.day.as_ref();
+        let day = day.ok_or("gameday.toml has mistakes; mend them first")?;
+        let who = self.options.who.clone();
+        let mut by = who.clone();
+        let event = match ask {
+            GameDayAsk::OpenDialog | GameDayAsk::Open(_) | GameDayAsk::Close => return Ok(()),
+            GameDayAsk::Change(change) => match self.change(open, day, change)? {
+                Some(event) => event,
+                None => return Ok(()),
+            },
+            GameDayAsk::Check { check, done } => Event::Checked { check, done },
+            GameDayAsk::Go { name, go, words } => {
+                by.clone_from(&name);
+                Event::Went {
+                    name,
+                    go,
+                    words: some(&words),
+                }
+            }
+            GameDayAsk::Start => match open.state.in_the_way().first() {
+                None => Event::Started,
+                Some(first) => return Err(format!("the game day does not start: {first}")),
+            },
+            GameDayAsk::Begin(drill) => return self.begin_of_day(&drill),
+            GameDayAsk::Predict { drill, prediction } => predicted(open, drill, prediction, &mut by)?,
+            GameDayAsk::Reveal(drill) => reveal(open, drill)?,
+            GameDayAsk::Clock { clock, drill, when } => clocked(open, day, clock, drill, &when)?,
+            GameDayAsk::Strike { id, why } => Event::Struck { id, why: some(&why) },
+            GameDayAsk::Finding { id, finding } => {
+                if let Some(mistake) = finding.mistake() {
+                    return Err(mistake.to_owned());
+                }
+                let id = id.unwrap_or_else(short_id);
+                Event::Finding { id, finding }
+            }
+            GameDayAsk::CloseFinding { id, words } => Event::Closed {
+                id,
+                words: some(&words).ok_or("say how the finding was dealt with")?,
+            },
+            GameDayAsk::ReopenFinding(id) => Event::Reopened { id },
+            GameDayAsk::Answer { question, who, words } => {
+                by = some(&who).unwrap_or(by);
+                let words = some(&words).ok_or("the answer is empty")?;
+                Event::Answered { question, words }
+            }
+            GameDayAsk::RealIncident => {
+                // What is on first; what is written second.
+                if self.running.is_some() {
+                    self.line.handle().press(REAL_INCIDENT, &who);
+                }
+                Event::Stopped {
+                    reason: REAL_INCIDENT.to_owned(),
+                }
+            }
+            GameDayAsk::Resume(reason) => Event::Resumed {
+                reason: some(&reason).ok_or("say why it is safe again")?,
+            },
+            GameDayAsk::End => match open.state.running() {
+                None => Event::Ended,
+                Some(row) => return Err(format!("\"{}\" is on; finish it first", row.id)),
+            },
+            GameDayAsk::Invite => {
+                let files = vec![
+                    ("invitation.md", invitation(day, Audience::Everybody)),
+                    ("invitation.ics", ics(day, wall_ms())),
+                    ("crew.md", invitation(day, Audience::Crew)),
+                ];
+                self.disk(Job::Write(open.read.folder.join(REPORTS), files));
+                return Ok(());
+            }
+            GameDayAsk::Report => {
+                let text = report(day, &open.read.checked.needs, &open.state, wall_ms());
+                self.disk(Job::Write(
+                    open.read.folder.join(REPORTS),
+                    vec![("gameday.md", text)],
+                ));
+                return Ok(());
+            }
+        };
+        self.record(&by, event);
+        Ok(())
+    }
+
+    /// Before the start the file is changed, after it an event is written: the file stays what was planned.
+    fn change(&self, open: &OpenDay, day: &GameDay, change: Change) -> Result<Option<Event>, String> {
+        if let Change::Box { box_ms: 0, .. } = change {
+            return Err("a box is a minute long at the least".to_owned());
+        }
+        if open.state.started_ms.is_some() {
+            return Ok(Some(Event::Changed(change)));
+        }
+        let text =
+            firedrill_gameday::apply(&open.read.text, day, &change).map_err(|error| error.to_string())?;
+        let folder = open.read.folder.clone();
+        self.disk(Job::Save(folder, text, open.read.text.clone()));
+        Ok(None)
+    }
+
+    fn begin_of_day(&self, drill: &str) -> Result<(), String> {
+        let open = self.gamedays.open.as_ref().ok_or("no game day is open")?;
+        let why_not = open.state.no_drill_because();
+        if let Some(why) = why_not {
+            return Err(format!("not begun: {why}"));
+        }
+        let day = open.read.checked.day.as_ref();
+        let (_, row) = day
+            .and_then(|day| day.row(drill))
+            .ok_or_else(|| format!("gameday.toml no longer has \"{drill}\""))?;
+        self.disk(Job::Plan(open.read.folder.clone(), row.clone()));
+        Ok(())
+    }
+
+    fn begin_row(&mut self, row: &Row, text: String, plan: Arc<Plan>) {
+        let Some(open) = &self.gamedays.open else { return };
+        let folder = open.read.folder.clone();
+        let Some(index) = plan.experiments.iter().position(|it| it.name == row.experiment) else {
+            let words = format!("not begun: {} no longer has \"{}\"", row.plan, row.experiment);
+            self.publisher.say(Level::Error, words);
+            return;
+        };
+        let path = Some(folder.join(&row.plan));
+        // What is open already keeps what is typed there.
+        let open = self.plan.path == path && self.plan.text == text;
+        if self.running.is_none() && !open {
+            self.show_plan(path, text.clone(), None);
+        }
+        let begun = self.begin_drill(Begun {
+            plan,
+            text,
+            experiment: index,
+            credentials: self.credentials(),
+            journals: folder.join(JOURNALS),
+            row: Some(row.id.clone()),
+        });
+        let Some(run) = begun else { return };
+        if let Some(open) = &mut self.gamedays.open {
+            open.runs = Some((row.id.clone(), run.clone()));
+        }
+        let event = Event::DrillBegan {
+            drill: row.id.clone(),
+            run,
+        };
+        let who = self.options.who.clone();
+        self.record(&who, event);
+    }
+
+    /// The drill that ran is over; was it one of the game day's?
+    pub(crate) fn gameday_drill_ended(&mut self, result: Result<&Review, &String>) {
+        let Some(open) = &mut self.gamedays.open else {
+            return;
+        };
+        let Some((drill, run)) = open.runs.take() else {
+            return;
+        };
+        let found = match result {
+            Ok(review) => found(review),
+            Err(why) => Found {
+                outcome: Outcome::Inconclusive,
+                reasons: vec![why.clone()],
+                fault_ms: None,
+                off_ms: None,
+                slis: Vec::new(),
+            },
+        };
+        let who = self.options.who.clone();
+        self.record(&who, Event::DrillEnded { drill, run, found });
+    }
+}
+
+fn some(text: &str) -> Option<String> {
+    let text: String = text.trim().chars().take(TEXT).collect();
+    (!text.is_empty()).then_some(text)
+}
+
+fn short_id() -> String {
+    random_id().chars().take(12).collect()
+}
+
+fn predicted(open: &OpenDay, drill: String, mut said: Prediction, by: &mut String) -> Result<Event, String> {
+    said.who = some(&said.who).ok_or("say who predicts")?;
+    said.words = some(&said.words).unwrap_or_default();
+    said.nonce = random_id();
+    let row = open.state.rows.iter().find(|row| row.id == drill);
+    let row = row.ok_or_else(|| format!("no drill of the agenda is called \"{drill}\""))?;
+    if row.revealed {
+        return Err("the predictions of this drill are revealed already".to_owned());
+    }
+    by.clone_from(&said.who);
+    Ok(Event::Predicted {
+        drill,
+        seal: said.seal(),
+        prediction: said,
+    })
+}
+
+/// Nobody sees what others expect before the drill is over.
+fn reveal(open: &OpenDay, drill: String) -> Result<Event, String> {
+    let row = open.state.rows.iter().find(|row| row.id == drill);
+    let over = row
+        .and_then(|row| row.runs.last())
+        .is_some_and(|run| run.found.is_some());
+    if over {
+        Ok(Event::Revealed { drill })
+    } else {
+        Err("predictions are revealed when the drill is over".to_owned())
+    }
+}
+
+fn clocked(
+    open: &OpenDay,
+    day: &GameDay,
+    clock: firedrill_gameday::Clock,
+    drill: Option<String>,
+    when: &str,
+) -> Result<Event, String> {
+    let now_ms = wall_ms();
+    let when_ms = match when.trim() {
+        "" => now_ms,
+        typed => parse_clock(typed, now_ms, &day.start.time_zone())?,
+    };
+    let drill = drill.or_else(|| open.state.running().map(|row| row.id.clone()));
+    let drill = drill.ok_or("no drill of the game day is on")?;
+    Ok(Event::Clock {
+        id: short_id(),
+        drill,
+        clock,
+        when_ms,
+    })
+}
+
+fn scene(open: &OpenDay) -> GameDayScene {
+    let checked = &open.read.checked;
+    let day = checked.day.clone();
+    let slis = day.iter().flat_map(|day| &day.drills).filter_map(|row| {
+        let plan = checked.plans.get(&row.plan)?;
+        let slis = plan.slis.iter().map(|sli| (sli.name.clone(), sli.unit.clone()));
+        Some((row.id.clone(), slis.collect()))
+    });
+    GameDayScene {
+        folder: open.read.folder.clone(),
+        mistakes: checked
+            .diagnostics
+            .iter()
+            .map(|it| format!("{FILE}:{it}"))
+            .collect(),
+        state: open.state.clone(),
+        needs: checked.needs.clone(),
+        slis: slis.collect(),
+        day,
+    }
+}
+
+/// The disk's thread: one job after another, until the engine is gone.
+fn serve(jobs: &std_mpsc::Receiver<Job>, work: &mpsc::Sender<Work>, drills: &Path) {
+    let mut known: Vec<PathBuf> = Vec::new();
+    for job in jobs {
+        for told in done(job, drills, &mut known) {
+            if work.blocking_send(Work::GameDay(Box::new(told))).is_err() {
+                return;
+            }
+        }
+    }
+}
+
+fn done(job: Job, drills: &Path, known: &mut Vec<PathBuf>) -> Vec<GameDayWork> {
+    let failed = |why: String| vec![GameDayWork::Failed(why)];
+    match job {
+        Job::Open(folder) => opened(&folder, drills).map_or_else(failed, |told| vec![told]),
+        Job::Append(folder, records) => match append(&folder, &records) {
+            Ok(()) => vec![GameDayWork::Appended(folder, records)],
+            Err(error) => failed(format!("not kept: {error}")),
+        },
+        Job::Save(folder, text, from) => {
+            let saved = save_plan(&folder.join(FILE), &text, Some(&from), false);
+            let mut told: Vec<_> = saved
+                .err()
+                .map(|error| GameDayWork::Failed(error.to_string()))
+                .into_iter()
+                .collect();
+            // Read again also where somebody else changed it: the window shows what is there.
+            told.extend(opened(&folder, drills).map_or_else(failed, |read| vec![read]));
+            told
+        }
+        Job::Plan(folder, row) => match plan_text_in(&folder, &row.plan) {
+            Ok(text) => match firedrill_plan::check(&text).plan {
+                Some(plan) => vec![GameDayWork::Plan(row, text, Arc::new(plan))],
+                None => failed(format!(
+                    "not begun: {} has mistakes now; open it in Design",
+                    row.plan
+                )),
+            },
+            Err(why) => failed(format!("not begun: {}: {why}", row.plan)),
+        },
+        Job::Write(folder, files) => {
+            written(&folder, &files).map_or_else(failed, |path| vec![GameDayWork::Written(path)])
+        }
+        Job::Load(file) => {
+            let text = std::fs::read_to_string(file).unwrap_or_default();
+            *known = serde_json::from_str(&text).unwrap_or_default();
+            known.truncate(RECENT);
+            vec![
+                GameDayWork::Remembered(known.clone()),
+                GameDayWork::Recent(recent(known)),
+            ]
+        }
+        Job::Refresh => vec![GameDayWork::Recent(recent(known))],
+        Job::Remember(file, folders) => {
+            let text = serde_json::to_vec_pretty(&folders).unwrap_or_default();
+            *known = folders;
+            let mut told = vec![GameDayWork::Recent(recent(known))];
+            if let Err(why) = write_private(&file, &text) {
+                told.push(GameDayWork::Failed(format!(
+                    "the list of game days cannot be written: {why}"
+                )));
+            }
+            told
+        }
+    }
+}
+
+/// A folder with its finished drills, and the ends that are missing in its events.
+fn opened(folder: &Path, drills: &Path) -> Result<GameDayWork, String> {
+    let read = read_gameday(folder).map_err(|error| error.to_string())?;
+    let state = read.state().unwrap_or_default();
+    let open = open_drills(drills);
+    let runs = |run: &str| open.iter().any(|it| it.runs && it.card.drill.as_str() == run);
+    let ends = missing_ends(folder, &state, &runs);
+    let runs = state.rows.iter().flat_map(|row| &row.runs);
+    let reviews = runs.filter_map(|run| review_in(folder, &run.id).ok());
+    let reviews = reviews.collect();
+    Ok(GameDayWork::Read(Box::new(read), ends, reviews))
+}
+
+fn written(folder: &Path, files: &[(&'static str, String)]) -> Result<PathBuf, String> {
+    let failed =
+        |path: &Path, error: std::io::Error| format!("{} cannot be written: {error}", path.display());
+    std::fs::create_dir_all(folder).map_err(|error| failed(folder, error))?;
+    for (name, text) in files {
+        let path = folder.join(name);
+        std::fs::write(&path, text).map_err(|error| failed(&path, error))?;
+    }
+    Ok(match files {
+        [(name, _)] => folder.join(name),
+        _ => folder.to_owned(),
+    })
+}
+
+/// Overdue findings stand first, then the newest.
+fn recent(folders: &[PathBuf]) -> Vec<RecentGameDay> {
+    let mut all: Vec<RecentGameDay> = folders.iter().map(|folder| recent_one(folder)).collect();
+    all.sort_by_key(|it| (it.overdue.is_empty(), std::cmp::Reverse(it.start_ms)));
+    all
+}
+
+fn recent_one(folder: &Path) -> RecentGameDay {
+    let name = folder
+        .file_name()
+        .map_or_else(String::new, |it| it.to_string_lossy().into_owned());
+    let unreadable = RecentGameDay {
+        folder: folder.to_owned(),
+        title: name,
+        start_ms: None,
+        open: 0,
+        overdue: Vec::new(),
+    };
+    let Ok(read) = read_gameday(folder) else {
+        return unreadable;
+    };
+    let (Some(day), Some(state)) = (&read.checked.day, read.state()) else {
+        return unreadable;
+    };
+    let today = today(wall_ms(), &day.start.time_zone());
+    let overdue = firedrill_gameday::due_first(&state.findings)
+        .into_iter()
+        .filter(|it| it.is_overdue(today));
+    RecentGameDay {
+        title: day.title.clone(),
+        start_ms: Some(day.start.wall_ms),
+        open: state.findings.iter().filter(|it| it.closed.is_none()).count(),
+        overdue: overdue
+            .map(|it| {
+                (
+                    it.finding.symptom.clone(),
+                    it.finding.owner.clone(),
+                    it.finding.due.clone(),
+                )
+            })
+            .collect(),
+        ..unreadable
+    }
+}

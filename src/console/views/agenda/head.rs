@@ -1,0 +1,189 @@
+//! What the game day is, how it stands in one sentence, and what comes next.
+
+use egui::Ui;
+use firedrill_gameday::{Standing, clock, day_and_clock, length};
+use firedrill_scene::{Ask, GameDayAsk};
+
+use super::Page;
+use crate::{
+    cx::Cx,
+    theme::{medium, regular, size, space},
+    widgets::{self, State, rich},
+    words,
+};
+
+/// How the day stands: a shape, a word, a sentence.
+pub fn standing(page: &Page<'_>) -> (State, &'static str, String) {
+    let state = &page.scene.state;
+    let left = |until: i64| {
+        let ms = until.saturating_sub(page.now_ms);
+        if ms < 0 {
+            format!("{} over its box", length(ms.unsigned_abs()))
+        } else {
+            format!("{} of its box left", length(ms.unsigned_abs()))
+        }
+    };
+    if let Some(stopped) = &state.stopped {
+        let words = format!(
+            "{} since {}: no drill of the agenda begins",
+            stopped.reason,
+            clock(stopped.at_ms, &page.zone)
+        );
+        return (State::Bad, "STOPPED", words);
+    }
+    if let Some(ended) = state.ended_ms {
+        let words = format!("since {}", clock(ended, &page.zone));
+        return (State::Waiting, "over", words);
+    }
+    if let Some(slot) = page
+        .schedule
+        .slots
+        .iter()
+        .find(|it| it.standing == Standing::Running)
+    {
+        return (
+            State::Fault,
+            "running",
+            format!("{}: {}", slot.id, left(slot.until_ms)),
+        );
+    }
+    if state.started_ms.is_some() {
+        let words = page.schedule.next().map_or_else(
+            || "no drill is to come".to_owned(),
+            |next| format!("next: {} at {}", next.id, clock(next.from_ms, &page.zone)),
+        );
+        return (State::Good, "started", words);
+    }
+    let in_the_way = state.in_the_way();
+    match in_the_way.first() {
+        None => (
+            State::Good,
+            "ready",
+            "everything is ticked, everybody said go".to_owned(),
+        ),
+        Some(first) if in_the_way.len() == 1 => (State::Waiting, "not ready", first.clone()),
+        Some(first) => {
+            let words = format!("{first}, and {} more", in_the_way.len() - 1);
+            (State::Waiting, "not ready", words)
+        }
+    }
+}
+
+/// Draws it.
+pub fn ui(ui: &mut Ui, page: &Page<'_>, cx: &mut Cx<'_>, resume: &mut String) {
+    let t = cx.tokens;
+    let day = page.day;
+    ui.spacing_mut().item_spacing.y = 0.0;
+    widgets::ends(
+        ui,
+        30.0,
+        |ui| {
+            ui.label(rich(&day.title, medium(size::TITLE), t.strong));
+            ui.add_space(space::XS);
+            let mut words = format!(
+                "{} {}",
+                day_and_clock(day.start.wall_ms, &page.zone),
+                day.start.zone
+            );
+            for more in [&day.place, &day.segment].into_iter().flatten() {
+                words = format!("{words} · {more}");
+            }
+            widgets::one_line(ui, rich(words, regular(13.0), t.dim));
+        },
+        |ui| files(ui, page, cx),
+    );
+    ui.add_space(2.0);
+    widgets::ends(
+        ui,
+        36.0,
+        |ui| {
+            let (state, word, words) = standing(page);
+            widgets::pill(ui, state, word, 14.0);
+            widgets::one_line(ui, rich(words, medium(size::BODY), t.strong));
+        },
+        |ui| next(ui, page, cx, resume),
+    );
+}
+
+fn files(ui: &mut Ui, page: &Page<'_>, cx: &mut Cx<'_>) {
+    for (label, ask) in [
+        ("Close", GameDayAsk::Close),
+        ("Write the report", GameDayAsk::Report),
+        ("Write the invitation", GameDayAsk::Invite),
+        ("Read it again", GameDayAsk::Open(page.scene.folder.clone())),
+    ] {
+        if widgets::link(ui, label).clicked() {
+            cx.ask(Ask::GameDay(ask));
+        }
+    }
+}
+
+/// From the right: the way out, then the way on.
+fn next(ui: &mut Ui, page: &Page<'_>, cx: &mut Cx<'_>, resume: &mut String) {
+    let state = &page.scene.state;
+    let ask = |cx: &mut Cx<'_>, it: GameDayAsk| cx.ask(Ask::GameDay(it));
+    if state.ended_ms.is_some() {
+        return;
+    }
+    if state.stopped.is_some() {
+        if widgets::button_if(ui, reason(resume), "The agenda goes on").clicked() {
+            ask(cx, GameDayAsk::Resume(std::mem::take(resume)));
+        }
+        ui.allocate_ui(egui::vec2(300.0, 34.0), |ui| {
+            widgets::field(ui, "Why it is safe again", resume, "why it is safe again");
+        });
+        return;
+    }
+    if state.started_ms.is_none() {
+        let first = state.in_the_way().into_iter().next();
+        let enabled = first.as_deref().map_or(Ok(()), Err);
+        if widgets::button_if(ui, enabled, "Start the game day").clicked() {
+            ask(cx, GameDayAsk::Start);
+        }
+        return;
+    }
+    let real = widgets::button_in(ui, Ok(()), "Real incident", cx.tokens.out);
+    if real
+        .on_hover_text("Aborts whatever is on and stops the whole agenda")
+        .clicked()
+    {
+        ask(cx, GameDayAsk::RealIncident);
+    }
+    let running = state.running().is_some();
+    let busy = if running { Err("A drill is on") } else { Ok(()) };
+    if widgets::button_if(ui, busy, "End the day").clicked() {
+        ask(cx, GameDayAsk::End);
+    }
+    let Some(slot) = page.schedule.next().filter(|_| !running) else {
+        return;
+    };
+    let enabled = if cx.running() {
+        Err("A drill is on")
+    } else {
+        Ok(())
+    };
+    let begin = widgets::button_if(ui, enabled, "Start the next drill …");
+    if begin
+        .on_hover_text(format!(
+            "{}: checks everything, waits for the steady state, then asks you",
+            slot.id
+        ))
+        .clicked()
+    {
+        ask(cx, GameDayAsk::Begin(slot.id.clone()));
+        cx.goto = Some(crate::View::Live);
+    }
+    if page.schedule.over_ms > 0 {
+        let words = format!("{} too long", words::span_ms(page.schedule.over_ms));
+        ui.label(rich(words, medium(13.0), cx.tokens.fault))
+            .on_hover_text("Shorten, skip or end: the agenda takes longer than the game day");
+    }
+}
+
+fn reason(text: &str) -> Result<(), &'static str> {
+    if text.trim().is_empty() {
+        Err("Say why it is safe again")
+    } else {
+        Ok(())
+    }
+}
