@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
     process::ExitCode,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     time::Instant,
@@ -14,7 +14,7 @@ use std::{
 use anyhow::Context as _;
 use eframe::egui;
 use firedrill_conductor::engine::{Choose, Desktop, EngineHandle, Options, start};
-use firedrill_console::{Console, Frame, Prefs, TimeZone, View};
+use firedrill_console::{Console, Feed, Frame, Prefs, TimeZone, View};
 use firedrill_fleet::BoxFuture;
 use firedrill_scene::{Ask, Scene};
 
@@ -66,14 +66,41 @@ pub fn run(begin: Option<Start>) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// The newest scene and when it was first asked for: views count on from there.
+struct Seen(Mutex<(Arc<Scene>, Instant)>);
+
+impl Seen {
+    /// It, and how many milliseconds ago that was. The lock is held for as long as it takes to compare.
+    fn newest(&self, engine: &EngineHandle) -> (Arc<Scene>, u64) {
+        let scene = engine.scene();
+        let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if !Arc::ptr_eq(&scene, &seen.0) {
+            *seen = (scene, Instant::now());
+        }
+        (Arc::clone(&seen.0), seen.1.elapsed().as_millis() as u64)
+    }
+}
+
+/// What the windows beside the console's work with.
+fn feed(engine: &Arc<EngineHandle>, seen: &Arc<Seen>) -> Feed {
+    let (for_scene, for_ask, for_abort) = (Arc::clone(engine), Arc::clone(engine), Arc::clone(engine));
+    let seen = Arc::clone(seen);
+    Feed {
+        scene: Arc::new(move || seen.newest(&for_scene)),
+        ask: Arc::new(move |ask| for_ask.ask(ask)),
+        abort: Arc::new(move || for_abort.press()),
+    }
+}
+
 struct Window {
     console: Console,
-    /// `None` only while the window ends.
-    engine: Option<EngineHandle>,
+    engine: Arc<EngineHandle>,
+    seen: Arc<Seen>,
+    feed: Feed,
+    /// The scene that the windows were told of last.
+    told: Arc<Scene>,
     config: PathBuf,
     kept: Prefs,
-    /// The newest scene and when it was first drawn: views count on from there.
-    seen: (Arc<Scene>, Instant),
     closing: Closing,
     /// The process was told to end.
     leave: Arc<AtomicBool>,
@@ -126,10 +153,14 @@ impl Window {
             }
             None => {}
         }
+        let engine = Arc::new(engine);
+        let seen = Arc::new(Seen(Mutex::new((engine.scene(), Instant::now()))));
         Ok(Self {
             console,
-            seen: (engine.scene(), Instant::now()),
-            engine: Some(engine),
+            feed: feed(&engine, &seen),
+            told: Arc::default(),
+            seen,
+            engine,
             config,
             kept: prefs,
             closing: Closing::No,
@@ -175,22 +206,25 @@ impl eframe::App for Window {
             self.closing = Closing::Confirmed;
             context.send_viewport_cmd(egui::ViewportCommand::Close);
         }
+        let (scene, _) = self.seen.newest(&self.engine);
+        if !Arc::ptr_eq(&scene, &self.told) {
+            self.told = scene;
+            // Windows beside this one are drawn on their own.
+            self.console.wake(context);
+        }
     }
 
     fn ui(&mut self, ui: &mut egui::Ui, _frame: &mut eframe::Frame) {
-        let Some(engine) = &self.engine else { return };
-        let scene = engine.scene();
-        if !Arc::ptr_eq(&scene, &self.seen.0) {
-            self.seen = (scene, Instant::now());
-        }
-        let since_ms = self.seen.1.elapsed().as_millis() as u64;
+        let (scene, since_ms) = self.seen.newest(&self.engine);
+        let engine = &self.engine;
         let frame = Frame {
-            scene: &self.seen.0,
+            scene: &scene,
             since_ms,
             ask: &mut |ask| engine.ask(ask),
             abort: &mut || engine.press(),
         };
         self.console.ui(ui, frame);
+        self.console.windows(ui.ctx(), &self.feed);
         self.ask_before_close(ui);
         if self.console.prefs() != self.kept {
             self.kept = self.console.prefs();
@@ -204,9 +238,7 @@ impl eframe::App for Window {
     }
 
     fn on_exit(&mut self, _gl: Option<&eframe::glow::Context>) {
-        if let Some(engine) = self.engine.take() {
-            engine.shutdown();
-        }
+        self.engine.shutdown();
     }
 }
 

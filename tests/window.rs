@@ -33,7 +33,7 @@ fn the_window_starts_and_closes() -> anyhow::Result<()> {
     let firedrill = Firedrill::new(programs!())?;
     let display = Display::start(firedrill.home())?;
     let mut console = firedrill.start_command("window", display.command(&firedrill, &[]))?;
-    let window = display.wait_for_window("Firedrill")?;
+    let window = display.wait_for_window("^Firedrill$")?;
     display.wait_until_drawn(&window)?;
     let place = display.run("xwininfo", &["-id", &window])?;
     ensure!(place.contains("IsViewable"), "{place}");
@@ -66,7 +66,7 @@ const SOON: Duration = Duration::from_secs(3);
 fn drill_in_a_window(rig: &Rig, display: &Display) -> anyhow::Result<Console> {
     let command = display.command(&rig.firedrill, &["open", rig.plan_arg()?]);
     let mut console = rig.firedrill.start_command("window", command)?;
-    let window = display.wait_for_window("Firedrill")?;
+    let window = display.wait_for_window("^Firedrill$")?;
     display.wait_until_drawn(&window)?;
     // Without a window manager nobody gives the window the focus.
     display.run("xdotool", &["windowfocus", "--sync", &window])?;
@@ -109,7 +109,7 @@ fn idle_only_closes() -> anyhow::Result<()> {
     let display = Display::start(rig.firedrill.home())?;
     let command = display.command(&rig.firedrill, &["open", rig.plan_arg()?]);
     let mut console = rig.firedrill.start_command("window", command)?;
-    let window = display.wait_for_window("Firedrill")?;
+    let window = display.wait_for_window("^Firedrill$")?;
     display.wait_until_drawn(&window)?;
     console.process.signal(Signal::SIGINT)?;
     console.finish(PATIENCE)?.expect_code(0)?;

@@ -175,7 +175,13 @@ pub fn render(arguments: RenderArguments) -> anyhow::Result<ExitCode> {
         ThemeName::Dark => Theme::Dark,
         ThemeName::Light => Theme::Light,
     };
-    let mut console = Console::new(Prefs { theme }, TimeZone::UTC);
+    let mut console = Console::new(
+        Prefs {
+            theme,
+            ..Prefs::default()
+        },
+        TimeZone::UTC,
+    );
     console.show(match arguments.view {
         ViewName::Welcome => View::Welcome,
         ViewName::Design => View::Design,

@@ -2,9 +2,9 @@
 //!
 //! No eframe, no tokio, no I/O, no waiting, no locks. What a view remembers (a chosen tab, a typed text) is in
 //! [`Console`]; everything else is in the scene. The glue calls [`install`] once for its context, then
-//! [`Console::ui`] each frame. ABORT calls [`Frame::abort`] directly, in the frame of the press, and sends
-//! [`Ask::Abort`] besides. The console asks for repaints only while a drill or an abort moves; the glue wakes
-//! it when a new scene is there.
+//! [`Console::ui`] each frame, and [`Console::windows`] after it for the windows beside the console's. ABORT calls
+//! [`Frame::abort`] directly, in the frame of the press, and sends [`Ask::Abort`] besides. The console asks for
+//! repaints only while a drill or an abort moves; the glue wakes it when a new scene is there.
 //!
 //! Uses `scene` and the rooms whose types it shows.
 
@@ -16,11 +16,13 @@ mod shell;
 mod theme;
 mod views;
 mod widgets;
+mod windows;
 mod words;
 
 pub use firedrill_scene::{Ask, Scene};
 pub use jiff::tz::TimeZone;
 pub use theme::install;
+pub use windows::Feed;
 
 use commands::Command;
 use cx::Cx;
@@ -43,10 +45,12 @@ pub enum View {
     Review,
     /// The agents.
     Fleet,
+    /// The console's own widgets in each state. From the palette only.
+    Gallery,
 }
 
 impl View {
-    /// Every view, in the order of the navigation.
+    /// Every view of the navigation, in its order.
     pub const ALL: [Self; 6] = [
         Self::Welcome,
         Self::Agenda,
@@ -59,9 +63,63 @@ impl View {
 
 /// What the person chose once and expects to find again. The glue keeps it in the settings.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Prefs {
     /// Dark unless chosen otherwise.
     pub theme: Theme,
+    /// How large everything is.
+    pub size: Size,
+    /// Where the ABORT window stood last, points of the desktop.
+    pub abort_window: Option<[i32; 2]>,
+}
+
+/// How large everything is drawn, in percent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "u16", into = "u16")]
+pub struct Size(u16);
+
+impl Size {
+    /// What can be chosen.
+    const STEPS: [u16; 8] = [75, 90, 100, 110, 125, 150, 175, 200];
+
+    /// The factor, 1.0 at first.
+    pub fn factor(self) -> f32 {
+        f32::from(self.0) / 100.0
+    }
+
+    fn larger(self) -> Self {
+        Self(
+            Self::STEPS
+                .into_iter()
+                .find(|step| *step > self.0)
+                .unwrap_or(self.0),
+        )
+    }
+
+    fn smaller(self) -> Self {
+        let step = Self::STEPS.into_iter().rev().find(|step| *step < self.0);
+        Self(step.unwrap_or(self.0))
+    }
+}
+
+impl Default for Size {
+    fn default() -> Self {
+        Self(100)
+    }
+}
+
+impl From<u16> for Size {
+    /// A file may say anything: the nearest size there is.
+    fn from(percent: u16) -> Self {
+        let nearest = Self::STEPS.into_iter().min_by_key(|step| step.abs_diff(percent));
+        Self(nearest.unwrap_or(100))
+    }
+}
+
+impl From<Size> for u16 {
+    fn from(size: Size) -> Self {
+        size.0
+    }
 }
 
 /// A look.
@@ -110,9 +168,14 @@ pub struct Console {
     messages: f32,
     leave: views::leave::Leave,
     palette: views::palette::Palette,
+    help: views::help::Help,
     open: views::open::OpenDrills,
     safety: views::safety::Safety,
+    windows: windows::Windows,
 }
+
+/// The least room that every view is drawn for, points.
+const LEAST: egui::Vec2 = egui::vec2(1_024.0, 640.0);
 
 /// What is shown above the view.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -123,6 +186,7 @@ enum Dialog {
     Open,
     Leave,
     Palette,
+    Help,
 }
 
 impl Console {
@@ -140,8 +204,10 @@ impl Console {
             messages: 0.0,
             leave: views::leave::Leave::default(),
             palette: views::palette::Palette::default(),
+            help: views::help::Help::default(),
             open: views::open::OpenDrills::default(),
             safety: views::safety::Safety::default(),
+            windows: windows::Windows::default(),
         }
     }
 
@@ -182,10 +248,18 @@ impl Console {
             abort();
             ask(Ask::Abort);
         }
-        self.apply_theme(ui);
+        self.apply_prefs(ui);
         self.design.take(scene);
         let window = ui.ctx().content_rect();
         ui.set_clip_rect(window);
+        if self.windows.stage && ui.ctx().embed_viewports() {
+            // No second window here: the Stage takes this one.
+            if self.embedded_stage(ui, scene, since_ms) {
+                abort();
+                ask(Ask::Abort);
+            }
+            return;
+        }
         let places = shell::Places::of(window);
         let zone = self.zone.clone();
         let mut wishes = Vec::new();
@@ -199,11 +273,9 @@ impl Console {
             wishes: &mut wishes,
         };
         let dialog = self.dialog(scene);
-        let mut commands = if dialog == Dialog::None {
-            Command::pressed(ui, scene, self.view)
-        } else {
-            Vec::new()
-        };
+        let mut commands = Command::pressed(ui, scene, self.view, |command| {
+            dialog == Dialog::None || command.above_dialogs()
+        });
         commands.extend(shell::surround(ui, &places, &cx));
         self.show_view(ui, &places, &mut cx);
         match dialog {
@@ -212,6 +284,7 @@ impl Console {
             Dialog::Open => self.open.ui(ui, &places, &mut cx),
             Dialog::Leave => self.leave.ui(ui, &places, &mut cx, &mut self.design),
             Dialog::Palette => commands.extend(self.palette.ui(ui, &places, &cx)),
+            Dialog::Help => self.help.ui(ui, &places),
             Dialog::None => {}
         }
         if shell::abort(ui, places.abort, &cx) {
@@ -236,8 +309,7 @@ impl Console {
         }
         if moving {
             // Clocks, ages and what is left of leases go on between two scenes.
-            ui.ctx()
-                .request_repaint_after(std::time::Duration::from_millis(100));
+            ui.ctx().request_repaint_after(theme::motion::TICK);
         }
     }
 
@@ -253,6 +325,8 @@ impl Console {
             Dialog::Leave
         } else if self.palette.wanted() {
             Dialog::Palette
+        } else if self.help.wanted() {
+            Dialog::Help
         } else {
             Dialog::None
         }
@@ -268,6 +342,7 @@ impl Console {
             View::Live => self.live.ui(ui, cx),
             View::Review => self.review.ui(ui, cx),
             View::Fleet => self.fleet.ui(ui, cx),
+            View::Gallery => views::gallery::ui(ui, cx),
         });
         let taken = shell::messages(ui, places, cx);
         if taken != self.messages {
@@ -299,6 +374,14 @@ impl Console {
             Command::Undo => self.design.undo(),
             Command::Redo => self.design.redo(),
             Command::Palette => self.palette.open(),
+            Command::Help => self.help.open(),
+            Command::Stage => self.windows.stage = !self.windows.stage,
+            Command::Seal => self.windows.sealed = !self.windows.sealed,
+            Command::AbortWindow => self.windows.wish_abort(scene),
+            Command::Larger => self.prefs.size = self.prefs.size.larger(),
+            Command::Smaller => self.prefs.size = self.prefs.size.smaller(),
+            Command::FirstSize => self.prefs.size = Size::default(),
+            Command::Arm => wishes.push(Ask::Arm),
             Command::Demo => {
                 wishes.push(Ask::StartDemo);
                 self.view = View::Live;
@@ -325,7 +408,14 @@ impl Console {
         }
     }
 
-    fn apply_theme(&self, ui: &mut egui::Ui) {
+    fn apply_prefs(&self, ui: &mut egui::Ui) {
+        // Larger only as far as there is room left for a view.
+        let before = ui.ctx().zoom_factor();
+        let room = ui.ctx().content_rect().size() * before / LEAST;
+        let factor = self.prefs.size.factor().min(room.min_elem().max(1.0));
+        if (before - factor).abs() > 0.005 {
+            ui.ctx().set_zoom_factor(factor);
+        }
         let wanted = match self.prefs.theme {
             Theme::Dark => egui::Theme::Dark,
             Theme::Light => egui::Theme::Light,

@@ -21,6 +21,8 @@ use crate::{
 pub const HEADER: f32 = 88.0;
 /// Width of the navigation, points.
 pub const NAVIGATION: f32 = 124.0;
+/// Height of an entry of the navigation, points.
+const ENTRY: f32 = 40.0;
 /// ABORT's size, points: the same in every view.
 const ABORT: egui::Vec2 = vec2(184.0, 66.0);
 
@@ -285,27 +287,32 @@ fn navigation(ui: &mut Ui, cx: &Cx<'_>, clicked: &mut Vec<Command>) {
             clicked.push(command);
         }
     }
-    let bottom = Rect::from_min_max(
-        pos2(ui.max_rect().left(), ui.max_rect().bottom() - 36.0),
-        ui.max_rect().max,
-    );
+    let theme = if ui.visuals().dark_mode {
+        "Light theme"
+    } else {
+        "Dark theme"
+    };
+    let foot = [
+        (Command::Stage, Command::Stage.info().label),
+        (Command::Theme, theme),
+        (Command::Help, Command::Help.info().label),
+    ];
+    let top = ui.max_rect().bottom() - foot.len() as f32 * (ENTRY + space::XS);
+    let bottom = ui.max_rect().with_min_y(top);
     widgets::region(ui, bottom, |ui| {
-        let label = if ui.visuals().dark_mode {
-            "Light theme"
-        } else {
-            "Dark theme"
-        };
-        if entry(ui, cx.tokens, label, false)
-            .on_hover_text(Command::Theme.tip(ui))
-            .clicked()
-        {
-            clicked.push(Command::Theme);
+        for (command, label) in foot {
+            if entry(ui, cx.tokens, label, false)
+                .on_hover_text(command.tip(ui))
+                .clicked()
+            {
+                clicked.push(command);
+            }
         }
     });
 }
 
 fn entry(ui: &mut Ui, t: &Tokens, label: &str, chosen: bool) -> egui::Response {
-    let (rect, response) = ui.allocate_exact_size(vec2(ui.available_width(), 40.0), Sense::click());
+    let (rect, response) = ui.allocate_exact_size(vec2(ui.available_width(), ENTRY), Sense::click());
     let corner = CornerRadius::same(radius::MEDIUM);
     if chosen || response.hovered() {
         ui.painter().rect_filled(
@@ -341,15 +348,10 @@ pub fn abort(ui: &Ui, place: Rect, cx: &Cx<'_>) -> bool {
     area.show(ui.ctx(), |ui| {
         let (rect, response) = ui.allocate_exact_size(place.size(), Sense::click());
         paint_abort(ui, rect, cx, &response);
-        let keys = Command::Abort
-            .info()
-            .keys
-            .map(|keys| ui.ctx().format_shortcut(&keys))
-            .unwrap_or_default();
         response.widget_info(|| WidgetInfo::labeled(Role::Button, true, "ABORT"));
         // Pressing is enough: a hand that shakes may leave the button before it lets go.
         let down = response.contains_pointer() && ui.input(|input| input.pointer.primary_pressed());
-        let response = response.on_hover_text(format!("{} ({keys})", Command::Abort.info().tip));
+        let response = response.on_hover_text(Command::Abort.tip(ui));
         down || (response.clicked() && !ui.input(|input| input.pointer.primary_released()))
     })
     .inner
@@ -392,11 +394,7 @@ fn paint_abort(ui: &Ui, rect: Rect, cx: &Cx<'_>, response: &egui::Response) {
         );
     }
     widgets::spaced(painter, rect.center() - vec2(0.0, 9.0), "ABORT", 25.0, 3.5, ink);
-    let keys = Command::Abort
-        .info()
-        .keys
-        .map(|keys| ui.ctx().format_shortcut(&keys))
-        .unwrap_or_default();
+    let keys = Command::Abort.keys(ui).unwrap_or_default();
     let below = if working {
         "sending …".to_owned()
     } else if armed {

@@ -7,7 +7,7 @@ use egui::{
     TextStyle, Theme, Ui, Visuals, vec2,
 };
 
-/// Every colour of the console. Text on cards reaches 4.5 : 1 in both themes.
+/// Every colour of the console. Text reaches 4.5 : 1 on every ground in both themes, edges 3 : 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tokens {
     /// Behind everything.
@@ -98,7 +98,7 @@ const DARK: Tokens = Tokens {
     abort: hex(0xd92b3f),
     abort_calm: hex(0x3a1a20),
     on_abort_calm: hex(0xff9a9c),
-    abort_calm_line: hex(0x8a2f3b),
+    abort_calm_line: hex(0xb04150),
     on_abort: hex(0xffffff),
     veil: premultiplied(0x0a0e13, 205),
     field: hex(0x0d1117),
@@ -114,7 +114,7 @@ const LIGHT: Tokens = Tokens {
     strong: hex(0x10161d),
     text: hex(0x33404d),
     dim: hex(0x5b6876),
-    steady: hex(0x0b7a53),
+    steady: hex(0x0a744e),
     band: hex(0xe2f3eb),
     fault: hex(0x8f5b00),
     on_fault: hex(0xffffff),
@@ -125,7 +125,7 @@ const LIGHT: Tokens = Tokens {
     abort: hex(0xc2182c),
     abort_calm: hex(0xf6d9dc),
     on_abort_calm: hex(0x8f1522),
-    abort_calm_line: hex(0xd79aa1),
+    abort_calm_line: hex(0xb4626d),
     on_abort: hex(0xffffff),
     veil: premultiplied(0xe9eef3, 215),
     field: hex(0xf8fafc),
@@ -187,6 +187,25 @@ pub mod size {
     pub const TITLE: f32 = 18.0;
     /// The number of a card, a dialog's title.
     pub const NUMBER: f32 = 30.0;
+    /// On the Stage at 1920 × 1080: what is read at ten metres. Nothing is smaller but clock, ABORT and names of
+    /// lines.
+    pub const STAGE: f32 = 46.0;
+    /// The Stage's sentence.
+    pub const STAGE_TITLE: f32 = 56.0;
+    /// The Stage's numbers.
+    pub const STAGE_NUMBER: f32 = 110.0;
+    /// The Stage's clock and names of lines.
+    pub const STAGE_SMALL: f32 = 26.0;
+}
+
+/// What moves, and how. Nothing slides or fades: numbers and clocks go on, that is all.
+pub mod motion {
+    use std::time::Duration;
+
+    /// Clocks, ages and what is left of leases are drawn anew this often.
+    pub const TICK: Duration = Duration::from_millis(100);
+    /// Seconds that egui's own widgets take to change.
+    pub const CHANGE_S: f32 = 0.0;
 }
 
 /// The text font.
@@ -212,6 +231,8 @@ pub fn mono(size: f32) -> FontId {
 /// Gives `ctx` the console's fonts and both themes' styles. Once, before the first frame.
 pub fn install(ctx: &egui::Context) {
     ctx.set_fonts(fonts());
+    // Sizes are commands, and kept.
+    ctx.options_mut(|options| options.zoom_with_keyboard = false);
     for theme in [Theme::Dark, Theme::Light] {
         ctx.set_style_of(theme, style(theme));
     }
@@ -260,7 +281,7 @@ fn style(theme: Theme) -> Style {
         (TextStyle::Monospace, mono(13.0)),
     ]
     .into();
-    style.animation_time = 0.0;
+    style.animation_time = motion::CHANGE_S;
     style.spacing.item_spacing = vec2(space::S, space::S);
     style.spacing.button_padding = vec2(space::M, space::S);
     style.spacing.interact_size = vec2(40.0, 32.0);
@@ -270,6 +291,11 @@ fn style(theme: Theme) -> Style {
     style.spacing.tooltip_width = 360.0;
     style.interaction.selectable_labels = false;
     style.url_in_tooltip = false;
+    #[cfg(debug_assertions)]
+    {
+        // The Stage's sizes are shares of its window: they need not end on whole pixels.
+        style.debug.show_unaligned = false;
+    }
     style
 }
 
@@ -349,25 +375,70 @@ mod tests {
     fn text_is_readable_on_every_ground_it_stands_on() {
         for theme in [Theme::Dark, Theme::Light] {
             let t = Tokens::of_theme(theme);
-            for ground in [t.panel, t.card] {
-                for text in [
-                    t.strong, t.text, t.dim, t.steady, t.fault, t.out, t.no_data, t.people, t.series,
-                ] {
-                    let ratio = contrast(text, ground);
-                    assert!(ratio >= 4.5, "{theme:?} {text:?} on {ground:?}: {ratio}");
-                }
-            }
-            for (text, ground) in [
-                (t.strong, t.raised),
-                (t.text, t.raised),
+            let inks = [
+                t.strong, t.text, t.dim, t.steady, t.fault, t.out, t.no_data, t.people, t.series,
+            ];
+            let grounds = [t.ground, t.panel, t.card, t.raised, t.field];
+            let plain = grounds
+                .into_iter()
+                .flat_map(|ground| inks.into_iter().map(move |ink| (ink, ground)));
+            let others = [
                 (t.on_fault, t.fault),
                 (t.on_abort, t.abort),
                 (t.on_abort_calm, t.abort_calm),
+                (t.strong, t.band),
                 (t.steady, t.band),
-            ] {
+                (t.fault, t.band),
+                (t.ground, t.series),
+            ];
+            for (text, ground) in plain.chain(others) {
                 let ratio = contrast(text, ground);
                 assert!(ratio >= 4.5, "{theme:?} {text:?} on {ground:?}: {ratio}");
             }
         }
+    }
+
+    #[test]
+    fn edges_and_marks_are_seen() {
+        for theme in [Theme::Dark, Theme::Light] {
+            let t = Tokens::of_theme(theme);
+            let seen = [
+                // The band's edge on both of its sides, the series on the band, the injection's bar.
+                (t.steady, t.card),
+                (t.steady, t.band),
+                (t.series, t.band),
+                (t.series, t.card),
+                (t.fault, t.card),
+                (t.fault, t.band),
+                (t.out, t.card),
+                (t.out, t.band),
+                // The focus ring wherever there is a control.
+                (t.series, t.ground),
+                (t.series, t.panel),
+                (t.series, t.raised),
+                (t.series, t.abort_calm),
+                // ABORT, armed and calm.
+                (t.abort, t.panel),
+                (t.abort, t.ground),
+                (t.abort_calm_line, t.panel),
+                (t.abort_calm_line, t.ground),
+            ];
+            for (edge, ground) in seen {
+                let ratio = contrast(edge, ground);
+                assert!(ratio >= 3.0, "{theme:?} {edge:?} on {ground:?}: {ratio}");
+            }
+        }
+    }
+
+    #[test]
+    fn contrast_is_that_of_wcag() {
+        let t = Tokens::of_theme(Theme::Light);
+        assert!(
+            (contrast(t.card, t.on_abort) - 1.0).abs() < 1e-6,
+            "white on white"
+        );
+        // Published examples: #767676 on white is 4.54, #949494 is 3.03.
+        assert!((contrast(hex(0x76_7676), hex(0xff_ffff)) - 4.54).abs() < 0.01);
+        assert!((contrast(hex(0x94_9494), hex(0xff_ffff)) - 3.03).abs() < 0.01);
     }
 }

@@ -50,7 +50,7 @@ pub fn measure(effort: &Effort) -> anyhow::Result<Vec<Row>> {
 /// A repaint of a whole window in software takes more than a tick: without a tick there was none.
 fn idle(firedrill: &Firedrill, display: &Display) -> anyhow::Result<Row> {
     let mut console = firedrill.start_command("window", display.command(firedrill, &[]))?;
-    let window = display.wait_for_window("Firedrill")?;
+    let window = display.wait_for_window("^Firedrill$")?;
     display.wait_until_drawn(&window)?;
     let drawn = ticks(console.process.pid())?;
     std::thread::sleep(SETTLED_AFTER);

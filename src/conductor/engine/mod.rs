@@ -20,6 +20,7 @@ use std::{
 
 use firedrill_fleet::BoxFuture;
 use firedrill_scene::{Ask, Level, Scene};
+use parking_lot::Mutex;
 pub use plan_file::{PlanFileError, is_newer, read_plan, save_plan};
 use publish::Publisher;
 pub use publish::Waker;
@@ -106,7 +107,8 @@ pub struct EngineHandle {
     work: mpsc::Sender<Work>,
     abort: AbortHandle,
     who: String,
-    ended: std_mpsc::Receiver<()>,
+    /// Behind a lock so that windows of other threads can hold the engine too; only the end takes it.
+    ended: Mutex<std_mpsc::Receiver<()>>,
 }
 
 /// Starts an engine: its threads, and nothing else yet. From now on SIGINT, SIGTERM and SIGHUP abort what runs
@@ -140,7 +142,7 @@ pub fn start(options: Options) -> io::Result<EngineHandle> {
         work,
         abort,
         who,
-        ended,
+        ended: Mutex::new(ended),
     })
 }
 
@@ -194,11 +196,11 @@ impl EngineHandle {
 
     /// Ends it: whatever may be on is aborted, and what cannot be proved clean in time is left to a process that
     /// goes on aborting. Blocks for some seconds at the most.
-    pub fn shutdown(self) {
+    pub fn shutdown(&self) {
         if self.work.blocking_send(Work::End).is_err() {
             return;
         }
-        if self.ended.recv_timeout(END_LIMIT).is_err() {
+        if self.ended.lock().recv_timeout(END_LIMIT).is_err() {
             tracing::error!("the engine did not end in time; run: firedrill status");
         }
     }

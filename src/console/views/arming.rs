@@ -1,18 +1,16 @@
 //! The confirmed start: what is hit, for how long, what was checked, what stops it by itself.
 
-use egui::{Key, KeyboardShortcut, Modifiers, ScrollArea, Ui};
+use egui::{ScrollArea, Ui};
 use firedrill_scene::{ArmingScene, Ask, Scene};
 
 use super::{live::check_row, safety::Safety};
 use crate::{
+    commands::Command,
     cx::Cx,
     shell::{Places, dialog},
     theme::space,
     widgets,
 };
-
-/// Three keys that nobody holds down by accident; Enter alone must not start a fault.
-const START: KeyboardShortcut = KeyboardShortcut::new(Modifiers::COMMAND.plus(Modifiers::SHIFT), Key::Enter);
 
 /// Whether it is asked for now.
 pub fn wanted(scene: &Scene) -> bool {
@@ -36,7 +34,8 @@ pub fn ui(ui: &mut Ui, places: &Places, cx: &mut Cx<'_>, typed: &mut Safety) {
     for ask in asks {
         cx.ask(ask);
     }
-    let keys = ui.input_mut(|input| input.consume_shortcut(&START)) && arming.ready;
+    let keys = Command::Arm.info().keys;
+    let keys = keys.is_some_and(|keys| ui.input_mut(|input| input.consume_shortcut(&keys))) && arming.ready;
     match answer {
         Some(true) => cx.ask(Ask::Arm),
         None if keys => cx.ask(Ask::Arm),
@@ -79,8 +78,8 @@ fn contents(ui: &mut Ui, arming: &ArmingScene, guardrails: impl FnOnce(&mut Ui))
             }
         },
         |ui| {
-            start = widgets::danger(ui, arming.ready, "Start the fault").clicked();
-            widgets::dim(ui, ui.ctx().format_shortcut(&START));
+            start = widgets::danger(ui, arming.ready, Command::Arm.info().label).clicked();
+            widgets::dim(ui, Command::Arm.keys(ui).unwrap_or_default());
         },
     );
     (back || start).then_some(start)

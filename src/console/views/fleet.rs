@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use egui::{Align2, Id, Rect, ScrollArea, Sense, Stroke, Ui, pos2, vec2};
+use egui::{Align2, Id, Rect, ScrollArea, Sense, Ui, vec2};
 use firedrill_scene::{AgentHealth, AgentScene, Ask};
 use firedrill_wire::{AgentInfo, FaultInfo, LatchView};
 
 use crate::{
     View,
+    commands::Command,
     cx::Cx,
     theme::{Tokens, medium, mono, regular, size, space},
     views::enroll::Enroll,
@@ -48,7 +49,7 @@ impl FleetView {
         let rest = whole.with_min_y(head.bottom() + space::S);
         let (left, right) =
             rest.split_left_right_at_x(rest.left() + (rest.width() * 0.42).clamp(380.0, 620.0));
-        widgets::card_at(ui, left, |ui| self.list(ui, &fleet, cx));
+        widgets::card_at(ui, left, |ui| self.list(ui, &fleet));
         let right = right.with_min_x(right.left() + space::M);
         if self.adding.is_some() {
             self.add(ui, right, cx);
@@ -84,7 +85,7 @@ impl FleetView {
         }
     }
 
-    fn list(&mut self, ui: &mut Ui, fleet: &[AgentScene], cx: &Cx<'_>) {
+    fn list(&mut self, ui: &mut Ui, fleet: &[AgentScene]) {
         const ROW: f32 = 58.0;
         let shown = self
             .chosen
@@ -96,7 +97,8 @@ impl FleetView {
             .auto_shrink(false)
             .show_rows(ui, ROW, fleet.len(), |ui, rows| {
                 for agent in &fleet[rows] {
-                    if row(ui, agent, shown.as_ref() == Some(&agent.name), ROW, cx).clicked() {
+                    let chosen = shown.as_ref() == Some(&agent.name);
+                    if widgets::agent_card(ui, agent, chosen, ROW).clicked() {
                         self.chosen = Some(agent.name.clone());
                         self.token.clear();
                         self.adding = None;
@@ -112,7 +114,14 @@ impl FleetView {
             ui,
             28.0,
             |ui| drop(ui.label(rich(&agent.name, medium(size::TITLE), t.strong))),
-            |ui| drop(widgets::pill(ui, state(agent), word(agent), 13.0)),
+            |ui| {
+                drop(widgets::pill(
+                    ui,
+                    widgets::agent_state(agent),
+                    widgets::agent_word(agent),
+                    13.0,
+                ));
+            },
         );
         match &agent.health {
             AgentHealth::Unreachable(why) | AgentHealth::Unusable(why) => {
@@ -246,9 +255,7 @@ fn heading(ui: &mut Ui, fleet: &[AgentScene], cx: &mut Cx<'_>) -> bool {
             ui.label(rich(words, regular(size::BODY), t.dim));
         },
         |ui| {
-            let tip =
-                "Starts the fault noop, which changes nothing, and aborts it: the time is the abort path's";
-            test = widgets::button(ui, "Test abort").on_hover_text(tip).clicked();
+            test = Command::TestAbort.button(ui, cx.scene, cx.view).clicked();
             refresh = widgets::button(ui, "Ask again").clicked();
             add = widgets::button(ui, "Add agent").clicked();
         },
@@ -260,74 +267,6 @@ fn heading(ui: &mut Ui, fleet: &[AgentScene], cx: &mut Cx<'_>) -> bool {
         cx.ask(Ask::TestAbort);
     }
     add
-}
-
-fn state(agent: &AgentScene) -> State {
-    match (&agent.health, &agent.latch) {
-        (AgentHealth::Healthy, Some(_)) => State::Fault,
-        (AgentHealth::Healthy, None) => State::Good,
-        (AgentHealth::Unknown, _) => State::Waiting,
-        (AgentHealth::Unusable(_), _) => State::Tolerated,
-        (AgentHealth::Unreachable(_), _) => State::Bad,
-    }
-}
-
-fn word(agent: &AgentScene) -> &'static str {
-    match (&agent.health, &agent.latch) {
-        (AgentHealth::Healthy, Some(_)) => "latched",
-        (AgentHealth::Healthy, None) => "ready",
-        (AgentHealth::Unknown, _) => "not asked",
-        (AgentHealth::Unusable(_), _) => "not usable",
-        (AgentHealth::Unreachable(_), _) => "no answer",
-    }
-}
-
-fn row(ui: &mut Ui, agent: &AgentScene, chosen: bool, height: f32, cx: &Cx<'_>) -> egui::Response {
-    let t = cx.tokens;
-    let (rect, response) = widgets::painted(ui, vec2(ui.available_width(), height), &agent.name);
-    let painter = ui.painter().with_clip_rect(rect.intersect(ui.clip_rect()));
-    if chosen || response.hovered() {
-        painter.rect_filled(rect, 8.0, t.raised.gamma_multiply(if chosen { 1.0 } else { 0.5 }));
-    }
-    if response.has_focus() {
-        painter.rect_stroke(rect, 8.0, Stroke::new(2.0, t.series), egui::StrokeKind::Inside);
-    }
-    widgets::shape(
-        &painter,
-        pos2(rect.left() + 18.0, rect.center().y),
-        6.0,
-        state(agent),
-        t,
-    );
-    let left = rect.left() + 38.0;
-    painter.text(
-        pos2(left, rect.top() + 11.0),
-        Align2::LEFT_TOP,
-        &agent.name,
-        medium(15.0),
-        t.strong,
-    );
-    painter.text(
-        pos2(left, rect.top() + 32.0),
-        Align2::LEFT_TOP,
-        &agent.url,
-        mono(size::SMALL),
-        t.dim,
-    );
-    let right = |y: f32, text: String, ink| {
-        painter.text(
-            pos2(rect.right() - space::M, y),
-            Align2::RIGHT_TOP,
-            text,
-            regular(13.0),
-            ink,
-        );
-    };
-    right(rect.top() + 11.0, word(agent).to_owned(), state(agent).colour(t));
-    if let Some(rtt) = agent.rtt_us {
-        right(rect.top() + 32.0, words::took_us(rtt), t.dim);
-    }
-    response
 }
 
 /// Names and values, two columns.

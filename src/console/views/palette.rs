@@ -82,9 +82,11 @@ impl Palette {
             let info = command.info();
             info.label.to_lowercase().contains(&wanted) || info.tip.to_lowercase().contains(&wanted)
         };
-        // ABORT has its own keys and its own button; it is not something to look for in a list.
-        ALL.into_iter()
-            .filter(|command| !matches!(command, Command::Abort | Command::Palette))
+        // ABORT has its own keys and its own button; it is not something to look for in a list. A start is confirmed
+        // in its own dialog, above which no palette stands.
+        ALL.iter()
+            .copied()
+            .filter(|command| !matches!(command, Command::Abort | Command::Palette | Command::Arm))
             .filter(matches)
             .collect()
     }
@@ -110,10 +112,7 @@ fn row(ui: &mut Ui, command: Command, chosen: bool, cx: &Cx<'_>) -> bool {
         ink,
     );
     let tip = enabled.err().unwrap_or(info.tip);
-    let keys = info
-        .keys
-        .map(|keys| ui.ctx().format_shortcut(&keys))
-        .unwrap_or_default();
+    let keys = command.keys(ui).unwrap_or_default();
     let keys = painter.text(
         pos2(rect.right() - 10.0, rect.center().y),
         Align2::RIGHT_CENTER,

@@ -94,8 +94,11 @@ fn demo(ui: &mut Ui, cx: &mut Cx<'_>) {
 
 fn big_button(ui: &mut Ui, cx: &Cx<'_>) -> egui::Response {
     let t = cx.tokens;
-    let (rect, response) =
-        widgets::painted(ui, vec2(ui.available_width().min(420.0), 84.0), "Start the demo");
+    let (rect, response) = widgets::painted(
+        ui,
+        vec2(ui.available_width().min(420.0), 84.0),
+        Command::Demo.info().label,
+    );
     let fill = if response.hovered() {
         t.series.gamma_multiply(0.88)
     } else {
@@ -116,7 +119,7 @@ fn big_button(ui: &mut Ui, cx: &Cx<'_>) -> egui::Response {
     ui.painter().text(
         centre - vec2(0.0, 11.0),
         Align2::CENTER_CENTER,
-        "Start the demo",
+        Command::Demo.info().label,
         bold(24.0),
         t.ground,
     );

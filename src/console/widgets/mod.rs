@@ -1,7 +1,11 @@
 //! The house's widgets: cards, text, buttons, pills and the shapes that repeat what words say.
 
+mod agent_card;
+mod readout;
 mod shape;
 
+pub use agent_card::{agent_card, agent_state, agent_word};
+pub use readout::{fuse, lease, stat};
 pub use shape::{State, check, hatching, pill, shape, word};
 
 use egui::{

@@ -62,13 +62,15 @@ pub fn word(state: SliState) -> &'static str {
 /// Paints the shape of a state around `centre`; `r` is half its width.
 pub fn shape(painter: &Painter, centre: Pos2, r: f32, state: State, tokens: &Tokens) {
     let colour = state.colour(tokens);
+    // Large shapes are drawn with broader lines.
+    let line = Stroke::new((r * 0.2).max(1.5), colour);
     match state {
         State::Good | State::Fault => drop(painter.circle_filled(centre, r, colour)),
-        State::Waiting => drop(painter.circle_stroke(centre, r - 0.5, Stroke::new(1.5, colour))),
+        State::Waiting => drop(painter.circle_stroke(centre, r - 0.5, line)),
         State::Tolerated => {
             let r = r + 1.0;
             let corners = [(0.0, -r), (r, 0.0), (0.0, r), (-r, 0.0)].map(|(x, y)| centre + vec2(x, y));
-            painter.add(Shape::closed_line(corners.to_vec(), Stroke::new(1.5, colour)));
+            painter.add(Shape::closed_line(corners.to_vec(), line));
         }
         State::Bad => {
             let square = Rect::from_center_size(centre, vec2(2.0, 2.0) * (r - 0.5));
@@ -82,7 +84,12 @@ pub fn shape(painter: &Painter, centre: Pos2, r: f32, state: State, tokens: &Tok
                 Stroke::new(1.0, colour),
                 StrokeKind::Inside,
             );
-            hatch(painter, square, 4.0, Stroke::new(1.0, colour));
+            hatch(
+                painter,
+                square,
+                (r * 0.6).max(4.0),
+                Stroke::new((r * 0.15).max(1.0), colour),
+            );
         }
     }
 }

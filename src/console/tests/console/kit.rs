@@ -35,7 +35,13 @@ impl TestRenderer for Cpu {
 
 /// A console that shows `view` of `scene` in a window of `size`.
 pub fn console(scene: Scene, view: View, theme: Theme, size: [f32; 2]) -> Harness<'static, State> {
-    let mut console = Console::new(Prefs { theme }, TimeZone::UTC);
+    let mut console = Console::new(
+        Prefs {
+            theme,
+            ..Prefs::default()
+        },
+        TimeZone::UTC,
+    );
     console.show(view);
     let state = State {
         console,

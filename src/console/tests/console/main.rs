@@ -7,3 +7,5 @@ mod interactions;
 mod kit;
 mod levers;
 mod pictures;
+mod reach;
+mod stage;

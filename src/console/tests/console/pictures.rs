@@ -333,3 +333,21 @@ fn palette() {
     harness.run();
     keep(&mut results, &mut harness, "palette_small");
 }
+
+#[test]
+fn help_and_gallery() {
+    let mut results = SnapshotResults::new();
+    for (name, theme, size) in [
+        ("help", Theme::Dark, LARGE),
+        ("help_light_small", Theme::Light, SMALL),
+    ] {
+        let mut harness = kit::console(fixture::scene(Moment::Inject), View::Live, theme, size);
+        harness.key_press(egui::Key::Questionmark);
+        harness.run();
+        keep(&mut results, &mut harness, name);
+    }
+    for (name, theme) in [("gallery", Theme::Dark), ("gallery_light", Theme::Light)] {
+        let scene = fixture::scene(Moment::Over);
+        shoot(&mut results, name, scene, View::Gallery, theme, LARGE);
+    }
+}

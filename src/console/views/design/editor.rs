@@ -71,6 +71,8 @@ fn text_pane(ui: &mut Ui, draft: &mut Draft, found: &[Diagnostic], jump: Option<
             let output = TextEdit::multiline(&mut text)
                 .id(Id::unique("plan text"))
                 .code_editor()
+                // Tab goes on to the next control: the keyboard alone must reach ABORT from here too.
+                .lock_focus(false)
                 .desired_width(f32::INFINITY)
                 .min_size(ui.available_size())
                 .frame(egui::Frame::NONE.inner_margin(egui::Margin::symmetric(10, 4)))

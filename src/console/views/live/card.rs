@@ -2,7 +2,6 @@
 
 use egui::{Align2, Rect, ScrollArea, Stroke, Ui, pos2, vec2};
 use firedrill_drill::SliState;
-use firedrill_plan::Stop;
 use firedrill_scene::{DrillScene, SliScene};
 
 use super::{
@@ -12,7 +11,7 @@ use super::{
 };
 use crate::{
     cx::Cx,
-    theme::{Tokens, medium, regular, size, space},
+    theme::{medium, regular, size, space},
     widgets::{self, State, rich},
     words::{self, Scale},
 };
@@ -174,7 +173,8 @@ fn says(ui: &mut Ui, sli: &SliScene, scale: Scale, look: Look, cx: &Cx<'_>) {
         ui.label(lines)
     };
     ui.add_space(if compact { 0.0 } else { 2.0 });
-    number(ui, sli, scale, if compact { 22.0 } else { size::NUMBER }, t);
+    let points = if compact { 22.0 } else { size::NUMBER };
+    widgets::stat(ui, sli, scale, [points, size::BODY]);
     ui.horizontal(|ui| {
         ui.spacing_mut().item_spacing.x = space::S;
         widgets::pill(ui, State::from(sli.state), widgets::word(sli.state), 13.0);
@@ -204,69 +204,8 @@ fn says(ui: &mut Ui, sli: &SliScene, scale: Scale, look: Look, cx: &Cx<'_>) {
         }
     }
     if look.clock && sli.bad_in_row > 0 {
-        fuse(ui, sli, compact, t);
+        widgets::fuse(ui, sli.bad_in_row, sli.stop.after(), compact);
     }
-}
-
-fn number(ui: &mut Ui, sli: &SliScene, scale: Scale, points: f32, t: &Tokens) {
-    let fresh = sli.state != SliState::NoData;
-    let (text, ink) = match sli.value {
-        Some(value) => (scale.number(value), if fresh { t.strong } else { t.dim }),
-        None => ("–".to_owned(), t.dim),
-    };
-    ui.horizontal(|ui| {
-        ui.spacing_mut().item_spacing.x = space::XS;
-        let number = ui.label(rich(text, regular(points), ink));
-        let at = pos2(
-            number.rect.right() + space::XS,
-            number.rect.bottom() - points * 0.24,
-        );
-        let unit = ui
-            .painter()
-            .text(at, Align2::LEFT_BOTTOM, &sli.unit, regular(size::BODY), t.dim);
-        ui.add_space(unit.width());
-    });
-}
-
-/// `1 of 2 bad samples: the next one stops the drill`.
-fn fuse(ui: &mut Ui, sli: &SliScene, compact: bool, t: &Tokens) {
-    let after = sli.stop.after();
-    ui.add_space(2.0);
-    let shown = after.min(6);
-    let width = ((ui.available_width().min(120.0)) / shown.max(1) as f32 - 4.0).max(6.0);
-    let (rect, _) = ui.allocate_exact_size(vec2(ui.available_width(), 7.0), egui::Sense::hover());
-    for i in 0..shown {
-        let at = pos2(rect.left() + i as f32 * (width + 4.0), rect.top());
-        let bar = Rect::from_min_size(at, vec2(width, 7.0));
-        if i < sli.bad_in_row {
-            ui.painter().rect_filled(bar, 3.0, t.out);
-        } else {
-            ui.painter()
-                .rect_stroke(bar, 3.0, Stroke::new(1.5, t.out), egui::StrokeKind::Inside);
-        }
-    }
-    let verb = match sli.stop {
-        Stop::Outside { .. } | Stop::Never { .. } if sli.bad_in_row >= after => {
-            "the drill is stopped".to_owned()
-        }
-        _ if sli.bad_in_row + 1 == after => "the next one stops the drill".to_owned(),
-        _ => format!("{} more stop the drill", after - sli.bad_in_row),
-    };
-    if compact {
-        let next = if sli.bad_in_row + 1 == after {
-            ", next stops"
-        } else {
-            ""
-        };
-        let words = format!("{} of {after} bad{next}", sli.bad_in_row.min(after));
-        widgets::one_line(ui, rich(words, regular(size::SMALL), t.strong));
-        return;
-    }
-    ui.label(rich(
-        format!("{} of {after} bad samples: {verb}", sli.bad_in_row.min(after)),
-        regular(size::SMALL),
-        t.strong,
-    ));
 }
 
 /// Clock times below a column of cards, with the cursor's.

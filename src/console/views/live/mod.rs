@@ -13,7 +13,9 @@ mod window;
 pub use banner::{check_row, outcome, tour, tour_height};
 pub use before::Before;
 pub use card::{Look, cards};
+pub use plot::{Dress, Source as PlotSource, bare as bare_plot};
 pub use side::{Filter, log_lines, people};
+pub use timeline::{height as timeline_height, ui as timeline};
 pub use window::Window;
 
 use egui::{Rect, Ui, pos2, vec2};
@@ -99,8 +101,8 @@ impl Live {
             let height = banner::checks_height(drill).min(rest.height() * 0.55);
             take_top(&mut rest, height, |place| banner::checks(ui, place, drill));
         }
-        let timeline = timeline::height(drill, rect.height() > 620.0);
-        let foot = Rect::from_min_max(pos2(rest.left(), rest.bottom() - timeline), rest.max);
+        let height = timeline_height(drill, rect.height() > 620.0);
+        let foot = Rect::from_min_max(pos2(rest.left(), rest.bottom() - height), rest.max);
         rest.set_bottom(foot.top() - space::M);
         let now_us = cx.drill_now_us(drill);
         let look = Look {
@@ -109,7 +111,7 @@ impl Live {
             before: Before::of(drill),
         };
         let hidden = cards(ui, rest, drill, &mut self.window, look, cx);
-        timeline::ui(ui, foot, drill, now_us, &self.window, hidden, cx);
+        timeline(ui, foot, drill, now_us, &self.window, hidden, cx);
     }
 }
 

@@ -41,6 +41,23 @@ pub struct Source<'a> {
     pub scale: Scale,
 }
 
+/// How large a plot's marks are.
+#[derive(Clone, Copy)]
+pub struct Dress {
+    /// The names of lines, points.
+    pub letters: f32,
+    /// Every stroke, times this.
+    pub bold: f32,
+}
+
+impl Dress {
+    /// At a desk.
+    pub const DESK: Self = Self {
+        letters: size::SMALL,
+        bold: 1.0,
+    };
+}
+
 /// The series as it is, and as it was.
 struct Drawn {
     now: Decimated,
@@ -58,19 +75,13 @@ pub fn plot(
     let t = Tokens::of(ui);
     let area = rect.with_max_x(rect.right() - GUTTER);
     let (from, until) = window.edges(source.now_us);
-    let edges = from.max(0.0) as u64..=until.max(0.0) as u64;
-    let pixels = area.width().max(1.0) as usize;
-    let series = &source.sli.series;
-    let drawn = Drawn {
-        now: series.decimated(*edges.start(), *edges.end(), pixels),
-        before: source
-            .before
-            .and_then(|before| before.ghost(series, (from, until), pixels)),
+    let sight = Sight {
+        cursor_us: window.cursor_us,
+        dress: Dress::DESK,
+        sense: Sense::click_and_drag(),
     };
-    let (low, high) = height(source, &edges, area.height());
-    let bounds = PlotBounds::from_min_max([from / 1e6, low], [until / 1e6, high]);
-    let response = show(ui, area, source, bounds, &drawn, window.cursor_us, t);
-    labels(ui, area, source, low, high, t);
+    let (drawn, (low, high), response) = draw(ui, area, source, window, sight, t);
+    let response = widgets::named(response, &format!("Plot of {}", source.sli.name));
     numbers(ui, area, low, high, t);
     pointer(ui, &response, area, window, source.now_us);
     if let Some(cursor) = window.cursor_us {
@@ -87,16 +98,61 @@ pub fn plot(
     drawn.now.samples_per_pixel
 }
 
+/// The plot without digits, over the whole of `rect`; the pointer moves nothing.
+pub fn bare(ui: &mut Ui, rect: Rect, source: &Source<'_>, window: &Window, dress: Dress) {
+    let sight = Sight {
+        cursor_us: None,
+        dress,
+        sense: Sense::hover(),
+    };
+    draw(ui, rect, source, window, sight, Tokens::of(ui));
+}
+
+/// What differs between one plot and another.
+#[derive(Clone, Copy)]
+struct Sight {
+    cursor_us: Option<f64>,
+    dress: Dress,
+    sense: Sense,
+}
+
+/// The plot and the names of its lines. Gives what was drawn, the lowest and highest value in sight, the response.
+fn draw(
+    ui: &mut Ui,
+    area: Rect,
+    source: &Source<'_>,
+    window: &Window,
+    sight: Sight,
+    t: &Tokens,
+) -> (Drawn, (f64, f64), Response) {
+    let (from, until) = window.edges(source.now_us);
+    let edges = from.max(0.0) as u64..=until.max(0.0) as u64;
+    let pixels = area.width().max(1.0) as usize;
+    let series = &source.sli.series;
+    let drawn = Drawn {
+        now: series.decimated(*edges.start(), *edges.end(), pixels),
+        before: source
+            .before
+            .and_then(|before| before.ghost(series, (from, until), pixels)),
+    };
+    let (low, high) = height(source, &edges, area.height());
+    let bounds = PlotBounds::from_min_max([from / 1e6, low], [until / 1e6, high]);
+    let response = show(ui, area, source, bounds, &drawn, sight, t);
+    labels(ui, area, source, (low, high), sight.dress, t);
+    (drawn, (low, high), response)
+}
+
 fn show(
     ui: &mut Ui,
     area: Rect,
     source: &Source<'_>,
     bounds: PlotBounds,
     drawn: &Drawn,
-    cursor_us: Option<f64>,
+    sight: Sight,
     t: &Tokens,
 ) -> Response {
     let factor = source.scale.factor;
+    let bold = sight.dress.bold;
     widgets::region(ui, area, |ui| {
         Plot::new(("sli", &source.sli.name))
             .width(area.width())
@@ -112,17 +168,17 @@ fn show(
             .allow_boxed_zoom(false)
             .allow_double_click_reset(false)
             .set_margin_fraction(egui::Vec2::ZERO)
-            .sense(Sense::click_and_drag())
+            .sense(sight.sense)
             .show(ui, |plot| {
                 plot.set_plot_bounds(bounds);
-                plot.add(Ground::of(source, t));
-                limits(plot, source, t);
+                plot.add(Ground::of(source, bold, t));
+                limits(plot, source, bold, t);
                 if let Some(ghost) = &drawn.before {
-                    plot.add(Trace::new("before", &ghost.drawn, ghost.shift, factor, faint(t)));
+                    plot.add(Trace::new("before", &ghost.drawn, ghost.shift, factor, faint(t)).bold(bold));
                 }
-                plot.add(Trace::new("series", &drawn.now, 0.0, factor, t.series));
-                bad(plot, source, bounds, t);
-                if let Some(cursor) = cursor_us {
+                plot.add(Trace::new("series", &drawn.now, 0.0, factor, t.series).bold(bold));
+                bad(plot, source, bounds, bold, t);
+                if let Some(cursor) = sight.cursor_us {
                     plot.vline(
                         VLine::new("cursor", cursor / 1e6)
                             .color(t.dim)
@@ -141,18 +197,18 @@ pub fn faint(t: &Tokens) -> Color32 {
 }
 
 /// Edge of the band solid, tolerance dashed, stop dotted.
-fn limits(plot: &mut egui_plot::PlotUi<'_>, source: &Source<'_>, t: &Tokens) {
+fn limits(plot: &mut egui_plot::PlotUi<'_>, source: &Source<'_>, bold: f32, t: &Tokens) {
     for line in limit_lines(source) {
         let (style, width, colour) = match line.kind {
             Limit::Steady => (LineStyle::Solid, 1.5, t.steady),
             Limit::Tolerated => (LineStyle::dashed_loose(), 1.5, t.steady),
-            Limit::Stop => (LineStyle::Dotted { spacing: 5.0 }, 1.0, t.out),
+            Limit::Stop => (LineStyle::Dotted { spacing: 5.0 * bold }, 1.0, t.out),
         };
         let name = format!("{} {}", line.kind.word(), line.at);
         plot.hline(
             HLine::new(name, line.at)
                 .style(style)
-                .width(width)
+                .width(width * bold)
                 .color(colour)
                 .allow_hover(false),
         );
@@ -202,7 +258,7 @@ fn limit_lines(source: &Source<'_>) -> Vec<LimitLine> {
 }
 
 /// Bad samples as hollow squares where they were, crosses at the foot where there was no data.
-fn bad(plot: &mut egui_plot::PlotUi<'_>, source: &Source<'_>, bounds: PlotBounds, t: &Tokens) {
+fn bad(plot: &mut egui_plot::PlotUi<'_>, source: &Source<'_>, bounds: PlotBounds, bold: f32, t: &Tokens) {
     let (from, until) = (bounds.min()[0], bounds.max()[0]);
     let foot = bounds.min()[1] + (bounds.max()[1] - bounds.min()[1]) * 0.04;
     let in_sight = |us: u64| (from..=until).contains(&(us as f64 / 1e6));
@@ -217,11 +273,11 @@ fn bad(plot: &mut egui_plot::PlotUi<'_>, source: &Source<'_>, bounds: PlotBounds
     let seen = Points::new("bad", seen)
         .shape(MarkerShape::Square)
         .filled(false)
-        .radius(5.0);
+        .radius(5.0 * bold);
     plot.points(seen.color(t.out).allow_hover(false));
     let blind = Points::new("no data", blind)
         .shape(MarkerShape::Cross)
-        .radius(4.0);
+        .radius(4.0 * bold);
     plot.points(blind.color(t.no_data).allow_hover(false));
 }
 
@@ -274,10 +330,11 @@ struct Ground {
     band_colour: Color32,
     fault: Color32,
     hatch: Color32,
+    bold: f32,
 }
 
 impl Ground {
-    fn of(source: &Source<'_>, t: &Tokens) -> Self {
+    fn of(source: &Source<'_>, bold: f32, t: &Tokens) -> Self {
         let factor = source.scale.factor;
         let band = source.sli.band;
         let end = |until: Option<u64>| until.unwrap_or(source.now_us) as f64 / 1e6;
@@ -295,6 +352,7 @@ impl Ground {
             band_colour: t.band,
             fault: t.fault,
             hatch: t.hatch,
+            bold,
         }
     }
 }
@@ -329,13 +387,18 @@ impl PlotItem for Ground {
             if rect.width() < 0.5 {
                 continue;
             }
-            let hatch = Stroke::new(1.0, self.hatch);
-            shapes.extend(widgets::hatching(rect, 9.0).map(|ends| Shape::line_segment(ends, hatch)));
-            let bar = Rect::from_min_size(rect.min, vec2(rect.width(), BAR));
+            let hatch = Stroke::new(self.bold, self.hatch);
+            shapes.extend(
+                widgets::hatching(rect, 9.0 * self.bold).map(|ends| Shape::line_segment(ends, hatch)),
+            );
+            let bar = Rect::from_min_size(rect.min, vec2(rect.width(), BAR * self.bold));
             shapes.push(Shape::rect_filled(bar, 1.0, self.fault));
             if rect.left() > frame.left() {
                 let edge = [pos2(rect.left(), rect.top()), pos2(rect.left(), rect.bottom())];
-                shapes.push(Shape::line_segment(edge, Stroke::new(1.5, self.fault)));
+                shapes.push(Shape::line_segment(
+                    edge,
+                    Stroke::new(1.5 * self.bold, self.fault),
+                ));
             }
         }
     }
@@ -364,7 +427,7 @@ impl PlotItem for Ground {
 }
 
 /// `steady`, `tolerated`, `stop` on their lines; one that would lie on another moves to the right of it.
-fn labels(ui: &Ui, area: Rect, source: &Source<'_>, low: f64, high: f64, t: &Tokens) {
+fn labels(ui: &Ui, area: Rect, source: &Source<'_>, (low, high): (f64, f64), dress: Dress, t: &Tokens) {
     let painter = ui
         .painter()
         .with_clip_rect(area.expand(1.0).intersect(ui.clip_rect()));
@@ -378,10 +441,10 @@ fn labels(ui: &Ui, area: Rect, source: &Source<'_>, low: f64, high: f64, t: &Tok
         }
         let words = line.kind.word().to_owned();
         let y = area.bottom() - share.clamp(0.0, 1.0) * area.height();
-        let galley = painter.layout_no_wrap(words, regular(size::SMALL), colour);
+        let galley = painter.layout_no_wrap(words, regular(dress.letters), colour);
         let wanted = galley.size();
         // Above its line; below it where there is no room above.
-        let top = if y - wanted.y - 2.0 < area.top() + BAR {
+        let top = if y - wanted.y - 2.0 < area.top() + BAR * dress.bold {
             y + 3.0
         } else {
             y - wanted.y - 1.0

@@ -309,8 +309,7 @@ fn fault(ui: &mut Ui, drill: &DrillScene, injection: &InjectionScene, levers: &m
     }
     levers.ui(ui, injection, cx);
     if let Some(lease) = drill.lease_left_ms.filter(|_| is_on(injection)) {
-        let left = words::span_ms(lease.saturating_sub(cx.since_ms));
-        widgets::dim(ui, format!("reverts itself in {left} without us"));
+        widgets::lease(ui, lease.saturating_sub(cx.since_ms));
     }
     match (injection.state, &injection.by_hand) {
         (Some(InjectionState::Unconfirmed), Some(words)) => {

@@ -21,6 +21,8 @@ pub struct Trace<'a> {
     /// From the base unit to the shown one.
     factor: f64,
     colour: Color32,
+    /// The line's width, times this.
+    bold: f32,
 }
 
 impl<'a> Trace<'a> {
@@ -32,7 +34,13 @@ impl<'a> Trace<'a> {
             shift,
             factor,
             colour,
+            bold: 1.0,
         }
+    }
+
+    /// The same with another line.
+    pub fn bold(self, bold: f32) -> Self {
+        Self { bold, ..self }
     }
 }
 
@@ -50,9 +58,11 @@ impl PlotItem for Trace<'_> {
         for run in &self.drawn.runs {
             let points = run.iter().map(place);
             shapes.push(match run.len() {
-                1 => Shape::circle_filled(place(&run[0]), 1.5, self.colour),
-                _ if self.drawn.samples_per_pixel > 1.0 => strip(points, self.colour).into(),
-                _ => Shape::line(points.collect(), Stroke::new(WIDTH, self.colour)),
+                1 => Shape::circle_filled(place(&run[0]), 1.5 * self.bold, self.colour),
+                _ if self.drawn.samples_per_pixel > 1.0 => {
+                    strip(points, self.colour, WIDTH * self.bold).into()
+                }
+                _ => Shape::line(points.collect(), Stroke::new(WIDTH * self.bold, self.colour)),
             });
         }
     }
@@ -82,7 +92,7 @@ impl PlotItem for Trace<'_> {
 
 /// What a line through `points`, which go to the right, covers: from the highest to the lowest in each column of a
 /// point's width, and a line's width more.
-fn strip(points: impl DoubleEndedIterator<Item = Pos2> + Clone, colour: Color32) -> Mesh {
+fn strip(points: impl DoubleEndedIterator<Item = Pos2> + Clone, colour: Color32, width: f32) -> Mesh {
     let mut mesh = Mesh::default();
     if let (Some(first), Some(last)) = (points.clone().next(), points.clone().next_back()) {
         // At once: growing it would copy it again and again, in every frame.
@@ -95,12 +105,12 @@ fn strip(points: impl DoubleEndedIterator<Item = Pos2> + Clone, colour: Color32)
         match &mut column {
             Some(open) if point.x < open.end => open.take(point.y),
             Some(open) => {
-                open.draw(&mut mesh, colour);
+                open.draw(&mut mesh, colour, width);
                 let begin = point.x.floor();
                 if begin > open.end {
                     // Nothing in between: a line, not a wedge.
-                    Column::at(open.end, open.last).draw(&mut mesh, colour);
-                    Column::at(begin - 1.0, point.y).draw(&mut mesh, colour);
+                    Column::at(open.end, open.last).draw(&mut mesh, colour, width);
+                    Column::at(begin - 1.0, point.y).draw(&mut mesh, colour, width);
                     *open = Column::at(begin, point.y);
                 } else {
                     *open = Column::at(begin, open.last);
@@ -111,7 +121,7 @@ fn strip(points: impl DoubleEndedIterator<Item = Pos2> + Clone, colour: Color32)
         }
     }
     if let Some(open) = column {
-        open.draw(&mut mesh, colour);
+        open.draw(&mut mesh, colour, width);
     }
     mesh
 }
@@ -141,8 +151,8 @@ impl Column {
     }
 
     /// Adds four vertices, and the quads that join them to the column before.
-    fn draw(&self, mesh: &mut Mesh, colour: Color32) {
-        let (solid, faded) = ((WIDTH - FADE) / 2.0, f32::midpoint(WIDTH, FADE));
+    fn draw(&self, mesh: &mut Mesh, colour: Color32, width: f32) {
+        let (solid, faded) = ((width - FADE) / 2.0, f32::midpoint(width, FADE));
         let x = self.end - 0.5;
         let first = mesh.vertices.len() as u32;
         for (y, ink) in [
@@ -183,7 +193,7 @@ mod tests {
             (1.3, 4.0),
             (2.5, 4.0),
         ];
-        let mesh = strip(points.into_iter().map(|(x, y)| pos2(x, y)), Color32::WHITE);
+        let mesh = strip(points.into_iter().map(|(x, y)| pos2(x, y)), Color32::WHITE, WIDTH);
         assert_eq!(mesh.vertices.len(), 3 * 4);
         assert_eq!(mesh.indices.len(), 2 * 18);
         assert_eq!(covered(&mesh, 0), (5.0, 9.0));
@@ -196,7 +206,7 @@ mod tests {
     fn a_strip_costs_columns_and_not_points() {
         let many = |n: u32| {
             let points = (0..n).map(|i| pos2(i as f32 * 100.0 / n as f32, (i % 7) as f32));
-            strip(points, Color32::WHITE).vertices.len()
+            strip(points, Color32::WHITE, WIDTH).vertices.len()
         };
         assert_eq!(many(1_000), 400);
         assert_eq!(many(10_000), 400);
@@ -205,7 +215,7 @@ mod tests {
     #[test]
     fn columns_without_points_are_crossed_by_a_line() {
         let points = [(0.0, 0.0), (0.5, 9.0), (10.0, 9.0), (10.5, 0.0)];
-        let mesh = strip(points.into_iter().map(|(x, y)| pos2(x, y)), Color32::WHITE);
+        let mesh = strip(points.into_iter().map(|(x, y)| pos2(x, y)), Color32::WHITE, WIDTH);
         assert_eq!(mesh.vertices.len(), 4 * 4);
         assert_eq!(covered(&mesh, 1), (9.0, 9.0));
         assert_eq!(covered(&mesh, 2), (9.0, 9.0));
