@@ -19,7 +19,7 @@ use axum::{
 use firedrill_drill::{Call, Failure, Reply};
 use firedrill_fleet::{Access, Driver, Gate, NativeDriver, Token};
 use firedrill_trust::Fingerprint;
-use firedrill_wire::{Epoch, Fence, OpenRequest, Problem, ProblemKind, RenewRequest, Tick};
+use firedrill_wire::{Epoch, Fence, OpenRequest, PatchRequest, Problem, ProblemKind, RenewRequest, Tick};
 use serde_json::json;
 
 async fn serve(router: Router) -> String {
@@ -200,6 +200,24 @@ async fn a_closed_gate_lets_nothing_through() {
         instance: "i".into(),
         holder: firedrill_wire::HolderSecret("s".to_owned()),
     };
+    let change = PatchRequest {
+        fence: fence.clone(),
+        revision: 1,
+        not_after: Tick(1),
+        parameters: json!({ "delay": "400ms" }),
+    };
+    let change = driver
+        .call(Call::Change("i-1".into(), Box::new(change)), &gate)
+        .await;
+    let Reply::Changed {
+        revision: 1,
+        result: Err(Failure::Refused { problem }),
+        ..
+    } = change
+    else {
+        panic!("went through: {change:?}");
+    };
+    assert_eq!(problem.title, "not sent");
     let renewal = Call::Renew(RenewRequest { fence, seen: Tick(1) });
     let Reply::Renewed {
         result: Err(Failure::Refused { problem }),
