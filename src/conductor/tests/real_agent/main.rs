@@ -12,6 +12,8 @@ mod asks;
 #[cfg(target_os = "linux")]
 mod drills;
 #[cfg(target_os = "linux")]
+mod gameday;
+#[cfg(target_os = "linux")]
 mod levers;
 
 #[cfg(target_os = "linux")]
@@ -26,6 +28,7 @@ fn main() -> std::process::ExitCode {
         return firedrill_agent::cli::main();
     }
     let tests = drills::TESTS.iter().chain(asks::TESTS).chain(levers::TESTS);
+    let tests = tests.chain(gameday::TESTS);
     let trials = tests.map(|(name, test)| {
         Trial::test(*name, move || {
             test();
