@@ -11,7 +11,8 @@ use tokio::sync::mpsc;
 use super::{
     Options,
     drills::{Begun, Running},
-    gameday::{GameDayWork, GameDays},
+    gameday::GameDays,
+    gameday_disk::GameDayWork,
     publish::Publisher,
     tour::Tour,
 };

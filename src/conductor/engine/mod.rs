@@ -4,6 +4,7 @@ mod app;
 mod drills;
 mod fleet;
 mod gameday;
+mod gameday_disk;
 mod leave;
 mod open;
 mod plan_file;

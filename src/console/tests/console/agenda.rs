@@ -323,6 +323,14 @@ fn a_real_incident_is_one_click() {
 }
 
 #[test]
+fn after_an_abort_it_is_asked_whether_it_was_real() {
+    let mut harness = at(Hour::Aborted);
+    assert!(says(&harness, "was aborted. Was it for a real incident?"));
+    click(&mut harness, "Real incident");
+    assert_eq!(asked(&mut harness), [GameDayAsk::RealIncident]);
+}
+
+#[test]
 fn overdue_findings_stand_first() {
     let scene = Scene {
         gamedays: fixture::game_days(),

@@ -1,6 +1,7 @@
 //! What the game day is, how it stands in one sentence, and what comes next.
 
 use egui::Ui;
+use firedrill_drill::Outcome;
 use firedrill_gameday::{Standing, clock, day_and_clock, length};
 use firedrill_scene::{Ask, GameDayAsk};
 
@@ -52,7 +53,14 @@ pub fn standing(page: &Page<'_>) -> (State, &'static str, String) {
             || "no drill is to come".to_owned(),
             |next| format!("next: {} at {}", next.id, clock(next.from_ms, &page.zone)),
         );
-        return (State::Good, "started", words);
+        let aborted = last(page).filter(|(_, outcome)| *outcome == Outcome::Aborted);
+        return match aborted {
+            Some((id, _)) => {
+                let words = format!("{id} was aborted. Was it for a real incident? If not, {words}");
+                (State::Tolerated, "started", words)
+            }
+            None => (State::Good, "started", words),
+        };
     }
     let in_the_way = state.in_the_way();
     match in_the_way.first() {
@@ -67,6 +75,14 @@ pub fn standing(page: &Page<'_>) -> (State, &'static str, String) {
             (State::Waiting, "not ready", words)
         }
     }
+}
+
+/// The drill that ended last, and how.
+fn last<'p>(page: &Page<'p>) -> Option<(&'p str, Outcome)> {
+    let rows = page.scene.state.rows.iter();
+    let runs = rows.flat_map(|row| row.runs.iter().map(move |run| (row, run)));
+    let (row, run) = runs.max_by_key(|(_, run)| run.ended_ms)?;
+    Some((&row.id, run.found.as_ref()?.outcome))
 }
 
 /// Draws it.
