@@ -20,7 +20,7 @@ fn any_event() -> impl Strategy<Value = Event> {
             Clock::ALL[clock],
             min
         )),
-        id.clone().prop_map(|id| Event::Struck { id, why: None }),
+        (id.clone(), prop::option::of("[a-c]")).prop_map(|(id, why)| Event::Struck { id, why }),
         (row.clone(), id.clone(), any::<bool>()).prop_map(|(drill, who, holds)| {
             predicted(
                 drill,

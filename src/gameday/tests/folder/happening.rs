@@ -66,6 +66,13 @@ fn any_other_abort_stops_only_its_drill() {
     };
     state.apply(&record(3, "Grace", ended("Payment is slow", "run-1", aborted)));
     assert_eq!(state.stopped, None);
+    // Words alone stop nothing: this one was broken, and ended by itself.
+    let broken = Found {
+        reasons: vec!["stop condition: as in the real incident of May".to_owned()],
+        ..broken()
+    };
+    state.apply(&record(9, "Grace", ended("Payment fails", "run-2", broken)));
+    assert_eq!(state.stopped, None);
     assert_eq!(state.no_drill_because(), None);
 }
 
