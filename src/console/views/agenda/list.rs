@@ -42,7 +42,9 @@ impl AgendaView {
             |ui| drop(widgets::title(ui, "Agenda")),
             |ui| {
                 let left = page.day.ends_ms().saturating_sub(page.schedule.ends_ms);
-                let words = if left < 0 {
+                let words = if let Some(over) = page.scene.state.ended_ms {
+                    format!("over at {}", clock(over, &page.zone))
+                } else if left < 0 {
                     format!("ends {ended}, {} too late", length(left.unsigned_abs()))
                 } else {
                     format!("ends {ended}, {} to spare", length(left.unsigned_abs()))

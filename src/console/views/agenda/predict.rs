@@ -30,7 +30,12 @@ impl Predict {
         let Some(state) = page.scene.state.rows.iter().find(|it| it.id == row) else {
             return;
         };
-        heading(ui, row, "sealed until the reveal");
+        let right = if state.revealed {
+            "revealed and scored"
+        } else {
+            "sealed until the reveal"
+        };
+        heading(ui, row, right);
         let run = state.runs.len().saturating_sub(1);
         let over = state.runs.last().is_some_and(|it| it.found.is_some());
         let began = state.runs.last().is_some_and(|it| it.found.is_none());
