@@ -78,7 +78,7 @@ fn comparison(ui: &mut Ui, tour: &TourScene, cx: &Cx<'_>) {
     let t = cx.tokens;
     ui.add_space(space::XS);
     let width = ui.available_width();
-    let columns = [0.0, width * 0.4, width * 0.7];
+    let columns = [0.0, width * 0.5, width * 0.75];
     let mut line = |cells: [&str; 3], inks: [egui::Color32; 3]| {
         let (rect, _) = ui.allocate_exact_size(vec2(width, 21.0), egui::Sense::hover());
         for ((cell, x), ink) in cells.into_iter().zip(columns).zip(inks) {

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// How high a lever is, with what it says.
-pub const HEIGHT: f32 = 62.0;
+pub const HEIGHT: f32 = 66.0;
 
 /// One press of an arrow key, and how finely a hand sets it: a twentieth of what the plan asked for.
 const STEP: f64 = 0.05;
@@ -47,7 +47,7 @@ impl Levers {
         let mut released = false;
         widgets::ends(
             ui,
-            26.0,
+            30.0,
             |ui| {
                 ui.label(rich(lever.param().name, regular(size::SMALL), t.dim));
                 ui.add_space(space::XS);
