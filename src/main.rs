@@ -3,6 +3,7 @@
 //! Glue only: arguments are read here, files and dialogs are opened here, everything else is in the rooms.
 
 mod cli;
+mod desktop;
 mod settings;
 mod window;
 

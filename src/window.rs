@@ -20,6 +20,7 @@ use firedrill_scene::{Ask, Scene};
 
 use crate::{
     cli,
+    desktop::Attendant,
     settings::{self, Folders},
 };
 
@@ -97,8 +98,9 @@ struct Window {
     engine: Arc<EngineHandle>,
     seen: Arc<Seen>,
     feed: Feed,
-    /// The scene that the windows were told of last.
+    /// The scene that the windows and the desktop were told of last.
     told: Arc<Scene>,
+    attendant: Attendant,
     config: PathBuf,
     kept: Prefs,
     closing: Closing,
@@ -159,6 +161,7 @@ impl Window {
             console,
             feed: feed(&engine, &seen),
             told: Arc::default(),
+            attendant: Attendant::start().context("the desktop's thread cannot be started")?,
             seen,
             engine,
             config,
@@ -208,6 +211,7 @@ impl eframe::App for Window {
         }
         let (scene, _) = self.seen.newest(&self.engine);
         if !Arc::ptr_eq(&scene, &self.told) {
+            self.attendant.tell(self.console.attention(&scene));
             self.told = scene;
             // Windows beside this one are drawn on their own.
             self.console.wake(context);

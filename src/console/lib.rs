@@ -10,6 +10,7 @@
 
 mod commands;
 mod cx;
+mod notices;
 mod ours;
 pub mod raster;
 mod shell;
@@ -21,6 +22,7 @@ mod words;
 
 pub use firedrill_scene::{Ask, Scene};
 pub use jiff::tz::TimeZone;
+pub use notices::{Attention, Notice};
 pub use theme::install;
 pub use windows::Feed;
 
@@ -172,6 +174,7 @@ pub struct Console {
     open: views::open::OpenDrills,
     safety: views::safety::Safety,
     windows: windows::Windows,
+    notices: notices::Notices,
 }
 
 /// The least room that every view is drawn for, points.
@@ -208,6 +211,7 @@ impl Console {
             open: views::open::OpenDrills::default(),
             safety: views::safety::Safety::default(),
             windows: windows::Windows::default(),
+            notices: notices::Notices::default(),
         }
     }
 
@@ -234,6 +238,11 @@ impl Console {
     /// Whether the editor holds what is not on disk: ask before the window is closed.
     pub fn unsaved(&self) -> bool {
         self.design.unsaved()
+    }
+
+    /// What the desktop is to do at this scene. For each scene once, also while no window is drawn.
+    pub fn attention(&mut self, scene: &Scene) -> Attention {
+        self.notices.of(scene, self.windows.sealed)
     }
 
     /// Draws one frame over the whole window, whatever margin `ui` has.

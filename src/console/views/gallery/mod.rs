@@ -1,7 +1,7 @@
 //! The house's widgets, each in each of its states, drawn from sample data. For who builds views; reached from the
 //! palette only.
 
-mod sample;
+pub mod sample;
 
 use egui::{Rect, ScrollArea, Ui, pos2, vec2};
 use firedrill_scene::DrillScene;
