@@ -102,7 +102,7 @@ fn main() -> ExitCode {
             tests.push(test_if_possible(&name, row.needs, move || drilled(row, end)));
         }
     }
-    run(2, tests)
+    run(3, tests)
 }
 
 fn every_fault_has_a_row() -> anyhow::Result<Possible> {
