@@ -141,7 +141,7 @@ fn the_stage_is_a_window_that_aborts_too() -> anyhow::Result<()> {
 }
 
 /// Nothing of the drill is on, the agent is latched by a person, and the window closes without a question.
-fn aborted_and_closed(rig: &Rig, display: &Display, mut console: Console) -> anyhow::Result<()> {
+fn aborted_and_closed(rig: &Rig, display: &Display, console: Console) -> anyhow::Result<()> {
     rig.wait_until_normal(SOON)?;
     rig.wait_until_closed()?;
     ensure!(rig.agent.latch()?.is_some(), "an abort latches");
