@@ -365,7 +365,7 @@ fn supervise(
         subcommand: config.program.subcommand("proxy"),
         folder: folder.to_owned(),
         routes: config.routes.clone(),
-        // One that shall end with its agent also ends when the agent is killed.
+        // One that shall end with its agent also ends when the agent is killed, once no client needs it.
         orphan_exit_s: config.retire_proxy.then_some(30),
     };
     let report = move |event: proxy::ProxyEvent| {

@@ -29,7 +29,7 @@ pub enum Leave {
         /// How long to wait for what is under way.
         drain: Duration,
     },
-    /// No agent came for too long.
+    /// Neither an agent nor a client came for too long.
     Orphaned,
 }
 
@@ -92,11 +92,13 @@ pub async fn serve(
     silence: Duration,
     orphan_exit: Option<Duration>,
 ) -> Leave {
+    let mut served = 0;
     loop {
         let accepted = match orphan_exit {
             None => socket.listener.accept().await,
             Some(patience) => match tokio::time::timeout(patience, socket.listener.accept()).await {
                 Ok(accepted) => accepted,
+                Err(_) if is_used(table, &mut served) => continue,
                 Err(_) => return Leave::Orphaned,
             },
         };
@@ -125,6 +127,12 @@ pub async fn serve(
             return leave;
         }
     }
+}
+
+/// Whether clients are connected, or were since the last look: a proxy that leaves them would be a fault itself.
+fn is_used(table: &Table, served: &mut u64) -> bool {
+    let before = std::mem::replace(served, table.routes().iter().map(|route| route.served()).sum());
+    *served != before || table.routes().iter().any(|route| route.traffic() > 0)
 }
 
 /// Only the user the proxy runs as, and root, may steer it, whatever the folder's mode is.

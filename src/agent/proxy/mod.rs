@@ -84,7 +84,7 @@ pub struct ProxyArgs {
     #[arg(long)]
     pub routes: String,
 
-    /// Leave when no agent has been connected for this many seconds.
+    /// Leave when neither an agent nor a client has been connected for this many seconds.
     #[arg(long)]
     pub orphan_exit_s: Option<u64>,
 }
@@ -96,7 +96,7 @@ pub struct Config {
     pub socket: PathBuf,
     /// The routes.
     pub routes: Vec<Route>,
-    /// Leave when no agent has been connected for this long.
+    /// Leave when neither an agent nor a client has been connected for this long.
     pub orphan_exit: Option<Duration>,
     /// Bounds.
     pub limits: Limits,

@@ -83,6 +83,8 @@ pub struct Route {
     probes: Mutex<Vec<(SocketAddr, Instant)>>,
     has_probes: AtomicBool,
     connections: Mutex<HashMap<u64, Connection>>,
+    /// Connections of clients since the start.
+    served: AtomicU64,
     turned_away: AtomicU64,
     /// Counts up four times in each header time-out.
     tick: AtomicU64,
@@ -125,6 +127,7 @@ impl Route {
             probes: Mutex::default(),
             has_probes: AtomicBool::new(false),
             connections: Mutex::default(),
+            served: AtomicU64::new(0),
             turned_away: AtomicU64::new(0),
             tick: AtomicU64::new(0),
             socket: Mutex::new(socket),
@@ -273,8 +276,13 @@ impl Route {
         }
     }
 
+    /// How many connections clients have opened since the start.
+    pub fn served(&self) -> u64 {
+        self.served.load(Ordering::Relaxed)
+    }
+
     /// How many connections of clients are open.
-    fn traffic(&self) -> u64 {
+    pub fn traffic(&self) -> u64 {
         let connections = self.connections.lock();
         connections.values().filter(|it| !it.probe).count() as u64
     }
@@ -282,6 +290,9 @@ impl Route {
     /// Serves a connection in a task of its own.
     fn spawn(self: &Arc<Self>, stream: TcpStream, peer: SocketAddr, id: u64) {
         let probe = self.is_probe(peer);
+        if !probe {
+            self.served.fetch_add(1, Ordering::Relaxed);
+        }
         let mut connections = self.connections.lock();
         if connections.len() >= self.limits.connections && !probe {
             self.turned_away.fetch_add(1, Ordering::Relaxed);

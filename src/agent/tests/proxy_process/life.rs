@@ -133,9 +133,14 @@ fn an_orphan_ends_if_told_so() {
     let mut rig = Rig::new();
     rig.agent.take().unwrap().retire(Duration::ZERO).unwrap();
     let (agent, _events) = start(rig.folder.path(), &rig.routes, Some(1));
-    let pid = agent.client().hello().unwrap().pid.cast_signed();
+    let pid = nix::unistd::Pid::from_raw(agent.client().hello().unwrap().pid.cast_signed());
+    let client = std::net::TcpStream::connect(rig.address(0)).unwrap();
     agent.detach();
-    wait_until("it is gone", || !runs(nix::unistd::Pid::from_raw(pid)));
+    // Three times its patience, and its client is still served.
+    std::thread::sleep(Duration::from_secs(3));
+    assert_eq!(get(rig.address(0), "/").unwrap().0, 200);
+    drop(client);
+    wait_until("it is gone", || !runs(pid));
 }
 
 fn a_proxy_of_another_release_is_asked_to_leave() {
