@@ -298,8 +298,10 @@ impl Task {
                     by_hand: found.by_hand,
                 });
                 if clean {
-                    // Whoever answers the abort was woken on this processor, and comes before the proof.
-                    std::thread::yield_now();
+                    if !held.is_being_proved() {
+                        // Whoever answers the abort was woken on this processor, and comes before the proof.
+                        std::thread::yield_now();
+                    }
                     Phase::Off
                 } else {
                     Phase::Stuck

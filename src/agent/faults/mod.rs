@@ -295,6 +295,11 @@ pub trait Held {
     /// Looks by another mechanism than the one that undid it: whether it is gone, and what was seen.
     fn prove(&mut self) -> (bool, Evidence);
 
+    /// Whether what proves it was sent out with the revert, so that [`Self::prove`] takes no time of its own.
+    fn is_being_proved(&self) -> bool {
+        false
+    }
+
     /// Counters while it is on, asked once a second.
     fn observe(&mut self) -> Option<Evidence>;
 }

@@ -130,6 +130,7 @@ impl RouteFault {
             floor: None,
             probe: None,
             line: None,
+            sent: None,
         }
     }
 }
@@ -345,6 +346,8 @@ struct HeldRule {
     probe: Option<Announced>,
     /// Opened when the fault began, so that the proof need not wait for a connection.
     line: Option<Line>,
+    /// The line, with the probe that was sent on it behind the removal.
+    sent: Option<Line>,
 }
 
 impl HeldRule {
@@ -361,24 +364,24 @@ impl HeldRule {
 
     /// Removes the rule; if the proxy is lost, from the next one, where it is not.
     fn remove(&mut self) -> Option<Result<RuleReport, ProxyError>> {
-        let client = self.client.as_ref()?;
-        let has_line = self.line.is_some();
-        let remove = || {
-            if has_line {
-                return client
-                    .remove(&self.id, LAST_GENERATION)
-                    .map(|report| (report, None));
-            }
-            client.remove_and_announce(&self.id, LAST_GENERATION, &self.route)
-        };
-        let removed = match remove() {
-            Err(ProxyError::Down(_)) => client.up(BACK_WITHIN).and_then(|_| remove()),
+        let client = self.client.clone()?;
+        Some(match self.remove_from(&client) {
+            Err(ProxyError::Down(_)) => client.up(BACK_WITHIN).and_then(|_| self.remove_from(&client)),
             answered => answered,
-        };
-        Some(removed.map(|(report, probe)| {
-            self.probe = probe;
-            report
-        }))
+        })
+    }
+
+    /// Its proof is under way when it returns.
+    fn remove_from(&mut self, client: &Client) -> Result<RuleReport, ProxyError> {
+        self.sent = None;
+        if let Some(line) = self.line.take() {
+            let (report, sent) = client.remove_and_probe(&self.id, LAST_GENERATION, line, &self.request)?;
+            self.sent = sent;
+            return Ok(report);
+        }
+        let (report, probe) = client.remove_and_announce(&self.id, LAST_GENERATION, &self.route)?;
+        self.probe = probe;
+        Ok(report)
     }
 
     /// Opens the line that the proof will use; without one the proof opens a connection.
@@ -389,8 +392,8 @@ impl HeldRule {
 
     fn send_probe(&mut self, client: &Client, patience: Duration) -> Result<Probe, ProxyError> {
         // A line that breaks off proves nothing, either way.
-        if let Some(mut line) = self.line.take()
-            && let Ok(probe) = client.probe_on(&mut line, &self.route, &self.request, patience)
+        if let Some(line) = self.sent.take()
+            && let Ok(probe) = client.probe_sent(line, &self.route, patience)
         {
             return Ok(probe);
         }
@@ -489,6 +492,10 @@ impl Held for HeldRule {
             }
             std::thread::sleep(Duration::from_millis(20));
         }
+    }
+
+    fn is_being_proved(&self) -> bool {
+        self.sent.is_some()
     }
 
     fn observe(&mut self) -> Option<Evidence> {

@@ -165,10 +165,28 @@ impl Client {
         generation: u64,
         route: &str,
     ) -> Result<(RuleReport, Option<Announced>), ProxyError> {
-        let id = id.to_owned();
-        let removal = self.ask_for(Command::Remove { id, generation })?;
+        let removal = self.ask_to_remove(id, generation)?;
         let announced = self.announce(route).ok();
         Ok((self.wait(removal).and_then(report)?, announced))
+    }
+
+    /// The same, and sends the probe right behind, on a line: see [`Self::probe_sent`]. No line comes back if it
+    /// could not be sent.
+    pub fn remove_and_probe(
+        &self,
+        id: &str,
+        generation: u64,
+        mut line: Line,
+        request: &ProbeRequest,
+    ) -> Result<(RuleReport, Option<Line>), ProxyError> {
+        let removal = self.ask_to_remove(id, generation)?;
+        let sent = line.send_after(id, request);
+        Ok((self.wait(removal).and_then(report)?, sent.ok().map(|()| line)))
+    }
+
+    fn ask_to_remove(&self, id: &str, generation: u64) -> Result<Asked, ProxyError> {
+        let id = id.to_owned();
+        self.ask_for(Command::Remove { id, generation })
     }
 
     /// Where a rule is and what it has done, also after its removal.
@@ -254,8 +272,8 @@ impl Client {
             .map_err(|error| failed(&status.route.name, error.to_string()))
     }
 
-    /// Opens a connection through an `http` route that probes will use. None: it could not be opened, or the
-    /// route carries something else.
+    /// Opens a connection through an `http` route that a probe will use. None: it could not be opened, or the route
+    /// carries something else.
     pub fn line(&self, route: &str, patience: Duration) -> Option<Line> {
         let announced = self.announce(route).ok()?;
         if announced.status.route.protocol != RouteProtocol::Http {
@@ -265,15 +283,9 @@ impl Client {
         announced.prober.line(patience).ok()
     }
 
-    /// A probe on a kept connection.
-    pub fn probe_on(
-        &self,
-        line: &mut Line,
-        route: &str,
-        request: &ProbeRequest,
-        patience: Duration,
-    ) -> Result<Probe, ProxyError> {
-        line.ask(request, patience)
+    /// What the probe saw that was sent behind a removal.
+    pub fn probe_sent(&self, line: Line, route: &str, patience: Duration) -> Result<Probe, ProxyError> {
+        line.answer(patience)
             .map_err(|error| failed(route, error.to_string()))
     }
 

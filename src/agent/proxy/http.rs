@@ -15,7 +15,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::Context;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use hyper::body::{Body as _, Incoming};
@@ -38,6 +38,13 @@ use super::{http1, http2};
 
 /// The header of a probe's answer: the ids of the rules that hit it, each followed by a comma.
 pub const PROBE_HEADER: &str = "x-firedrill-rules";
+
+/// The header of a probe's request: the id of a rule that is about to be removed. The probe meets the rules of the
+/// moment after that.
+pub const AFTER_HEADER: &str = "x-firedrill-after";
+
+/// How long a probe waits for that removal. It comes behind it on another connection.
+const AFTER_WITHIN: Duration = Duration::from_secs(2);
 
 /// Largest head of a request in bytes.
 pub const MAX_HEAD_BYTES: usize = 64 * 1024;
@@ -228,6 +235,9 @@ impl Exchange {
     /// The same through the rules.
     async fn ruled(self, mut request: Request<Incoming>) -> Result<Response<Answer>, Reset> {
         let mut met = Met::default();
+        if self.probe {
+            self.wait_for_removal(request.headers()).await;
+        }
         let only_head = request.method() == Method::HEAD;
         let rules = self.route.rules();
         let mut answer = None;
@@ -264,6 +274,15 @@ impl Exchange {
             }
         }
         Ok(answer)
+    }
+
+    /// A probe that was sent behind a removal goes on when the rule is gone; if it stays, it meets the rule.
+    async fn wait_for_removal(&self, headers: &HeaderMap) {
+        let id = headers.get(AFTER_HEADER).and_then(|id| id.to_str().ok());
+        let rule = id.and_then(|id| self.route.rules().by_id(id).cloned());
+        if let Some(rule) = rule {
+            tokio::time::timeout(AFTER_WITHIN, rule.core.gone()).await.ok();
+        }
     }
 
     /// What one rule does to a request; the answer, if it gives one.

@@ -23,7 +23,8 @@
 //! header and gets 204 with the ids of the rules that hit it (a probe is in every share, and is told of a reset
 //! instead of being reset); on `tcp` routes its bytes come back. The time is measured by the prober, in the
 //! agent's process. See [`Client::probe`]. On `http` routes the connection is opened when the fault begins and kept,
-//! as clients keep theirs ([`Client::line`]): the proof need not wait for another one.
+//! as clients keep theirs ([`Client::line`]), and the probe is sent right behind the removal: it waits in the proxy
+//! until the rule is revoked, and then goes through the rules of that moment.
 //!
 //! # Limits
 //! Heads of 64 KiB and 100 headers (431), 1,000 requests at once on one connection of HTTP/2, 10,000 connections a

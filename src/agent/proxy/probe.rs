@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use firedrill_wire::RouteProtocol;
 use socket2::{Domain, Protocol, Socket, Type};
 
-use super::http::PROBE_HEADER;
+use super::http::{AFTER_HEADER, PROBE_HEADER};
 use super::protocol::Only;
 
 /// Most bytes that a probe of a stream sends, and the longest answer that is read.
@@ -93,7 +93,7 @@ impl Prober {
     /// Connects, for requests to come.
     pub(super) fn line(self, patience: Duration) -> io::Result<Line> {
         let stream = self.connect(Instant::now() + patience)?;
-        Ok(Line { stream })
+        Ok(Line { stream, sent: None })
     }
 
     /// Connects, asks, and reads the answer.
@@ -126,20 +126,31 @@ impl Prober {
     }
 }
 
-/// A connection through an `http` route that is kept, as clients keep theirs: asked again, it meets the rules of
-/// that moment.
+/// A connection through an `http` route that is kept, as clients keep theirs, for one probe.
 #[derive(Debug)]
 pub struct Line {
     stream: TcpStream,
+    sent: Option<Instant>,
 }
 
 impl Line {
-    /// Asks, and reads the answer. After an error the line is of no use.
-    pub(super) fn ask(&mut self, request: &ProbeRequest, patience: Duration) -> io::Result<Probe> {
-        let start = Instant::now();
-        let (status, rules) = ask(&mut self.stream, request, start + patience)?;
+    /// Sends a probe right behind the order that removes a rule: the proxy lets it go on to its rules when that one
+    /// is revoked, and its answer need not wait until the removal's has been read. After an error the line is of no
+    /// use.
+    pub fn send_after(&mut self, rule: &str, request: &ProbeRequest) -> io::Result<()> {
+        let mut request = request.clone();
+        request.headers.push((AFTER_HEADER.to_owned(), rule.to_owned()));
+        self.sent = Some(Instant::now());
+        self.stream.write_all(head(&request).as_bytes())
+    }
+
+    /// What the probe that was sent saw.
+    pub(super) fn answer(mut self, patience: Duration) -> io::Result<Probe> {
+        let sent = self.sent.ok_or_else(|| io::Error::other("nothing was asked"))?;
+        let answer = read_until(&mut self.stream, Instant::now() + patience, is_whole)?;
+        let (status, rules) = understand(&answer)?;
         Ok(Probe {
-            took: start.elapsed(),
+            took: sent.elapsed(),
             status,
             rules,
         })

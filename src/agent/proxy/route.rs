@@ -66,6 +66,13 @@ impl RuleSet {
         }
         set
     }
+
+    /// The rule of that id.
+    pub fn by_id(&self, id: &str) -> Option<&Arc<Rule>> {
+        let shapes = [&self.latency, &self.bandwidth, &self.refuse];
+        let mut all = self.http.iter().chain(shapes.into_iter().flatten());
+        all.find(|rule| rule.set.id == id)
+    }
 }
 
 /// A route.

@@ -45,6 +45,7 @@ pub struct Core {
     random: AtomicU64,
     held: Mutex<Held>,
     drained: Notify,
+    gone: Notify,
     /// When the slow link is next free.
     link: Mutex<Instant>,
 }
@@ -119,6 +120,7 @@ impl Rule {
             random: AtomicU64::new(seed),
             held: Mutex::new(Held::default()),
             drained: Notify::new(),
+            gone: Notify::new(),
             link: Mutex::new(now),
         };
         Ok(Self {
@@ -263,6 +265,18 @@ impl Core {
         };
         for waker in wakers {
             waker.wake();
+        }
+        self.gone.notify_waiters();
+    }
+
+    /// Waits until the rule is revoked; whoever waits here is not held by it.
+    pub async fn gone(&self) {
+        loop {
+            let notified = self.gone.notified();
+            if self.revoked() {
+                return;
+            }
+            notified.await;
         }
     }
 

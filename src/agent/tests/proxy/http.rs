@@ -350,22 +350,37 @@ fn a_probe_meets_the_rules_and_not_the_target() {
 }
 
 #[test]
-fn a_kept_probe_meets_the_rules_of_the_moment_and_is_no_traffic() {
+fn a_probe_sent_behind_a_removal_waits_for_it_and_is_no_traffic() {
     let rig = Rig::new(Limits::default());
     let client = rig.client();
-    let mut line = client.line("web", PATIENCE).unwrap();
-    let ask = |line: &mut _| {
-        let probe = client.probe_on(line, "web", &ProbeRequest::default(), PATIENCE);
-        probe.unwrap().rules
-    };
-    assert_eq!(ask(&mut line), Vec::<String>::new());
+    let (request, none) = (ProbeRequest::default(), Vec::<String>::new());
     rig.set("i1", "web", http_latency(1));
-    assert_eq!(ask(&mut line), ["i1"]);
+    let mut line = client.line("web", PATIENCE).unwrap();
+    line.send_after("i1", &request).unwrap();
     assert_eq!(client.cut("web").unwrap(), 0, "it is not cut with the traffic");
+    std::thread::sleep(Duration::from_millis(200));
+    assert!(line.is_open(), "an answer before the removal");
     rig.remove("i1");
-    assert_eq!(ask(&mut line), Vec::<String>::new());
-    assert!(line.is_open());
+    let probe = client.probe_sent(line, "web", PATIENCE).unwrap();
+    assert_eq!((probe.status, &probe.rules), (Some(204), &none));
+
+    // In one go, as reverts do it; a rule that is not the one that goes is met.
+    rig.set("i2", "web", http_latency(30_000));
+    rig.set("i3", "web", http_latency(1));
+    let line = client.line("web", PATIENCE).unwrap();
+    let (report, line) = client.remove_and_probe("i2", u64::MAX, line, &request).unwrap();
+    assert!(report.is_off());
+    let probe = client.probe_sent(line.unwrap(), "web", PATIENCE).unwrap();
+    assert_eq!(probe.rules, ["i3"]);
+
+    // A removal that never comes: the rule is met.
+    let mut line = client.line("web", PATIENCE).unwrap();
+    line.send_after("i3", &request).unwrap();
+    assert_eq!(client.probe_sent(line, "web", PATIENCE).unwrap().rules, ["i3"]);
+    rig.remove("i3");
     assert_eq!(rig.upstream.accepted.load(Ordering::SeqCst), 0);
+    let line = client.line("web", PATIENCE).unwrap();
+    assert!(line.is_open());
     drop(rig);
     wait_until("its end is seen", || !line.is_open());
 }
