@@ -1,34 +1,22 @@
 //! The agent's end of the control connection, and the probe from outside.
 //!
 //! A [`Client`] is a handle, cheap to clone. Its calls block the calling thread, each for a bounded time, and
-//! need no runtime, so that a revert works while the agent's runtime is stuck. The answers are read by the
-//! supervisor's thread.
+//! need no runtime, so that a revert works while the agent's runtime is stuck.
 
-use std::collections::HashMap;
-use std::io::Write as _;
-use std::os::unix::net::UnixStream;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
 use firedrill_wire::RouteProtocol;
-use parking_lot::{Condvar, Mutex};
 
+use super::link::{Asked, Shared};
 use super::probe::{self, Line, Probe, ProbeRequest};
-use super::protocol::{
-    Answer, Command, Hello, MAX_LINE_BYTES, Outcome, Refusal, RefusalKind, Request, RouteStatus, RuleReport,
-    SetRule,
-};
+use super::protocol::{Answer, Command, Hello, Refusal, RouteStatus, RuleReport, SetRule};
 
 /// How long an answer may take. A removal waits for what is held, at most 2 s.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// How long an announced probe may wait to be sent: less than the proxy expects it.
 const ANNOUNCED_FOR: Duration = Duration::from_secs(3);
-
-/// Most commands under way at once.
-const MAX_PENDING: usize = 1024;
 
 /// Why the proxy did not do what it was asked.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -58,13 +46,6 @@ pub struct Client {
     shared: Arc<Shared>,
 }
 
-/// A command whose answer is still to come.
-#[derive(Debug)]
-struct Asked {
-    seq: u64,
-    answer: Receiver<Result<Answer, ProxyError>>,
-}
-
 /// A probe that the proxy has been told of.
 #[derive(Debug)]
 pub struct Announced {
@@ -74,37 +55,10 @@ pub struct Announced {
     since: Instant,
 }
 
-type Waiter = SyncSender<Result<Answer, ProxyError>>;
-
-/// What handles and the supervisor's thread share.
-#[derive(Debug)]
-pub(super) struct Shared {
-    link: Mutex<Link>,
-    next: AtomicU64,
-    came_up: Condvar,
-}
-
-#[derive(Debug)]
-struct Link {
-    up: Option<(UnixStream, Hello)>,
-    why_down: String,
-    waiting: HashMap<u64, Waiter>,
-}
-
 impl Client {
     pub(super) fn new() -> Self {
-        let link = Link {
-            up: None,
-            why_down: "it has not started yet".to_owned(),
-            waiting: HashMap::new(),
-        };
-        let shared = Shared {
-            link: Mutex::new(link),
-            next: AtomicU64::new(1),
-            came_up: Condvar::new(),
-        };
         Self {
-            shared: Arc::new(shared),
+            shared: Arc::new(Shared::new()),
         }
     }
 
@@ -114,26 +68,12 @@ impl Client {
 
     /// Who the proxy is, as it said when the connection was made; none while there is none.
     pub fn hello(&self) -> Option<Hello> {
-        self.shared
-            .link
-            .lock()
-            .up
-            .as_ref()
-            .map(|(_, hello)| hello.clone())
+        self.shared.hello()
     }
 
     /// Waits until there is a proxy.
     pub fn up(&self, patience: Duration) -> Result<Hello, ProxyError> {
-        let deadline = Instant::now() + patience;
-        let mut link = self.shared.link.lock();
-        loop {
-            if let Some((_, hello)) = &link.up {
-                return Ok(hello.clone());
-            }
-            if self.shared.came_up.wait_until(&mut link, deadline).timed_out() {
-                return Err(ProxyError::Down(link.why_down.clone()));
-            }
-        }
+        self.shared.wait_until_up(patience)
     }
 
     /// Who the proxy is now, its routes' state included.
@@ -167,7 +107,7 @@ impl Client {
     ) -> Result<(RuleReport, Option<Announced>), ProxyError> {
         let removal = self.ask_to_remove(id, generation)?;
         let announced = self.announce(route).ok();
-        Ok((self.wait(removal).and_then(report)?, announced))
+        Ok((self.wait(&removal).and_then(report)?, announced))
     }
 
     /// The same, and sends the probe right behind, on a line: see [`Self::probe_sent`]. No line comes back if it
@@ -181,12 +121,12 @@ impl Client {
     ) -> Result<(RuleReport, Option<Line>), ProxyError> {
         let removal = self.ask_to_remove(id, generation)?;
         let sent = line.send_after(id, request);
-        Ok((self.wait(removal).and_then(report)?, sent.ok().map(|()| line)))
+        Ok((self.wait(&removal).and_then(report)?, sent.ok().map(|()| line)))
     }
 
     fn ask_to_remove(&self, id: &str, generation: u64) -> Result<Asked, ProxyError> {
         let id = id.to_owned();
-        self.ask_for(Command::Remove { id, generation })
+        self.shared.ask(Command::Remove { id, generation })
     }
 
     /// Where a rule is and what it has done, also after its removal.
@@ -214,32 +154,22 @@ impl Client {
 
     /// Sends one command.
     pub fn call(&self, command: Command) -> Result<Answer, ProxyError> {
-        self.wait(self.ask_for(command)?)
+        self.wait(&self.shared.ask(command)?)
     }
 
-    fn ask_for(&self, command: Command) -> Result<Asked, ProxyError> {
-        let seq = self.shared.next.fetch_add(1, Ordering::Relaxed);
-        let answer = self.shared.send(seq, command)?;
-        Ok(Asked { seq, answer })
-    }
-
-    fn wait(&self, Asked { seq, answer }: Asked) -> Result<Answer, ProxyError> {
-        match answer.recv_timeout(ANSWER_TIMEOUT) {
-            Ok(answer) => answer,
-            Err(RecvTimeoutError::Disconnected) => Err(self.down()),
-            Err(RecvTimeoutError::Timeout) => {
-                self.shared.link.lock().waiting.remove(&seq);
-                Err(ProxyError::Silent)
-            }
+    /// A sign of life to the proxy, and a moment for its answer: whoever watches hears of it.
+    pub(super) fn ping(&self, patience: Duration) {
+        if let Ok(asked) = self.shared.ask(Command::Ping) {
+            self.shared.wait(&asked, patience).ok();
         }
     }
 
-    fn rule(&self, command: Command) -> Result<RuleReport, ProxyError> {
-        self.wait(self.ask_for(command)?).and_then(report)
+    fn wait(&self, asked: &Asked) -> Result<Answer, ProxyError> {
+        self.shared.wait(asked, ANSWER_TIMEOUT)
     }
 
-    fn down(&self) -> ProxyError {
-        ProxyError::Down(self.shared.link.lock().why_down.clone())
+    fn rule(&self, command: Command) -> Result<RuleReport, ProxyError> {
+        self.call(command).and_then(report)
     }
 
     /// Goes through the route like a client and measures it; the target is not touched. What takes longer
@@ -266,7 +196,7 @@ impl Client {
             asked,
             ..
         } = announced;
-        self.wait(asked)?;
+        self.wait(&asked)?;
         prober
             .go(status.route.protocol, request, patience)
             .map_err(|error| failed(&status.route.name, error.to_string()))
@@ -279,7 +209,7 @@ impl Client {
         if announced.status.route.protocol != RouteProtocol::Http {
             return None;
         }
-        self.wait(announced.asked).ok()?;
+        self.wait(&announced.asked).ok()?;
         announced.prober.line(patience).ok()
     }
 
@@ -292,7 +222,7 @@ impl Client {
     /// Tells the proxy of a probe, without waiting for its answer.
     fn announce(&self, route: &str) -> Result<Announced, ProxyError> {
         let find = |hello: Hello| hello.routes.into_iter().find(|status| status.route.name == route);
-        let hello = self.hello().ok_or_else(|| self.down())?;
+        let hello = self.hello().ok_or_else(|| self.shared.down())?;
         let mut status =
             find(hello).ok_or_else(|| failed(route, "the proxy has no such route".to_owned()))?;
         if status.listening.is_none() {
@@ -302,7 +232,7 @@ impl Client {
         let listening = status.listening;
         let listening = listening.ok_or_else(|| failed(route, "it does not listen".to_owned()))?;
         let prober = probe::Prober::bind(listening).map_err(|error| failed(route, error.to_string()))?;
-        let asked = self.ask_for(Command::ExpectProbe {
+        let asked = self.shared.ask(Command::ExpectProbe {
             route: route.to_owned(),
             from: prober.from(),
         })?;
@@ -333,87 +263,6 @@ fn report(answer: Answer) -> Result<RuleReport, ProxyError> {
     match answer {
         Answer::Rule(report) => Ok(report),
         other => Err(unexpected(&other)),
-    }
-}
-
-impl Shared {
-    fn send(&self, seq: u64, command: Command) -> Result<Receiver<Result<Answer, ProxyError>>, ProxyError> {
-        let mut line = serde_json::to_vec(&Request { seq, command })
-            .map_err(|error| ProxyError::Down(format!("a command that cannot be written: {error}")))?;
-        line.push(b'\n');
-        if line.len() > MAX_LINE_BYTES {
-            let detail = format!("the command is longer than {MAX_LINE_BYTES} bytes");
-            return Err(ProxyError::Refused(Refusal {
-                kind: RefusalKind::Bad,
-                detail,
-            }));
-        }
-        let (waiter, answer) = sync_channel(1);
-        let mut link = self.link.lock();
-        let link = &mut *link;
-        let Some((stream, _)) = &mut link.up else {
-            return Err(ProxyError::Down(link.why_down.clone()));
-        };
-        if link.waiting.len() >= MAX_PENDING {
-            return Err(ProxyError::Silent);
-        }
-        link.waiting.insert(seq, waiter);
-        if let Err(error) = stream.write_all(&line) {
-            link.waiting.remove(&seq);
-            return Err(ProxyError::Down(error.to_string()));
-        }
-        Ok(answer)
-    }
-
-    /// A sign of life to the proxy; its answer is of no interest.
-    pub(super) fn ping(&self) {
-        drop(self.send(self.next.fetch_add(1, Ordering::Relaxed), Command::Ping));
-    }
-
-    /// Whether anybody waits for an answer.
-    pub(super) fn is_waiting(&self) -> bool {
-        !self.link.lock().waiting.is_empty()
-    }
-
-    /// Gives an answer to whom it is for.
-    pub(super) fn deliver(&self, seq: u64, outcome: Outcome) {
-        let Some(waiter) = self.link.lock().waiting.remove(&seq) else {
-            return;
-        };
-        let answer = match outcome {
-            Outcome::Ok(answer) => Ok(answer),
-            Outcome::Error(refusal) => Err(ProxyError::Refused(refusal)),
-        };
-        // Whoever asked may have given up.
-        drop(waiter.send(answer));
-    }
-
-    /// The connection is there.
-    pub(super) fn set_up(&self, stream: UnixStream, hello: Hello) {
-        self.link.lock().up = Some((stream, hello));
-        self.came_up.notify_all();
-    }
-
-    /// The connection is gone, and everybody who waits hears it.
-    pub(super) fn set_down(&self, why: &str) {
-        let waiting = {
-            let mut link = self.link.lock();
-            link.up = None;
-            why.clone_into(&mut link.why_down);
-            std::mem::take(&mut link.waiting)
-        };
-        for waiter in waiting.into_values() {
-            drop(waiter.send(Err(ProxyError::Down(why.to_owned()))));
-        }
-    }
-
-    /// Breaks the connection off; the supervisor's thread sees its end.
-    pub(super) fn break_off(&self) {
-        if let Some((stream, _)) = &self.link.lock().up
-            && let Err(error) = stream.shutdown(std::net::Shutdown::Both)
-        {
-            tracing::debug!(%error, "control connection");
-        }
     }
 }
 

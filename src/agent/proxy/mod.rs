@@ -40,6 +40,7 @@ mod grpc;
 mod http;
 mod http1;
 mod http2;
+mod link;
 mod matching;
 mod pool;
 mod probe;

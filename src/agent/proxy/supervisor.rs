@@ -5,7 +5,8 @@
 //! and nothing is applied again.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{self, BufReader, Write as _};
+use std::os::fd::AsFd as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
@@ -16,11 +17,11 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use firedrill_wire::Route;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::client::Client;
-use super::protocol::{
-    Answer, CONTROL_VERSION, Command, Hello, MAX_LINE_BYTES, Outcome, RefusalKind, Reply, Request,
-};
+use super::link::read_line;
+use super::protocol::{Answer, CONTROL_VERSION, Command, Hello, Outcome, RefusalKind, Reply, Request};
 
 /// How often the proxy gets a sign of life.
 const PING: Duration = Duration::from_millis(500);
@@ -290,49 +291,33 @@ impl Watch {
         Ok(None)
     }
 
-    /// Reads answers until the connection ends; returns why it did.
+    /// Watches the connection until it ends, and gives the proxy signs of life; returns why it ended.
     fn follow(&mut self, stream: UnixStream, hello: Hello) -> String {
         let pid = hello.pid;
-        let writer = match stream
-            .set_read_timeout(Some(PING))
-            .and_then(|()| stream.try_clone())
-        {
-            Ok(writer) => writer,
-            Err(error) => return error.to_string(),
-        };
-        self.client.shared().set_up(writer, hello.clone());
-        (self.on_event)(ProxyEvent::Up(hello));
         let client = self.client.clone();
         let shared = client.shared();
-        let mut reader = BufReader::new(stream);
-        let mut line = Vec::new();
-        let mut heard = Instant::now();
-        let mut pinged = heard;
+        let up = stream
+            .try_clone()
+            .and_then(|reader| shared.set_up(reader, hello.clone()));
+        if let Err(error) = up {
+            return error.to_string();
+        }
+        (self.on_event)(ProxyEvent::Up(hello));
         loop {
             if self.stopped() && !shared.is_waiting() {
                 return "the agent lets go of it".to_owned();
             }
-            match read_line(&mut reader, &mut line) {
-                Ok(true) => {
-                    heard = Instant::now();
-                    match serde_json::from_slice::<Reply>(&line) {
-                        Ok(Reply { seq, outcome }) => shared.deliver(seq, outcome),
-                        Err(error) => return format!("its answer cannot be read: {error}"),
-                    }
-                    line.clear();
-                }
-                Ok(false) => return self.why_gone(pid),
-                Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
-                }
+            let has_ended = match wait_for_end(&stream, PING) {
+                Ok(has_ended) => has_ended,
                 Err(error) => return error.to_string(),
+            };
+            if has_ended {
+                return shared.read_to_the_end().unwrap_or_else(|| self.why_gone(pid));
             }
-            if pinged.elapsed() >= PING {
-                pinged = Instant::now();
-                shared.ping();
-            }
-            if heard.elapsed() > HANGS {
+            if shared.heard().is_some_and(|heard| heard.elapsed() > HANGS) {
                 return self.end_hung(pid);
             }
+            client.ping(PING);
         }
     }
 
@@ -431,13 +416,16 @@ fn ask(stream: &mut UnixStream, command: Command) -> anyhow::Result<Vec<u8>> {
     Ok(answer)
 }
 
-/// Reads a whole line into `line`, which keeps what came before a time-out. False: the connection has ended.
-fn read_line(reader: &mut impl io::BufRead, line: &mut Vec<u8>) -> io::Result<bool> {
-    let room = (MAX_LINE_BYTES * 16).saturating_sub(line.len());
-    reader.take(room as u64).read_until(b'\n', line)?;
-    match line.last() {
-        Some(b'\n') => Ok(true),
-        _ if line.len() >= MAX_LINE_BYTES * 16 => Err(io::Error::other("its answer is too long")),
-        _ => Ok(false),
+/// Waits so long for the connection's end, whatever comes on it.
+fn wait_for_end(stream: &UnixStream, patience: Duration) -> io::Result<bool> {
+    // A hang-up is told without being asked for.
+    let mut watched = [PollFd::new(stream.as_fd(), PollFlags::empty())];
+    match poll(
+        &mut watched,
+        PollTimeout::try_from(patience).unwrap_or(PollTimeout::MAX),
+    ) {
+        Ok(ended) => Ok(ended > 0),
+        Err(nix::errno::Errno::EINTR) => Ok(false),
+        Err(error) => Err(error.into()),
     }
 }

@@ -134,7 +134,7 @@ fn an_orphan_ends_if_told_so() {
     rig.agent.take().unwrap().retire(Duration::ZERO).unwrap();
     let (agent, _events) = start(rig.folder.path(), &rig.routes, Some(1));
     let pid = nix::unistd::Pid::from_raw(agent.client().hello().unwrap().pid.cast_signed());
-    let client = std::net::TcpStream::connect(rig.address(0)).unwrap();
+    let client = TcpStream::connect(rig.address(0)).unwrap();
     agent.detach();
     // Three times its patience, and its client is still served.
     std::thread::sleep(Duration::from_secs(3));
