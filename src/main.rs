@@ -4,6 +4,7 @@
 
 mod cli;
 mod desktop;
+mod fonts;
 mod settings;
 mod window;
 

@@ -14,13 +14,14 @@ use std::{
 use anyhow::Context as _;
 use eframe::egui;
 use firedrill_conductor::engine::{Choose, Desktop, EngineHandle, Options, start};
-use firedrill_console::{Console, Feed, Frame, Prefs, TimeZone, View};
+use firedrill_console::{Console, Feed, Frame, Language, Prefs, TimeZone, View};
 use firedrill_fleet::BoxFuture;
 use firedrill_scene::{Ask, Scene};
 
 use crate::{
     cli,
     desktop::Attendant,
+    fonts,
     settings::{self, Folders},
 };
 
@@ -124,6 +125,7 @@ impl Window {
         begin: Option<Start>,
     ) -> anyhow::Result<Self> {
         firedrill_console::install(context);
+        fonts::install(context);
         let prefs = settings::load(&folders.config);
         let wake = context.clone();
         let leave = Arc::new(AtomicBool::new(false));
@@ -143,7 +145,8 @@ impl Window {
             version: env!("CARGO_PKG_VERSION").to_owned(),
         })
         .context("the engine cannot be started; is the limit of threads reached?")?;
-        let mut console = Console::new(prefs, TimeZone::system());
+        let system = sys_locale::get_locale().map_or(Language::default(), |tag| Language::of_locale(&tag));
+        let mut console = Console::new(prefs, TimeZone::system()).with_system_language(system);
         match begin {
             Some(Start::Demo) => {
                 engine.ask(Ask::StartDemo);

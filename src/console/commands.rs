@@ -6,7 +6,12 @@ use firedrill_drill::{HoldStage, Outcome, Phase};
 use firedrill_gameday::Clock;
 use firedrill_scene::Scene;
 
-use crate::{View, theme::Tokens, widgets};
+use crate::{
+    View,
+    messages::{Language, Say},
+    theme::Tokens,
+    widgets,
+};
 
 /// Something a person can do from anywhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +34,10 @@ pub enum Command {
     CopyOurs,
     /// The other look.
     Theme,
+    /// Everything in a language.
+    Speak(Language),
+    /// Everything in the system's language.
+    SpeakAsSystem,
     /// Open a plan.
     Open,
     /// Save the plan.
@@ -115,25 +124,28 @@ impl Group {
     ];
 
     /// Its heading.
-    pub fn title(self) -> &'static str {
+    pub fn title(self, say: Say) -> &'static str {
         match self {
-            Self::Drill => "The drill",
-            Self::GameDay => "The game day",
-            Self::Plan => "The plan",
-            Self::Plots => "The plots in Live",
-            Self::Views => "Views",
-            Self::Window => "Windows and looks",
+            Self::Drill => say.group_drill(),
+            Self::GameDay => say.group_gameday(),
+            Self::Plan => say.group_plan(),
+            Self::Plots => say.group_plots(),
+            Self::Views => say.group_views(),
+            Self::Window => say.group_window(),
         }
     }
 }
+
+/// A message without values.
+pub type Words = fn(Say) -> &'static str;
 
 /// One row of the table.
 #[derive(Clone, Copy, Debug)]
 pub struct Info {
     /// As on its button.
-    pub label: &'static str,
+    pub label: Words,
     /// What it does, in a sentence.
-    pub tip: &'static str,
+    pub tip: Words,
     /// Its keys.
     pub keys: Option<KeyboardShortcut>,
     /// How grave it is.
@@ -190,6 +202,9 @@ pub const ALL: &[Command] = &[
     Command::Seal,
     Command::AbortWindow,
     Command::Theme,
+    Command::Speak(Language::English),
+    Command::Speak(Language::Chinese),
+    Command::SpeakAsSystem,
     Command::Larger,
     Command::Smaller,
     Command::FirstSize,
@@ -198,14 +213,14 @@ pub const ALL: &[Command] = &[
 impl Command {
     /// Its row.
     pub fn info(self) -> Info {
-        let row = |group, label, tip, modifiers, key| Info {
+        let row = |group, label: Words, tip: Words, modifiers, key| Info {
             label,
             tip,
             keys: Some(KeyboardShortcut::new(modifiers, key)),
             danger: Danger::None,
             group,
         };
-        let bare = |group, label, tip| Info {
+        let bare = |group, label: Words, tip: Words| Info {
             label,
             tip,
             keys: None,
@@ -217,8 +232,8 @@ impl Command {
                 danger: Danger::Ends,
                 ..row(
                     Group::Drill,
-                    "ABORT",
-                    "Takes every fault back at once and latches the agents",
+                    Say::command_abort,
+                    Say::command_abort_tip,
                     CTRL_SHIFT,
                     Key::X,
                 )
@@ -227,8 +242,8 @@ impl Command {
                 danger: Danger::Ends,
                 ..row(
                     Group::Drill,
-                    "Finish",
-                    "Takes the faults back and goes on to recovery; nothing is latched",
+                    Say::command_finish,
+                    Say::command_finish_tip,
                     CTRL_SHIFT,
                     Key::F,
                 )
@@ -237,174 +252,213 @@ impl Command {
                 danger: Danger::Ends,
                 ..row(
                     Group::Drill,
-                    "Hold",
-                    "Takes the faults back and stops the clock of the steps; nothing is latched, and a resume takes a \
-                     new baseline, then goes on for the time that was left",
+                    Say::command_hold,
+                    Say::command_hold_tip,
                     CTRL_SHIFT,
                     Key::H,
                 )
             },
             Self::Resume => row(
                 Group::Drill,
-                "Resume",
-                "Takes a new baseline, then puts what was interrupted on again for the time that it had left",
+                Say::command_resume,
+                Say::command_resume_tip,
                 CTRL_SHIFT,
                 Key::R,
             ),
             Self::Retry => row(
                 Group::Drill,
-                "Retry",
-                "Begins the same experiment again: preflight, baseline, then it asks you before the first fault",
+                Say::command_retry,
+                Say::command_retry_tip,
                 Modifiers::NONE,
                 Key::R,
             ),
             Self::CopyOurs => row(
                 Group::Drill,
-                "Copy: is this us?",
-                "Copies the sentence that says what of ours is on, with drill, console and time",
+                Say::command_copy_ours,
+                Say::command_copy_ours_tip,
                 CTRL,
                 Key::I,
             ),
             Self::Begin => row(
                 Group::Drill,
-                "Start …",
-                "Checks everything, waits for the steady state, then asks you before the first fault",
+                Say::command_begin,
+                Say::command_begin_tip,
                 CTRL,
                 Key::Enter,
             ),
             // Three keys that nobody holds down by accident; Enter alone must not start a fault.
             Self::Arm => row(
                 Group::Drill,
-                "Start the fault",
-                "Confirms the start, when every check has passed",
+                Say::command_arm,
+                Say::command_arm_tip,
                 CTRL_SHIFT,
                 Key::Enter,
             ),
             Self::Note => row(
                 Group::Drill,
-                "Note",
-                "Writes a note on the timeline",
+                Say::command_note,
+                Say::command_note_tip,
                 Modifiers::NONE,
                 Key::N,
             ),
-            Self::Demo => bare(
-                Group::Drill,
-                "Start the demo",
-                "Starts the order system on this computer and runs a drill on it",
-            ),
-            Self::TestAbort => bare(
-                Group::Drill,
-                "Test abort",
-                "Starts the fault noop, which changes nothing, and aborts it on every agent",
-            ),
+            Self::Demo => bare(Group::Drill, Say::command_demo, Say::command_demo_tip),
+            Self::TestAbort => bare(Group::Drill, Say::command_test_abort, Say::command_test_abort_tip),
             Self::OpenGameDay => bare(
                 Group::GameDay,
-                "Open a game day …",
-                "Opens the folder that gameday.toml is in",
+                Say::command_open_gameday,
+                Say::command_open_gameday_tip,
             ),
             Self::Clock(clock) => {
-                let (label, tip, key) = match clock {
-                    Clock::Noticed => ("Noticed", "Somebody noticed that something is wrong", Key::Num1),
-                    Clock::Paged => ("Paged", "Somebody was paged", Key::Num2),
-                    Clock::Acknowledged => ("Acknowledged", "The page was acknowledged", Key::Num3),
-                    Clock::Hypothesis => ("Right hypothesis", "Somebody said what it really is", Key::Num4),
-                    Clock::Mitigated => ("Mitigated", "It hurts no longer", Key::Num5),
-                    Clock::Recovered => ("Recovered", "All is as before", Key::Num6),
+                let (label, tip, key): (Words, Words, Key) = match clock {
+                    Clock::Noticed => (Say::command_noticed, Say::command_noticed_tip, Key::Num1),
+                    Clock::Paged => (Say::command_paged, Say::command_paged_tip, Key::Num2),
+                    Clock::Acknowledged => (
+                        Say::command_acknowledged,
+                        Say::command_acknowledged_tip,
+                        Key::Num3,
+                    ),
+                    Clock::Hypothesis => (Say::command_hypothesis, Say::command_hypothesis_tip, Key::Num4),
+                    Clock::Mitigated => (Say::command_mitigated, Say::command_mitigated_tip, Key::Num5),
+                    Clock::Recovered => (Say::command_recovered, Say::command_recovered_tip, Key::Num6),
                 };
                 row(Group::GameDay, label, tip, Modifiers::NONE, key)
             }
-            Self::Open => row(Group::Plan, "Open a plan …", "Opens a plan file", CTRL, Key::O),
+            Self::Open => row(
+                Group::Plan,
+                Say::command_open,
+                Say::command_open_tip,
+                CTRL,
+                Key::O,
+            ),
             Self::Save => row(
                 Group::Plan,
-                "Save",
-                "Writes the plan to its file; comments stay",
+                Say::command_save,
+                Say::command_save_tip,
                 CTRL,
                 Key::S,
             ),
-            Self::Undo => row(Group::Plan, "Undo", "Takes the last edit back", CTRL, Key::Z),
-            Self::Redo => row(Group::Plan, "Redo", "Makes it again", CTRL_SHIFT, Key::Z),
+            Self::Undo => row(
+                Group::Plan,
+                Say::command_undo,
+                Say::command_undo_tip,
+                CTRL,
+                Key::Z,
+            ),
+            Self::Redo => row(
+                Group::Plan,
+                Say::command_redo,
+                Say::command_redo_tip,
+                CTRL_SHIFT,
+                Key::Z,
+            ),
             Self::ZoomIn => row(
                 Group::Plots,
-                "Zoom in",
-                "Less time on the plots",
+                Say::command_zoom_in,
+                Say::command_zoom_in_tip,
                 Modifiers::NONE,
                 Key::Plus,
             ),
             Self::ZoomOut => row(
                 Group::Plots,
-                "Zoom out",
-                "More time on the plots",
+                Say::command_zoom_out,
+                Say::command_zoom_out_tip,
                 Modifiers::NONE,
                 Key::Minus,
             ),
             Self::Earlier => row(
                 Group::Plots,
-                "Earlier",
-                "Moves the plots to the past",
+                Say::command_earlier,
+                Say::command_earlier_tip,
                 Modifiers::ALT,
                 Key::ArrowLeft,
             ),
             Self::Later => row(
                 Group::Plots,
-                "Later",
-                "Moves the plots to the present",
+                Say::command_later,
+                Say::command_later_tip,
                 Modifiers::ALT,
                 Key::ArrowRight,
             ),
             Self::Follow => row(
                 Group::Plots,
-                "Follow",
-                "The plots follow now again",
+                Say::command_follow,
+                Say::command_follow_tip,
                 Modifiers::NONE,
                 Key::Home,
             ),
             Self::Show(view) => Self::show(view),
             Self::Palette => row(
                 Group::Window,
-                "Find a command …",
-                "Finds a command by its name",
+                Say::command_palette,
+                Say::command_palette_tip,
                 CTRL,
                 Key::K,
             ),
             Self::Help => row(
                 Group::Window,
-                "Help",
-                "Every command with its keys",
+                Say::command_help,
+                Say::command_help_tip,
                 Modifiers::NONE,
                 Key::Questionmark,
             ),
             Self::Stage => row(
                 Group::Window,
-                "Stage",
-                "A window for the projector; a double click there fills the screen, Escape closes it",
+                Say::command_stage,
+                Say::command_stage_tip,
                 Modifiers::NONE,
                 Key::F11,
             ),
             Self::Seal => row(
                 Group::Window,
-                "Seal the Stage",
-                "The Stage says only that there is an exercise; again, and it shows all",
+                Say::command_seal,
+                Say::command_seal_tip,
                 CTRL_SHIFT,
                 Key::E,
             ),
             Self::AbortWindow => bare(
                 Group::Window,
-                "ABORT window",
-                "A small window with ABORT above other programs; by itself while a fault is on",
+                Say::command_abort_window,
+                Say::command_abort_window_tip,
             ),
             Self::Theme => row(
                 Group::Window,
-                "Theme",
-                "Dark for a desk, light for a projector",
+                Say::command_theme,
+                Say::command_theme_tip,
                 CTRL_SHIFT,
                 Key::L,
             ),
-            Self::Larger => row(Group::Window, "Larger", "Everything larger", CTRL, Key::Plus),
-            Self::Smaller => row(Group::Window, "Smaller", "Everything smaller", CTRL, Key::Minus),
+            // A language is called what it calls itself: who needs it may read no other.
+            Self::Speak(language) => bare(
+                Group::Window,
+                match language {
+                    Language::English => |_| Language::English.name(),
+                    Language::Chinese => |_| Language::Chinese.name(),
+                },
+                Say::command_speak_tip,
+            ),
+            Self::SpeakAsSystem => bare(
+                Group::Window,
+                Say::command_speak_as_system,
+                Say::command_speak_as_system_tip,
+            ),
+            Self::Larger => row(
+                Group::Window,
+                Say::command_larger,
+                Say::command_larger_tip,
+                CTRL,
+                Key::Plus,
+            ),
+            Self::Smaller => row(
+                Group::Window,
+                Say::command_smaller,
+                Say::command_smaller_tip,
+                CTRL,
+                Key::Minus,
+            ),
             Self::FirstSize => row(
                 Group::Window,
-                "First size",
-                "Everything as large as at first",
+                Say::command_first_size,
+                Say::command_first_size_tip,
                 CTRL,
                 Key::Num0,
             ),
@@ -412,7 +466,7 @@ impl Command {
     }
 
     fn show(view: View) -> Info {
-        let row = |label, tip, key| Info {
+        let row = |label: Words, tip: Words, key| Info {
             label,
             tip,
             keys: Option::map(key, |key| KeyboardShortcut::new(CTRL, key)),
@@ -420,37 +474,29 @@ impl Command {
             group: Group::Views,
         };
         match view {
-            View::Welcome => row("Welcome", "Start the demo, open a plan", Some(Key::Num1)),
-            View::Design => row("Design", "Write the plan", Some(Key::Num2)),
-            View::Live => row("Live", "Watch the drill", Some(Key::Num3)),
-            View::Review => row("Review", "Drills that are over", Some(Key::Num4)),
-            View::Fleet => row("Fleet", "The agents", Some(Key::Num5)),
-            View::Agenda => row(
-                "Agenda",
-                "The game day: its drills, preparation, people, findings",
-                Some(Key::Num6),
-            ),
-            View::Gallery => row(
-                "Gallery",
-                "The console's own widgets in each of their states, for who builds on them",
-                None,
-            ),
+            View::Welcome => row(Say::command_welcome, Say::command_welcome_tip, Some(Key::Num1)),
+            View::Design => row(Say::command_design, Say::command_design_tip, Some(Key::Num2)),
+            View::Live => row(Say::command_live, Say::command_live_tip, Some(Key::Num3)),
+            View::Review => row(Say::command_review, Say::command_review_tip, Some(Key::Num4)),
+            View::Fleet => row(Say::command_fleet, Say::command_fleet_tip, Some(Key::Num5)),
+            View::Agenda => row(Say::command_agenda, Say::command_agenda_tip, Some(Key::Num6)),
+            View::Gallery => row(Say::command_gallery, Say::command_gallery_tip, None),
         }
     }
 
     /// Whether it can be given now, or why not.
-    pub fn enabled(self, scene: &Scene, view: View) -> Result<(), &'static str> {
+    pub fn enabled(self, scene: &Scene, view: View) -> Result<(), Words> {
         let phase = scene.drill.as_ref().map(|drill| drill.phase);
         match self {
             Self::Finish => match phase {
                 Some(Phase::Preflight | Phase::Baseline | Phase::Arming | Phase::Inject) => Ok(()),
-                Some(Phase::Recover | Phase::Closing) => Err("The faults are already being taken back"),
-                Some(Phase::Verdict) | None => Err("No drill runs"),
+                Some(Phase::Recover | Phase::Closing) => Err(Say::why_already_back),
+                Some(Phase::Verdict) | None => Err(Say::why_no_drill),
             },
             Self::Hold => match (phase, scene.drill.as_ref().and_then(|it| it.hold.as_ref())) {
                 (Some(Phase::Inject), None) => Ok(()),
-                (Some(Phase::Inject), Some(_)) => Err("It is held already"),
-                _ => Err("Only while the drill injects: before and after it nothing is on"),
+                (Some(Phase::Inject), Some(_)) => Err(Say::why_held_already),
+                _ => Err(Say::why_only_injecting),
             },
             Self::Resume => match scene
                 .drill
@@ -459,34 +505,34 @@ impl Command {
                 .map(|it| it.stage)
             {
                 Some(HoldStage::Held) => Ok(()),
-                Some(HoldStage::Reverting) => Err("Not before everything is read back as off"),
-                Some(HoldStage::Baseline { .. }) => Err("The new baseline is being taken"),
-                None => Err("Nothing is held"),
+                Some(HoldStage::Reverting) => Err(Say::why_not_read_back),
+                Some(HoldStage::Baseline { .. }) => Err(Say::why_baseline_taken),
+                None => Err(Say::why_nothing_held),
             },
             Self::Retry => match scene.drill.as_ref().and_then(|it| it.verdict.as_ref()) {
                 Some(verdict) if verdict.outcome == Outcome::Inconclusive => Ok(()),
-                _ => Err("Only after a drill of which nothing can be said"),
+                _ => Err(Say::why_only_inconclusive),
             },
             Self::Note => phase
                 .filter(|phase| *phase != Phase::Verdict)
                 .map(|_| ())
-                .ok_or("No drill runs"),
+                .ok_or(Say::why_no_drill as Words),
             Self::Begin | Self::Demo if phase.is_some_and(|phase| phase != Phase::Verdict) => {
-                Err("A drill is running")
+                Err(Say::why_drill_runs)
             }
             Self::Save | Self::Begin => {
-                in_design(view).and(scene.plan.as_ref().map(|_| ()).ok_or("No plan is open"))
+                in_design(view).and(scene.plan.as_ref().map(|_| ()).ok_or(Say::why_no_plan as Words))
             }
             Self::Undo | Self::Redo => in_design(view),
             Self::Arm => {
                 let arming = scene.drill.as_ref().and_then(|drill| drill.arming.as_ref());
                 let ready = arming.filter(|arming| arming.ready);
-                ready.map(|_| ()).ok_or("Nothing waits to be confirmed")
+                ready.map(|_| ()).ok_or(Say::why_nothing_waits as Words)
             }
-            Self::TestAbort if scene.fleet.is_empty() => Err("No plan with agents is open"),
+            Self::TestAbort if scene.fleet.is_empty() => Err(Say::why_no_agents),
             Self::ZoomIn | Self::ZoomOut | Self::Earlier | Self::Later | Self::Follow => match phase {
                 Some(_) if view == View::Live => Ok(()),
-                _ => Err("Only in Live, with a drill"),
+                _ => Err(Say::why_only_live),
             },
             Self::Clock(_) => {
                 let gameday = scene.gameday.as_ref();
@@ -494,13 +540,15 @@ impl Command {
                 if on {
                     Ok(())
                 } else {
-                    Err("No drill of a game day is on")
+                    Err(Say::why_no_gameday_drill)
                 }
             }
             Self::Abort
             | Self::OpenGameDay
             | Self::Show(_)
             | Self::Theme
+            | Self::Speak(_)
+            | Self::SpeakAsSystem
             | Self::Open
             | Self::Palette
             | Self::CopyOurs
@@ -522,13 +570,20 @@ impl Command {
             Danger::None => Tokens::of(ui).strong,
             Danger::Ends => Tokens::of(ui).fault,
         };
-        let response = widgets::button_in(ui, self.enabled(scene, view), self.info().label, ink);
+        let say = Say::of(ui);
+        let enabled = self.enabled(scene, view).map_err(|why| why(say));
+        let response = widgets::button_in(ui, enabled, self.label(say), ink);
         response.on_hover_text(self.tip(ui))
+    }
+
+    /// As on its button.
+    pub fn label(self, say: Say) -> &'static str {
+        (self.info().label)(say)
     }
 
     /// Its sentence and keys.
     pub fn tip(self, ui: &Ui) -> String {
-        let tip = self.info().tip;
+        let tip = (self.info().tip)(Say::of(ui));
         match self.keys(ui) {
             Some(keys) => format!("{tip} ({keys})"),
             None => tip.to_owned(),
@@ -590,11 +645,11 @@ impl Command {
     }
 }
 
-fn in_design(view: View) -> Result<(), &'static str> {
+fn in_design(view: View) -> Result<(), Words> {
     if view == View::Design {
         Ok(())
     } else {
-        Err("Only in Design")
+        Err(Say::why_only_design)
     }
 }
 

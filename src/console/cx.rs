@@ -4,7 +4,7 @@ use firedrill_drill::Phase;
 use firedrill_scene::{Ask, DrillScene, Scene};
 use jiff::tz::TimeZone;
 
-use crate::{View, theme::Tokens, words};
+use crate::{View, messages::Say, theme::Tokens, words};
 
 /// Everything a view may look at.
 pub struct Cx<'a> {
@@ -16,6 +16,8 @@ pub struct Cx<'a> {
     pub zone: &'a TimeZone,
     /// The colours.
     pub tokens: &'static Tokens,
+    /// The words.
+    pub say: Say,
     /// The view that is shown.
     pub view: View,
     /// A view that a view wishes to change to, after this frame.

@@ -10,6 +10,7 @@
 
 mod commands;
 mod cx;
+mod messages;
 mod notices;
 mod ours;
 pub mod raster;
@@ -22,6 +23,7 @@ mod words;
 
 pub use firedrill_scene::{Ask, Scene};
 pub use jiff::tz::TimeZone;
+pub use messages::Language;
 pub use notices::{Attention, Notice};
 pub use theme::install;
 pub use windows::Feed;
@@ -29,6 +31,7 @@ pub use windows::Feed;
 use commands::Command;
 use cx::Cx;
 use firedrill_scene::GameDayAsk;
+use messages::Say;
 use serde::{Deserialize, Serialize};
 
 /// One of the console's views.
@@ -71,6 +74,8 @@ pub struct Prefs {
     pub theme: Theme,
     /// How large everything is.
     pub size: Size,
+    /// The system's, unless chosen otherwise.
+    pub language: Option<Language>,
     /// Where the ABORT window stood last, points of the desktop.
     pub abort_window: Option<[i32; 2]>,
 }
@@ -160,6 +165,8 @@ pub struct Frame<'a> {
 pub struct Console {
     prefs: Prefs,
     zone: TimeZone,
+    /// Of this computer.
+    system: Language,
     view: View,
     agenda: views::agenda::AgendaView,
     live: views::live::Live,
@@ -193,11 +200,12 @@ enum Dialog {
 }
 
 impl Console {
-    /// A console that shows times in `zone`.
+    /// A console that shows times in `zone`, in English unless the settings have a language.
     pub fn new(prefs: Prefs, zone: TimeZone) -> Self {
         Self {
             prefs,
             zone,
+            system: Language::default(),
             view: View::Welcome,
             agenda: views::agenda::AgendaView::default(),
             live: views::live::Live::default(),
@@ -213,6 +221,16 @@ impl Console {
             windows: windows::Windows::default(),
             notices: notices::Notices::default(),
         }
+    }
+
+    /// In this language unless the settings have one.
+    pub fn with_system_language(self, system: Language) -> Self {
+        Self { system, ..self }
+    }
+
+    /// The words of the language that everything is shown in.
+    fn say(&self) -> Say {
+        Say(self.prefs.language.unwrap_or(self.system))
     }
 
     /// What to keep for the next start.
@@ -242,7 +260,8 @@ impl Console {
 
     /// What the desktop is to do at this scene. For each scene once, also while no window is drawn.
     pub fn attention(&mut self, scene: &Scene) -> Attention {
-        self.notices.of(scene, self.windows.sealed)
+        let say = self.say();
+        self.notices.of(scene, self.windows.sealed, say)
     }
 
     /// Draws one frame over the whole window, whatever margin `ui` has.
@@ -277,6 +296,7 @@ impl Console {
             since_ms,
             zone: &zone,
             tokens: theme::Tokens::of(ui),
+            say: self.say(),
             view: self.view,
             goto: None,
             wishes: &mut wishes,
@@ -378,6 +398,8 @@ impl Console {
                 self.view = View::Live;
             }
             Command::Theme => self.prefs.theme = self.prefs.theme.other(),
+            Command::Speak(language) => self.prefs.language = Some(language),
+            Command::SpeakAsSystem => self.prefs.language = None,
             Command::Open => wishes.push(Ask::OpenPlanDialog),
             Command::Save => wishes.push(self.design.save(scene)),
             Command::Undo => self.design.undo(),
@@ -418,6 +440,7 @@ impl Console {
     }
 
     fn apply_prefs(&self, ui: &mut egui::Ui) {
+        self.say().settle(ui.ctx());
         // Larger only as far as there is room left for a view.
         let before = ui.ctx().zoom_factor();
         let room = ui.ctx().content_rect().size() * before / LEAST;

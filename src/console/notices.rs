@@ -4,6 +4,8 @@
 use firedrill_drill::{Phase, SliState};
 use firedrill_scene::{DrillScene, Ours, Scene};
 
+use crate::messages::Say;
+
 /// A notice of the desktop.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Notice {
@@ -34,20 +36,19 @@ pub(crate) struct Notices {
 
 impl Notices {
     /// What a scene brings. Each press, and each indicator of a drill, is told once.
-    pub fn of(&mut self, scene: &Scene, sealed: bool) -> Attention {
+    pub fn of(&mut self, scene: &Scene, sealed: bool, say: Say) -> Attention {
         let mut notices = Vec::new();
         if let Some(drill) = &scene.drill {
-            notices.extend(self.out_of(drill));
+            notices.extend(self.out_of(drill, say));
         }
         let pressed = scene.abort.pressed_ms;
         if pressed.is_some() && pressed != self.abort_ms {
-            let who = match scene.abort.who.as_str() {
-                "" => String::new(),
-                who => format!(" by {who}"),
-            };
             notices.push(Notice {
-                title: "ABORT".to_owned(),
-                words: format!("ABORT was pressed{who}: every fault is being taken back."),
+                title: say.command_abort().to_owned(),
+                words: match scene.abort.who.as_str() {
+                    "" => say.notice_abort().to_owned(),
+                    who => say.notice_abort_by(who),
+                },
             });
         }
         self.abort_ms = pressed.or(self.abort_ms);
@@ -55,7 +56,7 @@ impl Notices {
             for notice in &mut notices {
                 *notice = Notice {
                     title: "Firedrill".to_owned(),
-                    words: "exercise".to_owned(),
+                    words: say.notice_sealed().to_owned(),
                 };
             }
             notices.truncate(1);
@@ -66,7 +67,7 @@ impl Notices {
         }
     }
 
-    fn out_of(&mut self, drill: &DrillScene) -> Vec<Notice> {
+    fn out_of(&mut self, drill: &DrillScene, say: Say) -> Vec<Notice> {
         if self.drill != drill.id {
             self.drill.clone_from(&drill.id);
             self.out.clear();
@@ -79,13 +80,10 @@ impl Notices {
             if sli.state == SliState::Out && !self.out.contains(&sli.name) {
                 self.out.push(sli.name.clone());
                 let own = sli.say.out.as_deref().map(|words| format!(" {words}."));
+                let left = say.notice_out_words(&drill.experiment);
                 notices.push(Notice {
-                    title: format!("{} is out", sli.name),
-                    words: format!(
-                        "It left tolerance in \"{}\".{}",
-                        drill.experiment,
-                        own.unwrap_or_default()
-                    ),
+                    title: say.notice_out(&sli.name),
+                    words: format!("{left}{}", own.unwrap_or_default()),
                 });
             }
         }
@@ -98,6 +96,8 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
+
+    const SAY: Say = Say(crate::Language::English);
 
     /// A drill whose second indicator is out, made of the gallery's sample.
     fn scene() -> Scene {
@@ -122,23 +122,23 @@ mod tests {
     #[test]
     fn each_breach_and_each_press_is_told_once() {
         let mut notices = Notices::default();
-        let first = notices.of(&scene(), false);
+        let first = notices.of(&scene(), false, SAY);
         assert!(first.awake);
         let titles: Vec<&str> = first.notices.iter().map(|it| it.title.as_str()).collect();
         assert_eq!(titles, ["Out is out"]);
-        assert!(notices.of(&scene(), false).notices.is_empty());
-        let abort = notices.of(&pressed(5), false).notices;
+        assert!(notices.of(&scene(), false, SAY).notices.is_empty());
+        let abort = notices.of(&pressed(5), false, SAY).notices;
         assert_eq!(abort.len(), 1);
         assert!(abort[0].words.contains("by Ada"), "{abort:?}");
-        assert!(notices.of(&pressed(5), false).notices.is_empty());
+        assert!(notices.of(&pressed(5), false, SAY).notices.is_empty());
         // The panel was closed, and ABORT is pressed again.
-        assert!(notices.of(&scene(), false).notices.is_empty());
-        assert_eq!(notices.of(&pressed(9), false).notices.len(), 1);
+        assert!(notices.of(&scene(), false, SAY).notices.is_empty());
+        assert_eq!(notices.of(&pressed(9), false, SAY).notices.len(), 1);
     }
 
     #[test]
     fn sealed_they_say_that_there_is_an_exercise_and_no_more() {
-        let told = Notices::default().of(&pressed(5), true).notices;
+        let told = Notices::default().of(&pressed(5), true, SAY).notices;
         let plain = Notice {
             title: "Firedrill".to_owned(),
             words: "exercise".to_owned(),
@@ -152,6 +152,6 @@ mod tests {
             ours: Ours::Nothing { proved_ms: Some(1) },
             ..Scene::default()
         };
-        assert_eq!(Notices::default().of(&idle, false), Attention::default());
+        assert_eq!(Notices::default().of(&idle, false, SAY), Attention::default());
     }
 }

@@ -17,11 +17,11 @@ pub fn ui(ui: &mut Ui, cx: &Cx<'_>, roomy: bool, clicked: &mut Vec<Command>) {
     let t = cx.tokens;
     let (state, sentence, rest) = ours(cx);
     let label = if copied(ui, Id::unique(COPIED)) {
-        "Copied"
+        cx.say.copied()
     } else {
-        "Copy"
+        cx.say.copy()
     };
-    let copy = widgets::named(widgets::link(ui, label), "Copy: is this us?");
+    let copy = widgets::named(widgets::link(ui, label), Command::CopyOurs.label(cx.say));
     if copy.on_hover_text(Command::CopyOurs.tip(ui)).clicked() {
         clicked.push(Command::CopyOurs);
     }
@@ -49,27 +49,34 @@ pub fn ui(ui: &mut Ui, cx: &Cx<'_>, roomy: bool, clicked: &mut Vec<Command>) {
 
 /// "Is this us?": how it stands, the sentence, and what more there is to say.
 pub fn ours(cx: &Cx<'_>) -> (State, String, String) {
-    let sentence = cx.scene.ours.sentence(|ms| words::clock(ms, cx.zone));
+    let sentence = sentence(cx);
     let (state, rest) = match &cx.scene.ours {
         Ours::Unknown => (State::Waiting, String::new()),
         Ours::Nothing { .. } => (State::Good, String::new()),
         Ours::On { ends_in_ms, .. } => {
-            let mut parts = vec![format!(
-                "ends in {}",
-                words::span_ms(ends_in_ms.saturating_sub(cx.since_ms))
-            )];
+            let left = |ms: u64| words::span_ms(cx.say, ms.saturating_sub(cx.since_ms));
+            let mut parts = vec![cx.say.ends_in(left(*ends_in_ms))];
             if let Some(drill) = &cx.scene.drill {
-                let lease = drill
-                    .lease_left_ms
-                    .map(|lease| words::span_ms(lease.saturating_sub(cx.since_ms)));
-                parts.extend(lease.map(|left| format!("lease {left}")));
-                parts.push(words::count(drill.agents, "agent"));
+                parts.extend(drill.lease_left_ms.map(|lease| cx.say.lease_left(left(lease))));
+                parts.push(cx.say.agents(drill.agents));
             }
             (State::Fault, parts.join(" · "))
         }
         Ours::MayBeOn { .. } => (State::Bad, String::new()),
     };
     (state, sentence, rest)
+}
+
+/// "Is this us?" in one sentence. What is copied for others is in English, as recorded and as `firedrill status`.
+fn sentence(cx: &Cx<'_>) -> String {
+    let say = cx.say;
+    match &cx.scene.ours {
+        Ours::Unknown => say.ours_unknown().to_owned(),
+        Ours::Nothing { proved_ms: None } => say.ours_nothing().to_owned(),
+        Ours::Nothing { proved_ms: Some(at) } => say.ours_nothing_proved(words::clock(*at, cx.zone)),
+        Ours::On { faults, agents, .. } => say.ours_on(*faults, words::names(say, agents)),
+        Ours::MayBeOn { agents } => say.ours_may_be_on(words::names(say, agents)),
+    }
 }
 
 /// When the sentence was copied last, in the window's memory.

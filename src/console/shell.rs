@@ -11,6 +11,7 @@ use crate::{
     View,
     commands::Command,
     cx::Cx,
+    messages::Say,
     ours,
     theme::{Tokens, medium, mono, radius, regular, size, space},
     widgets::{self, State, rich},
@@ -111,12 +112,12 @@ fn header(ui: &mut Ui, places: &Places, cx: &Cx<'_>, clicked: &mut Vec<Command>)
             Some(path) => path
                 .file_name()
                 .map_or_else(String::new, |name| name.to_string_lossy().into_owned()),
-            None => "plan without a file".to_owned(),
+            None => cx.say.header_unsaved_plan().to_owned(),
         });
         widgets::one_line(
             ui,
             rich(
-                file.unwrap_or_else(|| "no plan open".into()),
+                file.unwrap_or_else(|| cx.say.header_no_plan().to_owned()),
                 regular(size::SMALL),
                 t.dim,
             ),
@@ -148,7 +149,7 @@ fn name(ui: &mut Ui, cx: &Cx<'_>) {
             ui.add_space(space::XS);
             widgets::one_line(ui, rich(&drill.hypothesis, regular(13.0), t.dim));
         }
-        None => drop(ui.label(rich("No drill", medium(17.0), t.strong))),
+        None => drop(ui.label(rich(cx.say.header_no_drill(), medium(17.0), t.strong))),
     }
 }
 
@@ -175,22 +176,18 @@ fn clock(ui: &mut Ui, cx: &Cx<'_>, clicked: &mut Vec<Command>) {
 fn phases(ui: &mut Ui, cx: &Cx<'_>, roomy: bool) {
     let t = cx.tokens;
     let Some(drill) = &cx.scene.drill else {
-        ui.label(rich(
-            "Open a plan in Design, or start the demo.",
-            regular(13.0),
-            t.dim,
-        ));
+        ui.label(rich(cx.say.header_begin(), regular(13.0), t.dim));
         return;
     };
     ui.spacing_mut().item_spacing.x = 6.0;
-    for (i, (label, stage)) in stages(drill).into_iter().enumerate() {
+    for (i, (shown, stage)) in stages(drill).into_iter().enumerate() {
         if i > 0 {
             let (rect, _) = ui.allocate_exact_size(vec2(if roomy { 26.0 } else { 6.0 }, 2.0), Sense::hover());
             ui.painter()
                 .hline(rect.x_range(), rect.center().y, Stroke::new(1.0, t.line));
         }
         let held = stage == Stage::Now && drill.hold.is_some();
-        phase(ui, label, stage, held, roomy, t);
+        phase(ui, shown, stage, held, roomy, cx);
         if stage == Stage::Now
             && let Some((_, words)) = &drill.progress
         {
@@ -200,12 +197,14 @@ fn phases(ui: &mut Ui, cx: &Cx<'_>, roomy: bool) {
 }
 
 /// A dot and a word; where there is little room, the future is dots only.
-fn phase(ui: &mut Ui, label: &str, stage: Stage, held: bool, roomy: bool, t: &Tokens) {
+fn phase(ui: &mut Ui, shown: Phase, stage: Stage, held: bool, roomy: bool, cx: &Cx<'_>) {
+    let t = cx.tokens;
+    let label = phase_word(shown, cx.say);
     let (rect, dot) = ui.allocate_exact_size(vec2(10.0, 10.0), Sense::hover());
     let colour = match stage {
         Stage::Past => t.steady,
         Stage::Now if held => t.strong,
-        Stage::Now if matches!(label, "Inject" | "Reverting") => t.fault,
+        Stage::Now if matches!(shown, Phase::Inject | Phase::Closing) => t.fault,
         Stage::Now => t.strong,
         Stage::Future => t.dim,
     };
@@ -240,20 +239,16 @@ enum Stage {
 }
 
 /// The phases as the header shows them. A drill that was cut short shows what it went through.
-fn stages(drill: &DrillScene) -> Vec<(&'static str, Stage)> {
+fn stages(drill: &DrillScene) -> Vec<(Phase, Stage)> {
     let been = |phase: Phase| drill.phases.iter().any(|(been, _)| *been == phase);
     let closing = been(Phase::Closing) && (drill.phase == Phase::Closing || !been(Phase::Recover));
-    let fourth = if closing {
-        ("Reverting", Phase::Closing)
-    } else {
-        ("Recover", Phase::Recover)
-    };
+    let fourth = if closing { Phase::Closing } else { Phase::Recover };
     let steps = [
-        ("Preflight", Phase::Preflight),
-        ("Baseline", Phase::Baseline),
-        ("Inject", Phase::Inject),
+        Phase::Preflight,
+        Phase::Baseline,
+        Phase::Inject,
         fourth,
-        ("Verdict", Phase::Verdict),
+        Phase::Verdict,
     ];
     let now = match drill.phase {
         // Waiting for the confirmation: the next thing is the injection.
@@ -263,7 +258,7 @@ fn stages(drill: &DrillScene) -> Vec<(&'static str, Stage)> {
     };
     steps
         .into_iter()
-        .map(|(label, phase)| {
+        .map(|phase| {
             let stage = if phase == now {
                 Stage::Now
             } else if been(phase) {
@@ -271,16 +266,29 @@ fn stages(drill: &DrillScene) -> Vec<(&'static str, Stage)> {
             } else {
                 Stage::Future
             };
-            (label, stage)
+            (phase, stage)
         })
         .collect()
+}
+
+/// A phase as the header calls it.
+fn phase_word(phase: Phase, say: Say) -> &'static str {
+    match phase {
+        Phase::Preflight => say.phase_preflight(),
+        Phase::Baseline => say.phase_baseline(),
+        Phase::Arming => say.phase_arming(),
+        Phase::Inject => say.phase_inject(),
+        Phase::Recover => say.phase_recover(),
+        Phase::Closing => say.phase_closing(),
+        Phase::Verdict => say.phase_verdict(),
+    }
 }
 
 fn navigation(ui: &mut Ui, cx: &Cx<'_>, clicked: &mut Vec<Command>) {
     ui.spacing_mut().item_spacing.y = space::XS;
     for view in View::ALL {
         let command = Command::Show(view);
-        if entry(ui, cx.tokens, command.info().label, view == cx.view)
+        if entry(ui, cx.tokens, command.label(cx.say), view == cx.view)
             .on_hover_text(command.tip(ui))
             .clicked()
         {
@@ -288,14 +296,14 @@ fn navigation(ui: &mut Ui, cx: &Cx<'_>, clicked: &mut Vec<Command>) {
         }
     }
     let theme = if ui.visuals().dark_mode {
-        "Light theme"
+        cx.say.theme_light()
     } else {
-        "Dark theme"
+        cx.say.theme_dark()
     };
     let foot = [
-        (Command::Stage, Command::Stage.info().label),
+        (Command::Stage, Command::Stage.label(cx.say)),
         (Command::Theme, theme),
-        (Command::Help, Command::Help.info().label),
+        (Command::Help, Command::Help.label(cx.say)),
     ];
     let top = ui.max_rect().bottom() - foot.len() as f32 * (ENTRY + space::XS);
     let bottom = ui.max_rect().with_min_y(top);
@@ -344,11 +352,11 @@ pub fn abort(ui: &Ui, place: Rect, cx: &Cx<'_>) -> bool {
         .fixed_pos(place.min)
         .constrain(false)
         .fade_in(false)
-        .accessible_name("Emergency stop");
+        .accessible_name(cx.say.emergency_stop());
     area.show(ui.ctx(), |ui| {
         let (rect, response) = ui.allocate_exact_size(place.size(), Sense::click());
         paint_abort(ui, rect, cx, &response);
-        response.widget_info(|| WidgetInfo::labeled(Role::Button, true, "ABORT"));
+        response.widget_info(|| WidgetInfo::labeled(Role::Button, true, Command::Abort.label(cx.say)));
         // Pressing is enough: a hand that shakes may leave the button before it lets go.
         let down = response.contains_pointer() && ui.input(|input| input.pointer.primary_pressed());
         let response = response.on_hover_text(Command::Abort.tip(ui));
@@ -396,11 +404,11 @@ fn paint_abort(ui: &Ui, rect: Rect, cx: &Cx<'_>, response: &egui::Response) {
     widgets::spaced(painter, rect.center() - vec2(0.0, 9.0), "ABORT", 25.0, 3.5, ink);
     let keys = Command::Abort.keys(ui).unwrap_or_default();
     let below = if working {
-        "sending …".to_owned()
+        cx.say.abort_sending().to_owned()
     } else if armed {
-        keys
+        cx.say.abort_keys(keys)
     } else {
-        format!("nothing to stop · {keys}")
+        cx.say.abort_calm(keys)
     };
     let at = rect.center() + vec2(0.0, 17.0);
     painter.text(at, Align2::CENTER_CENTER, below, regular(size::SMALL), ink);
@@ -510,7 +518,7 @@ pub fn messages(ui: &mut Ui, places: &Places, cx: &mut Cx<'_>) -> f32 {
                 rect.max - vec2(8.0, 0.0),
             );
             widgets::region(ui, button, |ui| {
-                if widgets::link(ui, "Dismiss").clicked() {
+                if widgets::link(ui, cx.say.dismiss()).clicked() {
                     cx.ask(Ask::Dismiss(message.id));
                 }
             });

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use egui::{
-    Color32, CornerRadius, FontData, FontDefinitions, FontFamily, FontId, Margin, Shadow, Stroke, Style,
-    TextStyle, Theme, Ui, Visuals, vec2,
+    Color32, CornerRadius, FallbackRequest, FontData, FontDefinitions, FontFamily, FontId, FontInsert,
+    Margin, Shadow, Stroke, Style, TextStyle, Theme, Ui, Visuals, epaint::text::FontProvider, vec2,
 };
 
 /// Every colour of the console. Text reaches 4.5 : 1 on every ground in both themes, edges 3 : 1.
@@ -231,6 +231,7 @@ pub fn mono(size: f32) -> FontId {
 /// Gives `ctx` the console's fonts and both themes' styles. Once, before the first frame.
 pub fn install(ctx: &egui::Context) {
     ctx.set_fonts(fonts());
+    ctx.set_font_providers(vec![Arc::new(Chinese)]);
     // Sizes are commands, and kept.
     ctx.options_mut(|options| options.zoom_with_keyboard = false);
     for theme in [Theme::Dark, Theme::Light] {
@@ -266,6 +267,30 @@ fn fonts() -> FontDefinitions {
     }
     fonts
 }
+
+/// The fonts of Chinese text. They are asked for letters that the others lack, and so are not read while there are
+/// none.
+struct Chinese;
+
+impl FontProvider for Chinese {
+    fn font_for(&self, request: &FallbackRequest<'_>) -> Option<FontInsert> {
+        let first = request.cluster.chars().next()?;
+        let ours = matches!(
+            first,
+            // Han, its marks, full-width letters.
+            '\u{2e80}'..='\u{9fff}' | '\u{f900}'..='\u{faff}' | '\u{fe30}'..='\u{fe4f}' | '\u{ff00}'..='\u{ffef}'
+        );
+        let (name, bytes) = match request.family {
+            _ if !ours => return None,
+            FontFamily::Name(_) => ("chinese medium", CHINESE_MEDIUM),
+            FontFamily::Proportional | FontFamily::Monospace => ("chinese", CHINESE),
+        };
+        Some(FontInsert::new(name, FontData::from_static(bytes), Vec::new()))
+    }
+}
+
+const CHINESE: &[u8] = include_bytes!("../../assets/fonts/NotoSansSC-Regular.ttf");
+const CHINESE_MEDIUM: &[u8] = include_bytes!("../../assets/fonts/NotoSansSC-Medium.ttf");
 
 fn style(theme: Theme) -> Style {
     let tokens = Tokens::of_theme(theme);
@@ -353,6 +378,48 @@ fn visuals(theme: Theme, tokens: &Tokens) -> Visuals {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Every letter of the Chinese messages in every font that a view may use; what is said with it stays readable.
+    #[test]
+    fn every_letter_of_every_message_is_in_the_fonts() {
+        let files = [
+            include_str!("../../assets/messages/en.ftl"),
+            include_str!("../../assets/messages/zh-Hans.ftl"),
+        ];
+        let context = egui::Context::default();
+        install(&context);
+        let mut missing = String::new();
+        let mut output = context.run_ui(egui::RawInput::default(), |ui| {
+            ui.fonts_mut(|fonts| {
+                let lines = files.iter().flat_map(|file| file.lines());
+                let texts = lines.filter(|line| !line.starts_with('#'));
+                for letter in texts.flat_map(str::chars) {
+                    for font in [regular(14.0), medium(14.0), bold(14.0), mono(14.0)] {
+                        if !fonts.has_glyph(&font, letter) && !missing.contains(letter) {
+                            missing.push(letter);
+                        }
+                    }
+                }
+            });
+        });
+        output.textures_delta.clear();
+        assert!(
+            missing.is_empty(),
+            "run assets/fonts/noto-sans-sc.sh: it lacks {missing}"
+        );
+    }
+
+    #[test]
+    fn a_window_without_chinese_reads_no_chinese_font() {
+        let read = |words: &str| {
+            let context = egui::Context::default();
+            install(&context);
+            let mut output = context.run_ui(egui::RawInput::default(), |ui| drop(ui.label(words)));
+            output.textures_delta.clear();
+            context.fonts(|fonts| fonts.discovered_fonts().len())
+        };
+        assert_eq!((read("steady ≥ 99.95 % · ends in 8 s …"), read("稳定")), (0, 1));
+    }
 
     fn luminance(colour: Color32) -> f32 {
         let linear = |channel: u8| {

@@ -12,7 +12,7 @@ use egui::{Context, Pos2, Ui, Vec2, ViewportBuilder, ViewportCommand, ViewportId
 use firedrill_scene::{Ask, Ours, Scene};
 use jiff::tz::TimeZone;
 
-use crate::{Console, Size, Theme, commands::Command, shell, theme, views::stage};
+use crate::{Console, Size, Theme, commands::Command, messages::Say, shell, theme, views::stage};
 
 /// Gives the newest scene and how many milliseconds ago it was published.
 type Newest = dyn Fn() -> (Arc<Scene>, u64) + Send + Sync;
@@ -53,7 +53,7 @@ pub struct Windows {
     /// Set by the windows themselves.
     closed: Arc<Closed>,
     /// What they were told last.
-    look: Option<(bool, Theme, Size)>,
+    look: Option<(bool, Theme, Size, Say)>,
 }
 
 #[derive(Default)]
@@ -117,7 +117,7 @@ impl Console {
         } else {
             self.windows.abort = false;
         }
-        let look = Some((self.windows.sealed, self.prefs.theme, self.prefs.size));
+        let look = Some((self.windows.sealed, self.prefs.theme, self.prefs.size, self.say()));
         if self.windows.look != look {
             self.windows.look = look;
             self.wake(ctx);
@@ -139,7 +139,7 @@ impl Console {
 
     fn show_stage(&self, ctx: &Context, feed: Feed) {
         let builder = ViewportBuilder::default()
-            .with_title("Stage · Firedrill")
+            .with_title(self.say().stage_title())
             .with_app_id("firedrill")
             .with_inner_size([1280.0, 720.0])
             .with_min_inner_size([640.0, 360.0]);
@@ -156,7 +156,7 @@ impl Console {
             self.windows.abort_place = kept.map(|[x, y]| Pos2::new(x as f32, y as f32));
         }
         let mut builder = ViewportBuilder::default()
-            .with_title("ABORT · Firedrill")
+            .with_title(self.say().abort_window_title())
             .with_app_id("firedrill")
             .with_inner_size(ABORT_SIZE)
             .with_resizable(false)

@@ -2,8 +2,9 @@
 
 use firedrill_plan::{Range, Stop};
 use firedrill_scene::SliScene;
-pub use firedrill_scene::names;
 use jiff::{Timestamp, tz::TimeZone};
+
+use crate::messages::Say;
 
 /// How an SLI's values are shown: base unit times `factor`, with a steady number of decimals.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -76,9 +77,9 @@ pub fn lines(sli: &SliScene) -> Vec<f64> {
 }
 
 /// `≥ 99.95`, `≤ 300`, `1 to 5`.
-pub fn range(range: Range, scale: Scale) -> Option<String> {
+pub fn range(say: Say, range: Range, scale: Scale) -> Option<String> {
     match (range.min, range.max) {
-        (Some(min), Some(max)) => Some(format!("{} to {}", scale.line(min), scale.line(max))),
+        (Some(min), Some(max)) => Some(say.range_between(scale.line(min), scale.line(max))),
         (Some(min), None) => Some(format!("≥ {}", scale.line(min))),
         (None, Some(max)) => Some(format!("≤ {}", scale.line(max))),
         (None, None) => None,
@@ -86,22 +87,22 @@ pub fn range(range: Range, scale: Scale) -> Option<String> {
 }
 
 /// The three lines of an SLI in one line of words.
-pub fn three_lines(sli: &SliScene, scale: Scale) -> String {
+pub fn three_lines(say: Say, sli: &SliScene, scale: Scale) -> String {
     let mut parts = Vec::new();
-    if let Some(words) = range(sli.band, scale) {
-        parts.push(format!("steady {words}"));
+    if let Some(words) = range(say, sli.band, scale) {
+        parts.push(say.line_steady(words));
     }
     if sli.tolerate != sli.band {
-        parts.extend(range(sli.tolerate, scale).map(|words| format!("tolerated {words}")));
+        parts.extend(range(say, sli.tolerate, scale).map(|words| say.line_tolerated(words)));
     }
     match sli.stop {
-        Stop::Never { .. } => parts.push("never stops".to_owned()),
+        Stop::Never { .. } => parts.push(say.line_never().to_owned()),
         Stop::Outside { range: limits, .. } => {
             let outside = match (limits.min, limits.max) {
-                (Some(min), None) => format!("stop < {}", scale.line(min)),
-                (None, Some(max)) => format!("stop > {}", scale.line(max)),
-                (Some(min), Some(max)) => format!("stop outside {} to {}", scale.line(min), scale.line(max)),
-                (None, None) => "no stop".to_owned(),
+                (Some(min), None) => say.line_stop_below(scale.line(min)),
+                (None, Some(max)) => say.line_stop_above(scale.line(max)),
+                (Some(min), Some(max)) => say.line_stop_outside(scale.line(min), scale.line(max)),
+                (None, None) => say.line_no_stop().to_owned(),
             };
             parts.push(outside);
         }
@@ -120,8 +121,8 @@ pub fn clock_ms(wall_ms: i64, zone: &TimeZone) -> String {
 }
 
 /// `22 Nov 14:02`.
-pub fn date(wall_ms: i64, zone: &TimeZone) -> String {
-    zoned(wall_ms, zone, "%-d %b %H:%M")
+pub fn date(say: Say, wall_ms: i64, zone: &TimeZone) -> String {
+    zoned(wall_ms, zone, say.date_format())
 }
 
 fn zoned(wall_ms: i64, zone: &TimeZone, format: &str) -> String {
@@ -132,11 +133,11 @@ fn zoned(wall_ms: i64, zone: &TimeZone, format: &str) -> String {
 }
 
 /// A time that is left or has passed: `8.2 s` below ten seconds, then `18 s`, `2 min 5 s`.
-pub fn span_ms(ms: u64) -> String {
+pub fn span_ms(say: Say, ms: u64) -> String {
     match ms {
-        0..10_000 => format!("{:.1} s", ms as f64 / 1e3),
-        10_000..120_000 => format!("{} s", ms / 1_000),
-        _ => format!("{} min {} s", ms / 60_000, ms % 60_000 / 1_000),
+        0..10_000 => say.span_seconds(format_args!("{:.1}", ms as f64 / 1e3)),
+        10_000..120_000 => say.span_seconds(ms / 1_000),
+        _ => say.span_minutes(ms / 60_000, ms % 60_000 / 1_000),
     }
 }
 
@@ -151,26 +152,28 @@ pub fn took_us(us: u64) -> String {
 }
 
 /// `1 s old`.
-pub fn age(ms: u64) -> String {
+pub fn age(say: Say, ms: u64) -> String {
     match ms {
-        0..1_000 => "now".to_owned(),
-        1_000..120_000 => format!("{} s old", ms / 1_000),
-        _ => format!("{} min old", ms / 60_000),
+        0..1_000 => say.age_now().to_owned(),
+        1_000..120_000 => say.age_seconds(ms / 1_000),
+        _ => say.age_minutes(ms / 60_000),
     }
 }
 
-/// `1 agent`, `3 agents`.
-pub fn count(number: usize, word: &str) -> String {
-    if number == 1 {
-        format!("1 {word}")
-    } else {
-        format!("{number} {word}s")
+/// `payments-1`, `payments-1 and payments-2`, `payments-1 and 3 more`.
+pub fn names(say: Say, names: &[String]) -> String {
+    match names {
+        [] => say.names_nobody().to_owned(),
+        [one] => one.clone(),
+        [one, two] => say.names_two(one, two),
+        [one, rest @ ..] => say.names_more(one, rest.len()),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Language;
 
     #[test]
     fn numbers_keep_their_decimals() {
@@ -191,8 +194,12 @@ mod tests {
     #[test]
     fn times_are_short() {
         assert_eq!(
-            (span_ms(8_240), span_ms(18_900), span_ms(125_000)),
-            ("8.2 s".into(), "18 s".into(), "2 min 5 s".into())
+            [8_240, 18_900, 125_000].map(|ms| span_ms(Say(Language::English), ms)),
+            ["8.2 s", "18 s", "2 min 5 s"]
+        );
+        assert_eq!(
+            [8_240, 125_000].map(|ms| span_ms(Say(Language::Chinese), ms)),
+            ["8.2 秒", "2 分 5 秒"]
         );
         assert_eq!(
             (took_us(400), took_us(7_300), took_us(4_100_000)),

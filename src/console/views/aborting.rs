@@ -6,6 +6,7 @@ use firedrill_scene::{AbortRow, AbortScene, AbortStage, Ask};
 use crate::{
     View,
     cx::Cx,
+    messages::Say,
     shell::{Places, dialog},
     theme::{Tokens, medium, mono, radius, regular, size, space},
     widgets::{self, State},
@@ -20,7 +21,9 @@ pub fn ui(ui: &mut Ui, places: &Places, cx: &mut Cx<'_>) {
     };
     let report = report(&abort, pressed_ms, cx);
     let pressed = words::clock_ms(pressed_ms, cx.zone);
-    let (act, escape) = dialog(ui, places, "Aborting", 880.0, |ui| contents(ui, &abort, &pressed));
+    let (act, escape) = dialog(ui, places, cx.say.aborting_name(), 880.0, |ui| {
+        contents(ui, &abort, &pressed)
+    });
     match act {
         Some(Act::Copy) => ui.ctx().copy_text(report),
         Some(Act::Fleet) => {
@@ -41,106 +44,103 @@ enum Act {
 }
 
 fn contents(ui: &mut Ui, abort: &AbortScene, pressed: &str) -> Option<Act> {
+    let say = Say::of(ui);
     let all = abort.rows.len();
     let clean = all > 0 && abort.proved == all;
     let title = match (clean, abort.finished, all) {
-        (_, _, 0) => "Aborted: no agent is known".to_owned(),
-        (true, _, _) => format!(
-            "Aborted: {} proved clean",
-            if all == 1 {
-                "the agent is".into()
-            } else {
-                format!("all {all} agents are")
-            }
-        ),
-        (false, false, _) => format!("Aborting: {} of {} proved clean", abort.proved, agents(all)),
-        (false, true, _) => format!("{} of {} not proved clean", all - abort.proved, agents(all)),
+        (_, _, 0) => say.aborted_none().to_owned(),
+        (true, _, _) => say.aborted_clean(all),
+        (false, false, _) => say.aborting_proved(all, abort.proved),
+        (false, true, _) => say.aborted_not_clean(all, all - abort.proved),
     };
     widgets::headline(ui, title);
     let latched = abort.rows.iter().any(|row| row.latch.is_some());
-    widgets::text(ui, pressed_words(abort, pressed, latched));
+    widgets::text(ui, pressed_words(say, abort, pressed, latched));
     ui.add_space(space::S);
     let room = (ui.available_height() - 150.0).max(80.0);
-    ScrollArea::vertical().id_salt("aborting").max_height(room).show(ui, |ui| {
-        ui.spacing_mut().item_spacing.y = 0.0;
-        if all > 0 {
-            heads(ui);
-        }
-        for agent in &abort.rows {
-            row(ui, agent, abort.latches);
-        }
-        if all == 0 {
-            widgets::text(ui, "Open the plan whose agents are to be stopped, or run `firedrill-agent abort` on the host.");
-        }
-    });
+    ScrollArea::vertical()
+        .id_salt("aborting")
+        .max_height(room)
+        .show(ui, |ui| {
+            ui.spacing_mut().item_spacing.y = 0.0;
+            if all > 0 {
+                heads(ui);
+            }
+            for agent in &abort.rows {
+                row(ui, agent, abort.latches);
+            }
+            if all == 0 {
+                widgets::text(ui, say.aborted_none_words());
+            }
+        });
     by_hand(ui, abort);
     ui.add_space(space::M);
     foot(ui, abort, latched)
 }
 
 /// `pressed 14:02:53.412 by Ada · latched: nothing starts until …`.
-fn pressed_words(abort: &AbortScene, pressed: &str, latched: bool) -> String {
-    let by = match (abort.who.as_str(), abort.reason.as_str()) {
-        ("", _) => String::new(),
+fn pressed_words(say: Say, abort: &AbortScene, pressed: &str, latched: bool) -> String {
+    let pressed = match (abort.who.as_str(), abort.reason.as_str()) {
+        ("", _) => say.pressed(pressed),
         // A signal's name is both.
-        (who, reason) if who == reason => format!(" by {who}"),
-        (who, "ABORT was pressed") => format!(" by {who}"),
-        (who, reason) => format!(" by {who}: {reason}"),
+        (who, reason) if who == reason => say.pressed_by(pressed, who),
+        (who, "ABORT was pressed") => say.pressed_by(pressed, who),
+        (who, reason) => say.pressed_because(pressed, who, reason),
     };
     let after = if latched {
-        "latched: nothing starts until somebody releases the latch"
+        say.pressed_latched()
     } else {
-        "nothing starts while this works"
+        say.pressed_working()
     };
-    format!("pressed {pressed}{by} · {after}")
-}
-
-fn agents(number: usize) -> String {
-    if number == 1 {
-        "1 agent is".into()
-    } else {
-        format!("{number} agents are")
-    }
+    format!("{pressed} · {after}")
 }
 
 fn foot(ui: &mut Ui, abort: &AbortScene, latched: bool) -> Option<Act> {
+    let say = Say::of(ui);
     let mut act = None;
     let mut close = false;
     widgets::ends(
         ui,
         38.0,
         |ui| {
-            if widgets::button(ui, "Copy for the incident channel").clicked() {
+            if widgets::button(ui, say.aborting_copy()).clicked() {
                 act = Some(Act::Copy);
             }
-            if latched && widgets::button(ui, "Release in Fleet …").clicked() {
+            if latched && widgets::button(ui, say.aborting_release()).clicked() {
                 act = Some(Act::Fleet);
             }
         },
         |ui| {
             if abort.finished {
-                close = widgets::button(ui, "Close").clicked();
+                close = widgets::button(ui, say.close()).clicked();
             } else {
-                close = widgets::button(ui, "Hide").clicked();
-                widgets::dim(ui, "still sending, every 200 ms");
+                close = widgets::button(ui, say.aborting_hide()).clicked();
+                widgets::dim(ui, say.aborting_sending());
             }
         },
     );
     if close { Some(Act::Close) } else { act }
 }
 
-fn stage(row: &AbortRow) -> (State, &'static str) {
+fn stage(say: Say, row: &AbortRow) -> (State, &'static str) {
     match row.stage {
-        AbortStage::Requested => (State::Waiting, "requested"),
-        AbortStage::Received => (State::Fault, "received"),
-        AbortStage::Reverted => (State::Tolerated, "reverted"),
-        AbortStage::Proved => (State::Good, "proved clean"),
-        AbortStage::Unconfirmed => (State::Bad, "unconfirmed"),
+        AbortStage::Requested => (State::Waiting, say.abort_requested()),
+        AbortStage::Received => (State::Fault, say.abort_received()),
+        AbortStage::Reverted => (State::Tolerated, say.abort_reverted()),
+        AbortStage::Proved => (State::Good, say.abort_proved()),
+        AbortStage::Unconfirmed => (State::Bad, say.abort_unconfirmed()),
     }
 }
 
 /// What an abort goes through on every agent.
-const STAGES: [&str; 4] = ["requested", "received", "reverted", "proved clean"];
+fn stages(say: Say) -> [&'static str; 4] {
+    [
+        say.abort_requested(),
+        say.abort_received(),
+        say.abort_reverted(),
+        say.abort_proved(),
+    ]
+}
 
 /// Where columns begin: the agent, the stages, the words.
 fn columns(width: f32) -> [f32; 6] {
@@ -150,7 +150,10 @@ fn columns(width: f32) -> [f32; 6] {
 fn heads(ui: &mut Ui) {
     let t = Tokens::of(ui);
     let (rect, _) = ui.allocate_exact_size(vec2(ui.available_width(), 22.0), Sense::hover());
-    for (word, x) in STAGES.into_iter().zip(columns(rect.width()).into_iter().skip(1)) {
+    for (word, x) in stages(Say::of(ui))
+        .into_iter()
+        .zip(columns(rect.width()).into_iter().skip(1))
+    {
         let at = pos2(rect.left() + x, rect.center().y);
         ui.painter()
             .text(at, Align2::LEFT_CENTER, word, regular(size::SMALL), t.dim);
@@ -158,12 +161,12 @@ fn heads(ui: &mut Ui) {
 }
 
 fn row(ui: &mut Ui, row: &AbortRow, latches: bool) {
-    let t = Tokens::of(ui);
+    let (t, say) = (Tokens::of(ui), Say::of(ui));
     let width = ui.available_width();
     let columns = columns(width);
-    let (state, word) = stage(row);
+    let (state, word) = stage(say, row);
     let (seen, ink) = if row.stage == AbortStage::Unconfirmed {
-        (format!("{word}: {}", row.words), t.out)
+        (say.namely(word, &row.words), t.out)
     } else {
         (row.words.clone(), t.text)
     };
@@ -171,8 +174,8 @@ fn row(ui: &mut Ui, row: &AbortRow, latches: bool) {
     let height = (galley.size().y + 20.0).max(52.0);
     let (rect, response) = ui.allocate_exact_size(vec2(width, height), Sense::hover());
     let took = words::took_us(row.took_us);
-    let latch = latch_words(row, latches);
-    let name = format!("{}: {word} after {took}, {latch}. {}", row.agent, row.words);
+    let latch = latch_words(say, row, latches);
+    let name = say.abort_row(&row.agent, word, took, &latch, &row.words);
     response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Label, true, &name));
     let painter = ui.painter();
     let at = |column: f32, down: f32| pos2(rect.left() + column, rect.center().y + down);
@@ -217,11 +220,11 @@ fn row(ui: &mut Ui, row: &AbortRow, latches: bool) {
 }
 
 /// The latch of an agent, as far as it was heard.
-fn latch_words(row: &AbortRow, latches: bool) -> String {
+fn latch_words(say: Say, row: &AbortRow, latches: bool) -> String {
     match row.latch {
-        Some(number) => format!("latch {number}"),
-        None if latches => "not latched".to_owned(),
-        None => "no latch".to_owned(),
+        Some(number) => say.latch_number(number),
+        None if latches => say.latch_not().to_owned(),
+        None => say.latch_none().to_owned(),
     }
 }
 
@@ -246,10 +249,8 @@ fn by_hand(ui: &mut Ui, abort: &AbortScene) {
             ui.set_width(ui.available_width());
             ui.horizontal_wrapped(|ui| {
                 ui.spacing_mut().item_spacing.x = 5.0;
-                let words = format!(
-                    "By hand, if it must be now: on the host of {} run",
-                    words::names(&lost)
-                );
+                let say = Say::of(ui);
+                let words = say.abort_by_hand(words::names(say, &lost));
                 ui.label(RichText::new(words).font(regular(size::BODY)).color(t.strong));
                 ui.label(
                     RichText::new("firedrill-agent abort")
@@ -262,28 +263,23 @@ fn by_hand(ui: &mut Ui, abort: &AbortScene) {
 
 /// The text for the incident channel.
 fn report(abort: &AbortScene, pressed_ms: i64, cx: &Cx<'_>) -> String {
+    let say = cx.say;
     let drill = cx
         .scene
         .drill
         .as_ref()
-        .map_or_else(String::new, |drill| format!(" in drill \"{}\"", drill.experiment));
+        .map_or_else(String::new, |drill| say.report_in_drill(&drill.experiment));
     let pressed = words::clock_ms(pressed_ms, cx.zone);
     let (proved, all) = (abort.proved, abort.rows.len());
-    let mut lines = vec![format!(
-        "Firedrill: ABORT pressed {pressed}{drill}. {proved} of {all} agents proved clean."
-    )];
+    let mut lines = vec![say.report_pressed(pressed, drill, proved, all)];
     for row in &abort.rows {
-        let latch = latch_words(row, abort.latches);
+        let latch = latch_words(say, row, abort.latches);
         let took = words::took_us(row.took_us);
-        lines.push(format!(
-            "- {}: {} after {took}, {latch}. {}",
-            row.agent,
-            stage(row).1,
-            row.words
-        ));
+        let said = say.abort_row(&row.agent, stage(say, row).1, took, latch, &row.words);
+        lines.push(format!("- {said}"));
     }
     if abort.rows.iter().any(|row| row.stage == AbortStage::Unconfirmed) {
-        lines.push("By hand: run `firedrill-agent abort` on the hosts that are unconfirmed.".to_owned());
+        lines.push(say.report_by_hand().to_owned());
     }
     lines.join("\n")
 }

@@ -7,6 +7,7 @@ use super::{live::check_row, safety::Safety};
 use crate::{
     commands::Command,
     cx::Cx,
+    messages::Say,
     shell::{Places, dialog},
     theme::space,
     widgets,
@@ -28,7 +29,7 @@ pub fn ui(ui: &mut Ui, places: &Places, cx: &mut Cx<'_>, typed: &mut Safety) {
     };
     let Some(arming) = &drill.arming else { return };
     let mut asks = Vec::new();
-    let (answer, escape) = dialog(ui, places, "Confirm the start", 880.0, |ui| {
+    let (answer, escape) = dialog(ui, places, cx.say.arming_name(), 880.0, |ui| {
         contents(ui, arming, |ui| asks = typed.ui(ui, &drill.safety))
     });
     for ask in asks {
@@ -71,14 +72,14 @@ fn contents(ui: &mut Ui, arming: &ArmingScene, guardrails: impl FnOnce(&mut Ui))
         ui,
         48.0,
         |ui| {
-            back = widgets::button(ui, "Back").clicked();
+            back = widgets::button(ui, Say::of(ui).arming_back()).clicked();
             if !arming.ready {
                 ui.add_space(space::S);
-                widgets::dim(ui, "It can start when every check has passed.");
+                widgets::dim(ui, Say::of(ui).arming_not_ready());
             }
         },
         |ui| {
-            start = widgets::danger(ui, arming.ready, Command::Arm.info().label).clicked();
+            start = widgets::danger(ui, arming.ready, Command::Arm.label(Say::of(ui))).clicked();
             widgets::dim(ui, Command::Arm.keys(ui).unwrap_or_default());
         },
     );

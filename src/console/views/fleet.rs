@@ -10,6 +10,7 @@ use crate::{
     View,
     commands::Command,
     cx::Cx,
+    messages::Say,
     theme::{Tokens, medium, mono, regular, size, space},
     views::enroll::Enroll,
     widgets::{self, State, rich},
@@ -118,7 +119,7 @@ impl FleetView {
                 drop(widgets::pill(
                     ui,
                     widgets::agent_state(agent),
-                    widgets::agent_word(agent),
+                    widgets::agent_word(cx.say, agent),
                     13.0,
                 ));
             },
@@ -127,7 +128,7 @@ impl FleetView {
             AgentHealth::Unreachable(why) | AgentHealth::Unusable(why) => {
                 drop(widgets::small(ui, why, t.out));
             }
-            AgentHealth::Unknown => drop(widgets::dim(ui, "Not asked yet.")),
+            AgentHealth::Unknown => drop(widgets::dim(ui, cx.say.agent_not_asked_yet())),
             AgentHealth::Healthy => {}
         }
         if let Some(latch) = &agent.latch {
@@ -144,35 +145,25 @@ impl FleetView {
 
     /// The latch stands in the way of everything, so its release comes first, and asks for a reason.
     fn latch(&mut self, ui: &mut Ui, agent: &AgentScene, latch: &LatchView, cx: &mut Cx<'_>) {
-        let t = cx.tokens;
+        let (t, say) = (cx.tokens, cx.say);
         egui::Frame::new()
             .fill(t.raised)
             .corner_radius(8)
             .inner_margin(space::M)
             .show(ui, |ui| {
                 ui.set_width(ui.available_width());
-                ui.label(rich(
-                    format!("Latched (number {})", latch.number),
-                    medium(15.0),
-                    t.strong,
-                ));
-                widgets::text(
-                    ui,
-                    format!(
-                        "By {}: {}. Nothing starts here until it is released.",
-                        latch.who, latch.reason
-                    ),
-                );
+                ui.label(rich(say.latched_number(latch.number), medium(15.0), t.strong));
+                widgets::text(ui, say.latched_by(&latch.who, &latch.reason));
                 let reason = self.reasons.entry(agent.name.clone()).or_default();
-                ui.label(rich("Why it is safe again", regular(size::SMALL), t.text));
-                widgets::field(ui, "Why it is safe again", reason, "what was found, who looked");
+                ui.label(rich(say.release_why(), regular(size::SMALL), t.text));
+                widgets::field(ui, say.release_why(), reason, say.release_hint());
                 let given = reason.trim().to_owned();
                 let enabled = if given.is_empty() {
-                    Err("A release needs a reason")
+                    Err(say.release_needs_reason())
                 } else {
                     Ok(())
                 };
-                if widgets::button_if(ui, enabled, "Release the latch").clicked() {
+                if widgets::button_if(ui, enabled, say.release()).clicked() {
                     cx.ask(Ask::Release {
                         agent: agent.name.clone(),
                         latch: latch.number,
@@ -184,8 +175,8 @@ impl FleetView {
     }
 
     fn token(&mut self, ui: &mut Ui, agent: &AgentScene, cx: &mut Cx<'_>) {
-        let t = cx.tokens;
-        ui.label(rich("Token for this agent", regular(size::SMALL), t.text));
+        let (t, say) = (cx.tokens, cx.say);
+        ui.label(rich(say.token_for(), regular(size::SMALL), t.text));
         let place = ui.available_width().min(420.0);
         ui.horizontal(|ui| {
             let edit = egui::TextEdit::singleline(&mut self.token)
@@ -193,14 +184,14 @@ impl FleetView {
                 .password(true)
                 .desired_width(place - 110.0)
                 .margin(egui::Margin::symmetric(10, 7))
-                .hint_text(rich("paste it here", regular(size::BODY), t.dim));
-            widgets::named(ui.add(edit), "Token");
+                .hint_text(rich(say.token_hint(), regular(size::BODY), t.dim));
+            widgets::named(ui.add(edit), say.token());
             let enabled = if self.token.trim().is_empty() {
-                Err("Paste the agent's token first")
+                Err(say.token_first())
             } else {
                 Ok(())
             };
-            if widgets::button_if(ui, enabled, "Keep").clicked() {
+            if widgets::button_if(ui, enabled, say.token_keep()).clicked() {
                 let token = std::mem::take(&mut self.token).trim().to_owned();
                 cx.ask(Ask::SetToken {
                     url: agent.url.clone(),
@@ -208,21 +199,21 @@ impl FleetView {
                 });
             }
         });
-        widgets::dim(ui, "Kept in a file that only you can read; never in the plan.");
+        widgets::dim(ui, say.token_kept());
     }
 }
 
 /// Whether an agent is to be added.
 fn nothing(ui: &mut Ui, cx: &mut Cx<'_>) -> bool {
     let mut add = false;
-    let words = "Agents inject faults on their hosts and always take them back. They stand in the plan: open one, or write one in Design.";
-    widgets::empty(ui, "No plan with agents is open", words, |ui| {
+    let say = cx.say;
+    widgets::empty(ui, say.why_no_agents(), say.fleet_empty_words(), |ui| {
         ui.horizontal(|ui| {
             ui.add_space((ui.available_width() - 250.0).max(0.0) / 2.0);
-            if widgets::button(ui, "Go to Design").clicked() {
+            if widgets::button(ui, say.go_to_design()).clicked() {
                 cx.goto = Some(View::Design);
             }
-            add = widgets::button(ui, "Add agent").clicked();
+            add = widgets::button(ui, cx.say.add_agent()).clicked();
         });
     });
     add
@@ -236,28 +227,22 @@ fn heading(ui: &mut Ui, fleet: &[AgentScene], cx: &mut Cx<'_>) -> bool {
         .filter(|agent| agent.health == AgentHealth::Healthy)
         .count();
     let latched = fleet.iter().filter(|agent| agent.latch.is_some()).count();
-    let latched = if latched > 0 {
-        format!(", {latched} latched")
-    } else {
-        String::new()
+    let words = match latched {
+        0 => cx.say.fleet_answer(healthy, fleet.len()),
+        latched => cx.say.fleet_answer_latched(healthy, fleet.len(), latched),
     };
-    let words = format!("{healthy} of {} answer{latched}", fleet.len());
     let (mut refresh, mut test, mut add) = (false, false, false);
     widgets::ends(
         ui,
         36.0,
         |ui| {
-            ui.label(rich(
-                words::count(fleet.len(), "agent"),
-                medium(size::TITLE),
-                t.strong,
-            ));
+            ui.label(rich(cx.say.agents(fleet.len()), medium(size::TITLE), t.strong));
             ui.label(rich(words, regular(size::BODY), t.dim));
         },
         |ui| {
             test = Command::TestAbort.button(ui, cx.scene, cx.view).clicked();
-            refresh = widgets::button(ui, "Ask again").clicked();
-            add = widgets::button(ui, "Add agent").clicked();
+            refresh = widgets::button(ui, cx.say.fleet_ask_again()).clicked();
+            add = widgets::button(ui, cx.say.add_agent()).clicked();
         },
     );
     if refresh {
@@ -271,42 +256,45 @@ fn heading(ui: &mut Ui, fleet: &[AgentScene], cx: &mut Cx<'_>) -> bool {
 
 /// Names and values, two columns.
 fn facts(ui: &mut Ui, agent: &AgentScene, cx: &Cx<'_>) {
-    let t = cx.tokens;
-    let mut rows: Vec<(&str, String)> = vec![("address", agent.url.clone())];
+    let (t, say) = (cx.tokens, cx.say);
+    let mut rows: Vec<(&str, String)> = vec![(say.fact_address(), agent.url.clone())];
     if let Some(info) = &agent.info {
-        rows.push(("host", info.host.clone()));
-        rows.push(("version", format!("{}, protocol {}", info.version, info.protocol)));
+        rows.push((say.fact_host(), info.host.clone()));
+        let version = say.fact_version_words(&info.version, info.protocol);
+        rows.push((say.fact_version(), version));
         let labels: Vec<String> = info
             .labels
             .iter()
             .map(|(key, value)| format!("{key} = {value}"))
             .collect();
         rows.push((
-            "labels",
+            say.fact_labels(),
             if labels.is_empty() {
-                "none".to_owned()
+                say.none().to_owned()
             } else {
                 labels.join(", ")
             },
         ));
         if let Some(open) = &info.open {
             rows.push((
-                "held by",
-                format!("{} ({}), drill {}", open.console, open.who, open.experiment),
+                say.fact_held_by(),
+                say.fact_held_by_words(&open.console, &open.who, &open.experiment),
             ));
         }
     }
     if let Some(heard) = agent.heard_ms {
         let ago = u64::try_from(cx.now_ms() - heard).unwrap_or(0);
-        let trip = agent
-            .rtt_us
-            .map_or_else(String::new, |rtt| format!(", round trip {}", words::took_us(rtt)));
-        rows.push(("heard", format!("{}{trip}", words::age(ago))));
+        let age = words::age(say, ago);
+        let heard = match agent.rtt_us {
+            Some(rtt) => say.fact_heard_words(age, words::took_us(rtt)),
+            None => age,
+        };
+        rows.push((say.fact_heard(), heard));
     }
     match &agent.abort_test {
-        Some(Ok(us)) => rows.push(("abort test", format!("proved clean in {}", words::took_us(*us)))),
-        Some(Err(why)) => rows.push(("abort test", format!("failed: {why}"))),
-        None => rows.push(("abort test", "not made yet".to_owned())),
+        Some(Ok(us)) => rows.push((say.fact_abort_test(), say.abort_test_clean(words::took_us(*us)))),
+        Some(Err(why)) => rows.push((say.fact_abort_test(), say.abort_test_failed(why))),
+        None => rows.push((say.fact_abort_test(), say.abort_test_not_made().to_owned())),
     }
     for (name, value) in rows {
         pair(ui, name, &value, t);
@@ -331,18 +319,18 @@ pub(super) fn pair(ui: &mut Ui, name: &str, value: &str, t: &Tokens) {
 }
 
 fn known(ui: &mut Ui, info: &AgentInfo) {
-    let t = Tokens::of(ui);
+    let (t, say) = (Tokens::of(ui), Say::of(ui));
     ui.add_space(space::XS);
     if !info.routes.is_empty() {
         ui.add_space(space::S);
-        widgets::title(ui, "Routes");
+        widgets::title(ui, say.routes());
         for route in &info.routes {
-            let words = format!("{}: {} to {}", route.name, route.listen, route.upstream);
+            let words = say.route(&route.name, &route.listen, &route.upstream);
             ui.label(rich(words, mono(13.0), t.text));
         }
     }
     ui.add_space(space::S);
-    widgets::title(ui, "Faults");
+    widgets::title(ui, say.fleet_faults());
     for fault in &info.faults {
         fault_row(ui, fault, t);
     }
@@ -355,12 +343,13 @@ fn fault_row(ui: &mut Ui, fault: &FaultInfo, t: &Tokens) {
     let words = if fault.available {
         fault.summary.clone()
     } else {
-        let why = fault.why_not.as_deref().unwrap_or("not on this host");
+        let say = Say::of(ui);
+        let why = fault.why_not.as_deref().unwrap_or(say.fault_not_here());
         let remedy = fault
             .remedy
             .as_deref()
             .map_or_else(String::new, |remedy| format!(" {remedy}"));
-        format!("cannot: {why}.{remedy}")
+        say.fault_cannot(why, remedy)
     };
     let width = ui.available_width();
     let galley = ui.painter().layout(words, regular(13.0), t.text, width - 150.0);

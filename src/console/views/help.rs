@@ -4,6 +4,7 @@ use egui::{Align2, Key, Modifiers, Rect, Role, ScrollArea, Sense, Ui, WidgetInfo
 
 use crate::{
     commands::{ALL, Command, Group},
+    messages::Say,
     shell::{Places, dialog},
     theme::{Tokens, medium, regular, size, space},
     widgets,
@@ -32,14 +33,15 @@ impl Help {
 
     /// Draws it.
     pub fn ui(&mut self, ui: &mut Ui, places: &Places) {
+        let say = Say::of(ui);
         let again = ui.input_mut(|input| input.consume_key(Modifiers::NONE, Key::Questionmark));
-        let (close, escape) = dialog(ui, places, "Help", 1180.0, |ui| {
+        let (close, escape) = dialog(ui, places, Command::Help.label(say), 1180.0, |ui| {
             let mut close = false;
             widgets::ends(
                 ui,
                 36.0,
-                |ui| drop(widgets::headline(ui, "Every command")),
-                |ui| close = widgets::button(ui, "Close").clicked(),
+                |ui| drop(widgets::headline(ui, say.help_title())),
+                |ui| close = widgets::button(ui, say.close()).clicked(),
             );
             ui.add_space(space::S);
             let room = ui.available_height() - space::S;
@@ -84,13 +86,14 @@ fn commands(group: Group) -> impl Iterator<Item = Command> {
 
 fn heading(ui: &mut Ui, group: Group) {
     let t = Tokens::of(ui);
+    let title = group.title(Say::of(ui));
     let (rect, response) = ui.allocate_exact_size(vec2(ui.available_width(), ROW), Sense::hover());
-    response.widget_info(|| WidgetInfo::labeled(Role::Heading, true, group.title()));
+    response.widget_info(|| WidgetInfo::labeled(Role::Heading, true, title));
     let painter = ui.painter();
     painter.text(
         rect.left_center(),
         Align2::LEFT_CENTER,
-        group.title(),
+        title,
         medium(size::BODY),
         t.strong,
     );
@@ -100,16 +103,17 @@ fn heading(ui: &mut Ui, group: Group) {
 /// `Save   Writes the plan to its file; comments stay   Ctrl+S`; the sentence ends where the keys begin.
 fn row(ui: &mut Ui, command: Command) {
     let t = Tokens::of(ui);
-    let info = command.info();
+    let say = Say::of(ui);
+    let (label, sentence) = (command.label(say), (command.info().tip)(say));
     let keys = command.keys(ui).unwrap_or_default();
     let (rect, response) = ui.allocate_exact_size(vec2(ui.available_width(), ROW), Sense::hover());
-    let name = format!("{}: {}. {keys}", info.label, info.tip);
+    let name = format!("{label}: {sentence}. {keys}");
     response.widget_info(|| WidgetInfo::labeled(Role::Label, true, &name));
     let painter = ui.painter();
     painter.text(
         rect.left_center(),
         Align2::LEFT_CENTER,
-        info.label,
+        label,
         regular(size::BODY),
         t.strong,
     );
@@ -120,7 +124,7 @@ fn row(ui: &mut Ui, command: Command) {
         medium(size::SMALL),
         t.text,
     );
-    let mut tip = egui::text::LayoutJob::simple_singleline(info.tip.to_owned(), regular(size::SMALL), t.dim);
+    let mut tip = egui::text::LayoutJob::simple_singleline(sentence.to_owned(), regular(size::SMALL), t.dim);
     let left = rect.left() + 132.0;
     let right = keys.left().min(rect.right() - 96.0) - space::M;
     tip.wrap.max_width = (right - left).max(0.0);
@@ -129,7 +133,7 @@ fn row(ui: &mut Ui, command: Command) {
     let tip = painter.layout_job(tip);
     let at = pos2(left, rect.center().y - tip.size().y / 2.0);
     painter.galley(at, tip, t.dim);
-    response.on_hover_text(info.tip);
+    response.on_hover_text(sentence);
 }
 
 #[cfg(test)]
@@ -159,7 +163,7 @@ mod tests {
             })
             .collect();
         for (command, keys) in ALL.iter().zip(keys) {
-            let label = command.info().label;
+            let label = command.label(Say::default());
             let row = words.iter().position(|it| it == label);
             let row = row.unwrap_or_else(|| panic!("{command:?} is missing"));
             assert!(

@@ -45,22 +45,20 @@ impl Leave {
 
     /// Draws the dialog.
     pub fn ui(&mut self, ui: &mut Ui, places: &Places, cx: &mut Cx<'_>, design: &mut Design) {
+        let say = cx.say;
         let (mut save, mut discard, mut stay) = (false, false, false);
-        let ((), escape) = dialog(ui, places, "Changes are not saved", 560.0, |ui| {
-            widgets::headline(ui, "Changes of this plan are not saved");
-            widgets::text(
-                ui,
-                "Another plan is about to take its place. What is not saved then is gone.",
-            );
+        let ((), escape) = dialog(ui, places, say.leave_name(), 560.0, |ui| {
+            widgets::headline(ui, say.leave_title());
+            widgets::text(ui, say.leave_words());
             ui.add_space(space::M);
             widgets::ends(
                 ui,
                 40.0,
                 |ui| {
-                    save = widgets::button(ui, "Save first").clicked();
-                    discard = widgets::button(ui, "Discard the changes").clicked();
+                    save = widgets::button(ui, say.leave_save()).clicked();
+                    discard = widgets::button(ui, say.leave_discard()).clicked();
                 },
-                |ui| stay = widgets::button(ui, "Stay").clicked(),
+                |ui| stay = widgets::button(ui, say.leave_stay()).clicked(),
             );
         });
         if save {

@@ -30,9 +30,10 @@ impl OpenDrills {
             .iter()
             .filter(|open| !self.aside.contains(&open.drill))
             .collect();
+        let say = cx.say;
         let mut aside = false;
-        let (asks, escape) = dialog(ui, places, "A drill was never ended", 820.0, |ui| {
-            widgets::headline(ui, "A drill was never ended");
+        let (asks, escape) = dialog(ui, places, say.open_title(), 820.0, |ui| {
+            widgets::headline(ui, say.open_title());
             ui.add_space(space::S);
             let room = (ui.available_height() - 80.0).max(120.0);
             let asks = ScrollArea::vertical()
@@ -49,8 +50,8 @@ impl OpenDrills {
             widgets::ends(
                 ui,
                 38.0,
-                |ui| drop(widgets::dim(ui, "From any terminal: firedrill abort")),
-                |ui| aside = widgets::button(ui, "Not now").clicked(),
+                |ui| drop(widgets::dim(ui, say.open_terminal())),
+                |ui| aside = widgets::button(ui, say.open_not_now()).clicked(),
             );
             asks
         });
@@ -70,11 +71,11 @@ fn one(ui: &mut Ui, open: &OpenDrillScene, cx: &Cx<'_>) -> Option<Ask> {
     let armed = words::clock(open.armed_ms, cx.zone);
     ui.label(rich(&open.experiment, medium(16.0), t.strong));
     let whose = if open.runs {
-        "another console drives it"
+        cx.say.open_driven()
     } else {
-        "its console is gone: leases end what is on"
+        cx.say.open_gone()
     };
-    widgets::text(ui, format!("armed {armed} · {whose}"));
+    widgets::text(ui, cx.say.open_armed(armed, whose));
     for (agent, words, may_be_on) in &open.agents {
         ui.horizontal(|ui| {
             let (rect, _) = ui.allocate_exact_size(egui::vec2(12.0, 18.0), egui::Sense::hover());
@@ -88,12 +89,12 @@ fn one(ui: &mut Ui, open: &OpenDrillScene, cx: &Cx<'_>) -> Option<Ask> {
     ui.push_id(&open.drill, |ui| {
         ui.horizontal(|ui| {
             // Something may be on: taking it back comes first.
-            if widgets::danger(ui, true, "Abort it").clicked() {
+            if widgets::danger(ui, true, cx.say.open_abort()).clicked() {
                 ask = Some(Ask::AbortOpen(open.drill.clone()));
             }
             if open.watched {
-                widgets::dim(ui, "watched until nothing of it is on");
-            } else if widgets::button(ui, "Watch").clicked() {
+                widgets::dim(ui, cx.say.open_watched());
+            } else if widgets::button(ui, cx.say.open_watch()).clicked() {
                 ask = Some(Ask::WatchOpen(open.drill.clone()));
             }
         });

@@ -5,6 +5,7 @@ use egui::{Align2, Id, Key, Modifiers, ScrollArea, Sense, Ui, pos2, vec2};
 use crate::{
     commands::{ALL, Command},
     cx::Cx,
+    messages::Say,
     shell::{Places, dialog},
     theme::{medium, regular, size, space},
     widgets,
@@ -36,7 +37,7 @@ impl Palette {
 
     /// Draws it; gives the command that was chosen.
     pub fn ui(&mut self, ui: &mut Ui, places: &Places, cx: &Cx<'_>) -> Option<Command> {
-        let mut found = self.found();
+        let mut found = self.found(cx.say);
         // What can be done now comes first.
         found.sort_by_key(|command| command.enabled(cx.scene, cx.view).is_err());
         let (down, up, enter) = ui.input_mut(|input| {
@@ -48,8 +49,9 @@ impl Palette {
             .saturating_sub(usize::from(up))
             .min(last);
         let mut picked = found.get(self.chosen).copied().filter(|_| enter);
-        let ((), escape) = dialog(ui, places, "Commands", 560.0, |ui| {
-            let field = widgets::field(ui, "Find a command", &mut self.wanted, "what do you want to do?");
+        let ((), escape) = dialog(ui, places, cx.say.palette_title(), 560.0, |ui| {
+            let hint = cx.say.palette_hint();
+            let field = widgets::field(ui, cx.say.palette_field(), &mut self.wanted, hint);
             if std::mem::take(&mut self.fresh) {
                 field.request_focus();
             }
@@ -65,7 +67,7 @@ impl Palette {
                         }
                     }
                     if found.is_empty() {
-                        widgets::dim(ui, "No command is called so.");
+                        widgets::dim(ui, cx.say.palette_none());
                     }
                 });
         });
@@ -76,11 +78,11 @@ impl Palette {
         picked
     }
 
-    fn found(&self) -> Vec<Command> {
+    fn found(&self, say: Say) -> Vec<Command> {
         let wanted = self.wanted.to_lowercase();
         let matches = |command: &Command| {
-            let info = command.info();
-            info.label.to_lowercase().contains(&wanted) || info.tip.to_lowercase().contains(&wanted)
+            let tip = (command.info().tip)(say);
+            command.label(say).to_lowercase().contains(&wanted) || tip.to_lowercase().contains(&wanted)
         };
         // ABORT has its own keys and its own button; it is not something to look for in a list. A start is confirmed
         // in its own dialog, above which no palette stands.
@@ -94,10 +96,10 @@ impl Palette {
 
 fn row(ui: &mut Ui, command: Command, chosen: bool, cx: &Cx<'_>) -> bool {
     let t = cx.tokens;
-    let info = command.info();
+    let (label, tip) = (command.label(cx.say), command.info().tip);
     let (rect, _) = ui.allocate_exact_size(vec2(ui.available_width(), 34.0), Sense::hover());
-    let response = ui.interact(rect, Id::unique(("command", info.label)), Sense::click());
-    response.widget_info(|| egui::WidgetInfo::selected(egui::Role::Button, true, chosen, info.label));
+    let response = ui.interact(rect, Id::unique(("command", label)), Sense::click());
+    response.widget_info(|| egui::WidgetInfo::selected(egui::Role::Button, true, chosen, label));
     if chosen || response.hovered() {
         ui.painter().rect_filled(rect, 8.0, t.raised);
     }
@@ -107,11 +109,11 @@ fn row(ui: &mut Ui, command: Command, chosen: bool, cx: &Cx<'_>) -> bool {
     let name = painter.text(
         pos2(rect.left() + 10.0, rect.center().y),
         Align2::LEFT_CENTER,
-        info.label,
+        label,
         medium(size::BODY),
         ink,
     );
-    let tip = enabled.err().unwrap_or(info.tip);
+    let tip = enabled.err().unwrap_or(tip)(cx.say);
     let keys = command.keys(ui).unwrap_or_default();
     let keys = painter.text(
         pos2(rect.right() - 10.0, rect.center().y),

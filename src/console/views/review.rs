@@ -8,6 +8,7 @@ use firedrill_scene::{Ask, Numbers, Review, SliNumbers};
 use super::live::{Before, Filter, Look, Window, cards, log_lines, outcome, people, tour, tour_height};
 use crate::{
     cx::Cx,
+    messages::Say,
     theme::{Tokens, medium, mono, regular, size, space},
     widgets::{self, State, choice, rich},
     words::{self, Scale},
@@ -74,7 +75,7 @@ impl ReviewView {
             ui.horizontal(|ui| {
                 for review in reviews {
                     let time = words::clock(review.scene.origin_wall_ms, cx.zone);
-                    let word = outcome(review.verdict.outcome).1.to_lowercase();
+                    let word = outcome(cx.say, review.verdict.outcome).1.to_lowercase();
                     let label = format!("{time}  {} · {word}", review.scene.experiment);
                     if choice(ui, review.drill == shown.drill, &label).clicked() {
                         self.chosen = Some(review.drill.clone());
@@ -119,7 +120,7 @@ fn head_height(review: &Review) -> f32 {
 
 fn verdict(ui: &mut Ui, review: &Review, cx: &Cx<'_>) {
     let t = cx.tokens;
-    let (state, word) = outcome(review.verdict.outcome);
+    let (state, word) = outcome(cx.say, review.verdict.outcome);
     ui.spacing_mut().item_spacing.y = 4.0;
     widgets::ends(
         ui,
@@ -132,7 +133,7 @@ fn verdict(ui: &mut Ui, review: &Review, cx: &Cx<'_>) {
         |ui| {
             drop(widgets::dim(
                 ui,
-                words::date(review.scene.origin_wall_ms, cx.zone),
+                words::date(cx.say, review.scene.origin_wall_ms, cx.zone),
             ));
         },
     );
@@ -253,7 +254,9 @@ fn times(ui: &mut Ui, review: &Review, cx: &mut Cx<'_>) {
     let t = cx.tokens;
     ui.spacing_mut().item_spacing.y = 5.0;
     widgets::title(ui, "How long it took");
-    let ms = |value: Option<u64>, none: &str| value.map_or_else(|| none.to_owned(), words::span_ms);
+    let ms = |value: Option<u64>, none: &str| {
+        value.map_or_else(|| none.to_owned(), |ms| words::span_ms(Say::of(ui), ms))
+    };
     let stop = review
         .time_to_stop_ms
         .map_or_else(|| "no stop".to_owned(), |ms| words::took_us(ms * 1_000));

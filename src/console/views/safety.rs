@@ -6,6 +6,7 @@ use egui::Ui;
 use firedrill_scene::{Ask, SafetyScene};
 
 use crate::{
+    messages::Say,
     theme::{Tokens, size, space},
     widgets,
 };
@@ -22,20 +23,27 @@ impl Safety {
     /// A line for each guardrail in the way that a reason overrides, and one for the second person; gives what was
     /// asked for.
     pub fn ui(&mut self, ui: &mut Ui, safety: &SafetyScene) -> Vec<Ask> {
+        let say = Say::of(ui);
         let mut asks = Vec::new();
         ui.add_space(space::S);
         for row in &safety.guardrails {
             let word = row.rule.word();
             if let Some(why) = &row.overridden {
-                widgets::dim(ui, format!("{word} is overridden by {why}"));
+                widgets::dim(ui, say.safety_overridden(word, why));
             } else if row.ok == Some(false) {
                 if let Some(remedy) = &row.remedy {
                     widgets::small(ui, format!("{word}: {remedy}"), Tokens::of(ui).fault);
                 }
                 if row.can_be_overridden {
                     let reason = self.reasons.entry(word).or_default();
-                    let label = format!("Reason to go on without \"{word}\"");
-                    if line(ui, &label, reason, "it is journaled", &format!("Override {word}")) {
+                    let label = say.safety_reason(word);
+                    if line(
+                        ui,
+                        &label,
+                        reason,
+                        say.safety_journaled(),
+                        &say.safety_override(word),
+                    ) {
                         asks.push(Ask::Override {
                             rule: row.rule,
                             reason: std::mem::take(reason).trim().to_owned(),
@@ -46,8 +54,8 @@ impl Safety {
         }
         match &safety.approval {
             Some(approval) if approval.by.is_none() => {
-                let label = "Approved by a second person";
-                if line(ui, label, &mut self.by, "another than the operator", "Approve") {
+                let label = say.safety_approved_by();
+                if line(ui, label, &mut self.by, say.safety_other(), say.safety_approve()) {
                     asks.push(Ask::Approve {
                         by: std::mem::take(&mut self.by).trim().to_owned(),
                     });
@@ -72,7 +80,7 @@ fn line(ui: &mut Ui, label: &str, typed: &mut String, hint: &str, button: &str) 
             });
         });
         let filled = if typed.trim().is_empty() {
-            Err("Write something first")
+            Err(Say::of(ui).write_first())
         } else {
             Ok(())
         };

@@ -7,30 +7,19 @@ use firedrill_scene::{Ask, GameDayAsk};
 
 use crate::{
     View,
-    commands::Command,
+    commands::{Command, Words},
     cx::Cx,
+    messages::Say,
     theme::{bold, medium, radius, regular, size, space},
     views::design,
     widgets::{self, rich},
 };
 
-const STEPS: [(&str, &str); 4] = [
-    (
-        "A small order system starts",
-        "Gateway, orders, payments, inventory and real traffic, on this computer only.",
-    ),
-    (
-        "A fault begins",
-        "Payment answers later, through a real agent on this computer.",
-    ),
-    (
-        "The drill is stopped by itself",
-        "Checkout leaves its limits; the fault is taken back and read back.",
-    ),
-    (
-        "You read the verdict",
-        "And run the same drill on a build of the system that holds.",
-    ),
+const STEPS: [(Words, Words); 4] = [
+    (Say::welcome_system, Say::welcome_system_words),
+    (Say::welcome_fault, Say::welcome_fault_words),
+    (Say::welcome_stop, Say::welcome_stop_words),
+    (Say::welcome_verdict, Say::welcome_verdict_words),
 ];
 
 /// Draws it.
@@ -58,8 +47,8 @@ pub fn ui(ui: &mut Ui, cx: &mut Cx<'_>) {
 fn demo(ui: &mut Ui, cx: &mut Cx<'_>) {
     let t = cx.tokens;
     ui.add_space(space::M);
-    ui.label(rich("Break it on purpose,", regular(30.0), t.strong));
-    ui.label(rich("while you can still stop it.", regular(30.0), t.dim));
+    ui.label(rich(cx.say.welcome_break(), regular(30.0), t.strong));
+    ui.label(rich(cx.say.welcome_stoppable(), regular(30.0), t.dim));
     ui.add_space(space::L);
     if big_button(ui, cx).clicked() {
         cx.ask(Ask::StartDemo);
@@ -79,17 +68,17 @@ fn demo(ui: &mut Ui, cx: &mut Cx<'_>) {
         );
         let at = rect.min + vec2(42.0, 3.0);
         ui.painter()
-            .text(at, Align2::LEFT_TOP, heading, medium(15.0), t.strong);
-        let galley = ui
-            .painter()
-            .layout(words.to_owned(), regular(13.0), t.dim, rect.width() - 44.0);
+            .text(at, Align2::LEFT_TOP, heading(cx.say), medium(15.0), t.strong);
+        let galley = ui.painter().layout(
+            words(cx.say).to_owned(),
+            regular(13.0),
+            t.dim,
+            rect.width() - 44.0,
+        );
         ui.painter().galley(at + vec2(0.0, 20.0), galley, t.dim);
     }
     ui.add_space(space::S);
-    widgets::dim(
-        ui,
-        "Everything listens on 127.0.0.1 only and ends with this window.",
-    );
+    widgets::dim(ui, cx.say.welcome_local());
 }
 
 fn big_button(ui: &mut Ui, cx: &Cx<'_>) -> egui::Response {
@@ -97,7 +86,7 @@ fn big_button(ui: &mut Ui, cx: &Cx<'_>) -> egui::Response {
     let (rect, response) = widgets::painted(
         ui,
         vec2(ui.available_width().min(420.0), 84.0),
-        Command::Demo.info().label,
+        Command::Demo.label(cx.say),
     );
     let fill = if response.hovered() {
         t.series.gamma_multiply(0.88)
@@ -119,14 +108,14 @@ fn big_button(ui: &mut Ui, cx: &Cx<'_>) -> egui::Response {
     ui.painter().text(
         centre - vec2(0.0, 11.0),
         Align2::CENTER_CENTER,
-        Command::Demo.info().label,
+        Command::Demo.label(cx.say),
         bold(24.0),
         t.ground,
     );
     ui.painter().text(
         centre + vec2(0.0, 18.0),
         Align2::CENTER_CENTER,
-        "about a minute, nothing to prepare",
+        cx.say.welcome_minute(),
         regular(13.0),
         t.ground,
     );
@@ -143,23 +132,23 @@ fn plans(ui: &mut Ui, cx: &mut Cx<'_>) {
     }
     widgets::card(ui, |ui| {
         ui.spacing_mut().item_spacing.y = space::S;
-        widgets::title(ui, "Your own system");
-        widgets::text(ui, "A plan is one TOML file: indicators, agents, experiments.");
+        widgets::title(ui, cx.say.welcome_own());
+        widgets::text(ui, cx.say.welcome_plan());
         ui.add_space(space::XS);
         ui.horizontal_wrapped(|ui| {
             if Command::Open.button(ui, cx.scene, cx.view).clicked() {
                 cx.ask(Ask::OpenPlanDialog);
             }
-            if widgets::button(ui, "New plan").clicked() {
+            if widgets::button(ui, cx.say.new_plan()).clicked() {
                 cx.ask(Ask::NewPlan(design::TEMPLATE.to_owned()));
                 cx.goto = Some(View::Design);
             }
         });
         ui.add_space(space::S);
         widgets::rule(ui);
-        ui.label(rich("Recent plans", medium(13.0), t.dim));
+        ui.label(rich(cx.say.recent_plans(), medium(13.0), t.dim));
         if recent.is_empty() {
-            widgets::dim(ui, "None yet. What you open is remembered here.");
+            widgets::dim(ui, cx.say.recent_none());
         }
         for path in recent.iter().take(6) {
             if plan_row(ui, path, cx).clicked() {
@@ -174,10 +163,10 @@ fn plans(ui: &mut Ui, cx: &mut Cx<'_>) {
         ui.add_space(space::M);
     }
     widgets::card(ui, |ui| {
-        widgets::title(ui, "A drill that is over");
-        widgets::text(ui, "A journal shows everything again, as it was.");
+        widgets::title(ui, cx.say.welcome_over());
+        widgets::text(ui, cx.say.welcome_journal());
         ui.add_space(space::XS);
-        if widgets::button(ui, "Open a journal …").clicked() {
+        if widgets::button(ui, cx.say.open_journal()).clicked() {
             cx.ask(Ask::OpenJournalDialog);
             cx.goto = Some(View::Review);
         }
@@ -186,16 +175,16 @@ fn plans(ui: &mut Ui, cx: &mut Cx<'_>) {
 
 /// Overdue findings stand first: they are why one comes back.
 fn gamedays(ui: &mut Ui, cx: &mut Cx<'_>) {
-    let t = cx.tokens;
+    let (t, say) = (cx.tokens, cx.say);
     let all = cx.scene.gamedays.clone();
     widgets::card(ui, |ui| {
         ui.spacing_mut().item_spacing.y = space::S;
         widgets::ends(
             ui,
             34.0,
-            |ui| drop(widgets::title(ui, "Game days")),
+            |ui| drop(widgets::title(ui, say.gamedays())),
             |ui| {
-                if widgets::button(ui, Command::OpenGameDay.info().label)
+                if widgets::button(ui, Command::OpenGameDay.label(cx.say))
                     .on_hover_text(Command::OpenGameDay.tip(ui))
                     .clicked()
                 {
@@ -205,31 +194,28 @@ fn gamedays(ui: &mut Ui, cx: &mut Cx<'_>) {
             },
         );
         if all.is_empty() {
-            widgets::text(
-                ui,
-                "Several drills with people: agenda, predictions, findings in a folder.",
-            );
+            widgets::text(ui, cx.say.gamedays_words());
         }
         for it in all.iter().take(3) {
             for (symptom, owner, due) in it.overdue.iter().take(2) {
                 ui.horizontal(|ui| {
                     let (rect, _) = ui.allocate_exact_size(vec2(14.0, 14.0), Sense::hover());
                     widgets::shape(ui.painter(), rect.center(), 5.0, widgets::State::Bad, t);
-                    let owner = if owner.is_empty() { "nobody" } else { owner };
-                    let words = format!("overdue since {due}, {owner}: {symptom}");
+                    let words = if owner.is_empty() {
+                        cx.say.overdue_nobody(due, symptom)
+                    } else {
+                        cx.say.overdue(due, owner, symptom)
+                    };
                     widgets::one_line(ui, rich(words, medium(13.0), t.out));
                 });
             }
             let findings = match (it.open, it.overdue.len()) {
-                (0, _) => "no open finding".to_owned(),
-                (open, 0) => crate::words::count(open, "open finding"),
-                (open, overdue) => {
-                    format!("{}, {overdue} overdue", crate::words::count(open, "open finding"))
-                }
+                (open, 0) => cx.say.open_findings(open),
+                (open, overdue) => cx.say.open_findings_overdue(open, overdue),
             };
             let date = it.start_ms.map_or_else(
-                || "cannot be read".to_owned(),
-                |at| format!("{} · {findings}", crate::words::date(at, cx.zone)),
+                || cx.say.cannot_be_read().to_owned(),
+                |at| format!("{} · {findings}", crate::words::date(cx.say, at, cx.zone)),
             );
             if two_lines(ui, &it.title, &date, cx)
                 .on_hover_text(it.folder.display().to_string())

@@ -5,6 +5,7 @@ use firedrill_scene::{AgentHealth, AgentScene};
 
 use super::{State, painted, shape};
 use crate::{
+    messages::Say,
     theme::{Tokens, medium, mono, regular, size, space},
     words,
 };
@@ -21,13 +22,13 @@ pub fn agent_state(agent: &AgentScene) -> State {
 }
 
 /// The same in a word.
-pub fn agent_word(agent: &AgentScene) -> &'static str {
+pub fn agent_word(say: Say, agent: &AgentScene) -> &'static str {
     match (&agent.health, &agent.latch) {
-        (AgentHealth::Healthy, Some(_)) => "latched",
-        (AgentHealth::Healthy, None) => "ready",
-        (AgentHealth::Unknown, _) => "not asked",
-        (AgentHealth::Unusable(_), _) => "not usable",
-        (AgentHealth::Unreachable(_), _) => "no answer",
+        (AgentHealth::Healthy, Some(_)) => say.agent_latched(),
+        (AgentHealth::Healthy, None) => say.agent_ready(),
+        (AgentHealth::Unknown, _) => say.agent_not_asked(),
+        (AgentHealth::Unusable(_), _) => say.agent_not_usable(),
+        (AgentHealth::Unreachable(_), _) => say.agent_no_answer(),
     }
 }
 
@@ -68,7 +69,11 @@ pub fn agent_card(ui: &mut Ui, agent: &AgentScene, chosen: bool, height: f32) ->
             ink,
         );
     };
-    right(rect.top() + 11.0, agent_word(agent).to_owned(), state.colour(t));
+    right(
+        rect.top() + 11.0,
+        agent_word(Say::of(ui), agent).to_owned(),
+        state.colour(t),
+    );
     if let Some(rtt) = agent.rtt_us {
         right(rect.top() + 32.0, words::took_us(rtt), t.dim);
     }

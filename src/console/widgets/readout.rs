@@ -6,6 +6,7 @@ use firedrill_scene::SliScene;
 
 use super::{dim, one_line, rich};
 use crate::{
+    messages::Say,
     theme::{Tokens, regular, size, space},
     words::{self, Scale},
 };
@@ -37,7 +38,7 @@ pub fn stat(ui: &mut Ui, sli: &SliScene, scale: Scale, points: [f32; 2]) {
 /// `1 of 2 bad samples: the next one stops the drill`, and a bar for each.
 pub fn fuse(ui: &mut Ui, bad: u32, after: u32, compact: bool) {
     const MOST: u32 = 6;
-    let t = Tokens::of(ui);
+    let (t, say) = (Tokens::of(ui), Say::of(ui));
     let bad = bad.min(after);
     ui.add_space(2.0);
     let shown = after.min(MOST);
@@ -54,24 +55,20 @@ pub fn fuse(ui: &mut Ui, bad: u32, after: u32, compact: bool) {
         }
     }
     if compact {
-        let next = if bad + 1 == after { ", next stops" } else { "" };
-        let words = format!("{bad} of {after} bad{next}");
+        let words = if bad + 1 == after {
+            say.fuse_short_next(bad, after)
+        } else {
+            say.fuse_short(bad, after)
+        };
         one_line(ui, rich(words, regular(size::SMALL), t.strong));
         return;
     }
-    let then = match after - bad {
-        0 => "the drill is stopped".to_owned(),
-        1 => "the next one stops the drill".to_owned(),
-        more => format!("{more} more stop the drill"),
-    };
-    let words = format!("{bad} of {after} bad samples: {then}");
+    let words = say.fuse((after - bad) as usize, bad, after);
     ui.label(rich(words, regular(size::SMALL), t.strong));
 }
 
 /// What happens without us, and when.
 pub fn lease(ui: &mut Ui, left_ms: u64) {
-    dim(
-        ui,
-        format!("reverts itself in {} without us", words::span_ms(left_ms)),
-    );
+    let say = Say::of(ui);
+    dim(ui, say.lease_words(words::span_ms(say, left_ms)));
 }

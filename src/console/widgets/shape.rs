@@ -6,7 +6,10 @@ use egui::{
 };
 use firedrill_drill::SliState;
 
-use crate::theme::{Tokens, medium};
+use crate::{
+    messages::Say,
+    theme::{Tokens, medium},
+};
 
 /// What a shape can say; SLI states, and the same shapes for checks and agents.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,12 +53,12 @@ impl State {
 }
 
 /// An SLI's state as a word.
-pub fn word(state: SliState) -> &'static str {
+pub fn word(say: Say, state: SliState) -> &'static str {
     match state {
-        SliState::Steady => "steady",
-        SliState::Tolerated => "tolerated",
-        SliState::Out => "OUT",
-        SliState::NoData => "no data",
+        SliState::Steady => say.state_steady(),
+        SliState::Tolerated => say.state_tolerated(),
+        SliState::Out => say.state_out(),
+        SliState::NoData => say.state_no_data(),
     }
 }
 

@@ -23,15 +23,13 @@ pub struct Before {
 impl Before {
     /// Draws it.
     pub fn ui(&mut self, ui: &mut Ui, page: &Page<'_>, cx: &mut Cx<'_>) {
+        let say = cx.say;
         let started = page.scene.state.started_ms.is_some();
         let state = &page.scene.state;
         let done = state.checks.iter().filter(|it| it.done.is_some()).count();
-        heading(ui, "Checklist", &format!("{done} of {}", state.checks.len()));
+        heading(ui, say.checklist(), &say.some_of(done, state.checks.len()));
         if state.checks.is_empty() {
-            widgets::dim(
-                ui,
-                "gameday.toml has no [[check]]: nothing is asked for before the start.",
-            );
+            widgets::dim(ui, say.checklist_none());
         }
         for (check, planned) in state.checks.iter().zip(&page.day.checks) {
             let said = check
@@ -44,15 +42,19 @@ impl Before {
             } else {
                 State::Waiting
             };
-            let label = if check.done.is_some() { "Untick" } else { "Tick" };
+            let label = if check.done.is_some() {
+                say.untick()
+            } else {
+                say.tick()
+            };
             let enabled = if started {
-                Err("The game day has started")
+                Err(say.gameday_has_started())
             } else {
                 Ok(())
             };
             row(ui, shape, &check.name, how, cx, |ui, cx| {
                 let button = widgets::button_if(ui, enabled, label);
-                if widgets::named(button, &format!("{label}: {}", check.name)).clicked() {
+                if widgets::named(button, &say.namely(label, &check.name)).clicked() {
                     cx.ask(Ask::GameDay(GameDayAsk::Check {
                         check: check.name.clone(),
                         done: check.done.is_none(),
@@ -66,24 +68,20 @@ impl Before {
             .iter()
             .filter(|it| matches!(it.said, Some((true, ..))))
             .count();
-        heading(
-            ui,
-            "Go or no-go, by name",
-            &format!("{go} of {}", state.goes.len()),
-        );
+        heading(ui, say.goes(), &say.some_of(go, state.goes.len()));
         if state.goes.is_empty() {
-            widgets::dim(ui, "gameday.toml has no [[go]]: nobody is asked.");
+            widgets::dim(ui, say.goes_none());
         }
         for (said, planned) in state.goes.iter().zip(&page.day.goes) {
             let (shape, words) = match &said.said {
                 None => (State::Waiting, planned.about.clone().unwrap_or_default()),
-                Some((true, at, words)) => (State::Good, answer("go", *at, words.as_ref(), page)),
-                Some((false, at, words)) => (State::Bad, answer("NO-GO", *at, words.as_ref(), page)),
+                Some((true, at, words)) => (State::Good, answer(say.said_go(), *at, words.as_ref(), page)),
+                Some((false, at, words)) => (State::Bad, answer(say.said_no_go(), *at, words.as_ref(), page)),
             };
             row(ui, shape, &said.name, &words, cx, |ui, cx| {
-                for (go, label) in [(false, "No-go"), (true, "Go")] {
+                for (go, label) in [(false, say.no_go()), (true, say.go())] {
                     let button = widgets::button(ui, label);
-                    if widgets::named(button, &format!("{label}: {}", said.name)).clicked() {
+                    if widgets::named(button, &say.namely(label, &said.name)).clicked() {
                         cx.ask(Ask::GameDay(GameDayAsk::Go {
                             name: said.name.clone(),
                             go,
@@ -94,12 +92,7 @@ impl Before {
             });
             if !matches!(said.said, Some((true, ..))) && !started {
                 let words = self.words.entry(said.name.clone()).or_default();
-                widgets::field(
-                    ui,
-                    &format!("What {} adds", said.name),
-                    words,
-                    "why, in a few words",
-                );
+                widgets::field(ui, &say.go_adds(&said.name), words, say.go_adds_hint());
             }
         }
     }

@@ -8,6 +8,7 @@ use super::{Page, before::heading, labelled};
 use crate::{
     commands::Command,
     cx::Cx,
+    messages::Say,
     theme::{medium, regular, size, space},
     widgets::{self, State, rich},
     words,
@@ -35,9 +36,10 @@ impl Clocks {
             .and_then(|it| it.fault_ms);
         let fault_ms = fault_ms.or_else(|| fault_now(cx));
         let on = page.scene.state.running().is_some_and(|it| it.id == row);
-        heading(ui, row, if on { "keys 1 to 6" } else { "" });
+        let say = cx.say;
+        heading(ui, row, if on { say.clock_keys() } else { "" });
         let enabled = if state.runs.is_empty() {
-            Err("This drill has not begun")
+            Err(say.not_begun())
         } else {
             Ok(())
         };
@@ -54,9 +56,9 @@ impl Clocks {
                     };
                     let (rect, _) = ui.allocate_exact_size(egui::vec2(16.0, 16.0), egui::Sense::hover());
                     widgets::shape(ui.painter(), rect.center(), 5.0, shape, t);
-                    ui.label(rich(clock.word(), medium(size::BODY), t.strong));
+                    ui.label(rich(word(clock, say), medium(size::BODY), t.strong));
                     if let Some(stamp) = stamp {
-                        widgets::one_line(ui, rich(said(stamp, fault_ms, page), regular(13.0), t.text));
+                        widgets::one_line(ui, rich(said(stamp, fault_ms, page, say), regular(13.0), t.text));
                     }
                 },
                 |ui| {
@@ -65,7 +67,7 @@ impl Clocks {
                         .info()
                         .keys
                         .map_or_else(String::new, |keys| ui.ctx().format_shortcut(&keys));
-                    let label = format!("{keys}  {}", command.info().label);
+                    let label = format!("{keys}  {}", command.label(cx.say));
                     if widgets::button_if(ui, enabled, &label)
                         .on_hover_text(command.tip(ui))
                         .clicked()
@@ -79,51 +81,47 @@ impl Clocks {
                 },
             );
         }
-        labelled(
-            ui,
-            "At another time",
-            &mut self.when,
-            "empty: now; or a time of day such as 14:02:30",
-        );
+        labelled(ui, say.clock_when(), &mut self.when, say.clock_when_hint());
         let all: Vec<&Stamp> = state.clocks.iter().filter(|it| it.run == run).collect();
         if all.is_empty() {
             return;
         }
         ui.add_space(space::S);
-        heading(ui, "Written down", "what is struck stays");
-        labelled(ui, "Why one is struck", &mut self.why, "optional");
+        heading(ui, say.clock_written(), say.clock_written_hint());
+        labelled(ui, say.clock_why(), &mut self.why, say.optional());
         for stamp in all {
             self.stamp(ui, stamp, page, cx);
         }
     }
 
     fn stamp(&mut self, ui: &mut Ui, stamp: &Stamp, page: &Page<'_>, cx: &mut Cx<'_>) {
-        let t = cx.tokens;
+        let (t, say) = (cx.tokens, cx.say);
         let at = words::clock(stamp.when_ms, &page.zone);
-        let back = if stamp.when_ms == stamp.at_ms {
-            String::new()
+        let word = word(stamp.clock, say);
+        let line = if stamp.when_ms == stamp.at_ms {
+            say.clock_line(&at, &word, &stamp.by)
         } else {
-            format!(", written {}", words::clock(stamp.at_ms, &page.zone))
+            let written = words::clock(stamp.at_ms, &page.zone);
+            say.clock_line_back(&at, &word, written, &stamp.by)
         };
-        let line = format!("{at}  {}{back}, by {}", stamp.clock.word(), stamp.by);
         widgets::ends(
             ui,
             26.0,
             |ui| match &stamp.struck {
                 None => drop(widgets::one_line(ui, rich(&line, regular(13.0), t.text))),
                 Some((by, why)) => {
-                    let why = why.as_ref().map_or_else(String::new, |why| format!(": {why}"));
+                    let by = match why {
+                        Some(why) => say.clock_struck_because(by, why),
+                        None => say.clock_struck(by),
+                    };
                     ui.label(rich(&line, regular(13.0), t.dim).strikethrough());
-                    widgets::one_line(
-                        ui,
-                        rich(format!("struck by {by}{why}"), regular(size::SMALL), t.dim),
-                    );
+                    widgets::one_line(ui, rich(by, regular(size::SMALL), t.dim));
                 }
             },
             |ui| {
                 if stamp.struck.is_none() {
-                    let button = widgets::link(ui, "Strike");
-                    if widgets::named(button, &format!("Strike: {} at {at}", stamp.clock.word())).clicked() {
+                    let button = widgets::link(ui, say.strike());
+                    if widgets::named(button, &say.strike_name(&word, &at)).clicked() {
                         cx.ask(Ask::GameDay(GameDayAsk::Strike {
                             id: stamp.id.clone(),
                             why: std::mem::take(&mut self.why),
@@ -135,6 +133,11 @@ impl Clocks {
     }
 }
 
+/// A clock within a sentence.
+fn word(clock: Clock, say: Say) -> String {
+    Command::Clock(clock).label(say).to_lowercase()
+}
+
 /// When the fault of the drill that runs began.
 fn fault_now(cx: &Cx<'_>) -> Option<i64> {
     let drill = cx.scene.drill.as_ref().filter(|_| cx.running())?;
@@ -142,14 +145,11 @@ fn fault_now(cx: &Cx<'_>) -> Option<i64> {
     Some(drill.origin_wall_ms.saturating_add_unsigned(from_us / 1_000))
 }
 
-fn said(stamp: &Stamp, fault_ms: Option<i64>, page: &Page<'_>) -> String {
+fn said(stamp: &Stamp, fault_ms: Option<i64>, page: &Page<'_>, say: Say) -> String {
     let at = words::clock(stamp.when_ms, &page.zone);
     match fault_ms {
         Some(fault) if stamp.when_ms >= fault => {
-            format!(
-                "{at}, {} after the fault began",
-                length(stamp.when_ms.abs_diff(fault))
-            )
+            say.clock_after_fault(at, length(stamp.when_ms.abs_diff(fault)))
         }
         _ => at,
     }

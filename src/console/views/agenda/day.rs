@@ -9,6 +9,7 @@ use firedrill_gameday::{Change, Needs, Slot, Standing, clock, length};
 use super::{AgendaView, Page, change};
 use crate::{
     cx::Cx,
+    messages::Say,
     theme::{Tokens, medium, radius, regular, size},
     widgets::{self, State, hatching},
 };
@@ -79,7 +80,7 @@ impl AgendaView {
                 ui.scope_id().with(("slot", &slot.id)),
                 Sense::click_and_drag(),
             );
-            let name = format!("{} on the day's line", slot.id);
+            let name = cx.say.on_days_line(&slot.id);
             response.widget_info(|| {
                 WidgetInfo::selected(Role::Button, true, chosen.as_ref() == Some(&slot.id), &name)
             });
@@ -98,7 +99,7 @@ impl AgendaView {
             if slot.standing == Standing::Planned {
                 self.drag(ui, page, &line, slot, &response, cx);
             }
-            response.on_hover_text(tip(slot, needs, page));
+            response.on_hover_text(tip(slot, needs, page, cx.say));
         }
         now(ui, &line, page, t);
     }
@@ -189,12 +190,9 @@ fn axis(ui: &Ui, line: &Line, page: &Page<'_>, t: &Tokens) {
     painter.extend(dashes);
     let late = page.schedule.over_ms > 0;
     let (words, ink) = if late {
-        (
-            format!("end, {} too early", length(page.schedule.over_ms)),
-            t.fault,
-        )
+        (Say::of(ui).day_end_early(length(page.schedule.over_ms)), t.fault)
     } else {
-        ("end".to_owned(), t.text)
+        (Say::of(ui).day_end().to_owned(), t.text)
     };
     painter.text(
         pos2(x - 6.0, line.rect.top()),
@@ -220,7 +218,7 @@ fn paint(
     let corner = CornerRadius::same(radius::SMALL);
     let edge = match &slot.standing {
         Standing::Running => t.fault,
-        Standing::Over(outcome) => crate::views::live::outcome(*outcome).0.colour(t),
+        Standing::Over(outcome) => crate::views::live::outcome(Say::of(ui), *outcome).0.colour(t),
         _ => t.series,
     };
     painter.rect_filled(place, corner, t.raised);
@@ -242,8 +240,10 @@ fn paint(
     let at = place.min + vec2(9.0, 7.0);
     inside.text(at, Align2::LEFT_TOP, &slot.id, medium(13.0), t.strong);
     let second = match &slot.standing {
-        Standing::Over(outcome) => outcome.word().to_owned(),
-        Standing::Running => "on now".to_owned(),
+        Standing::Over(outcome) => crate::views::live::outcome(Say::of(ui), *outcome)
+            .1
+            .to_lowercase(),
+        Standing::Running => Say::of(ui).on_now().to_owned(),
         _ => length(slot.box_ms),
     };
     inside.text(
@@ -300,19 +300,14 @@ fn now(ui: &Ui, line: &Line, page: &Page<'_>, t: &Tokens) {
         .add(Shape::convex_polygon(corners.to_vec(), t.strong, Stroke::NONE));
 }
 
-fn tip(slot: &Slot, needs: Option<Needs>, page: &Page<'_>) -> String {
+fn tip(slot: &Slot, needs: Option<Needs>, page: &Page<'_>, say: Say) -> String {
     let (from, until) = (clock(slot.from_ms, &page.zone), clock(slot.until_ms, &page.zone));
-    let needed = needs.map_or_else(String::new, |it| {
-        format!(
-            "\nneeds {} to {}: {}",
-            length(it.planned_ms()),
-            length(it.most_ms()),
-            it.words()
-        )
-    });
-    format!(
-        "{}, {from} to {until}, a box of {}{needed}",
-        slot.id,
-        length(slot.box_ms)
-    )
+    let tip = say.slot_tip(&slot.id, from, until, length(slot.box_ms));
+    match needs {
+        Some(it) => {
+            let needed = say.slot_needs(length(it.planned_ms()), length(it.most_ms()), it.words());
+            format!("{tip}\n{needed}")
+        }
+        None => tip,
+    }
 }

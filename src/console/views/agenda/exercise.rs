@@ -7,6 +7,7 @@ use firedrill_scene::{Ask, GameDayAsk};
 use super::{Page, before::heading, labelled};
 use crate::{
     cx::Cx,
+    messages::Say,
     theme::{medium, regular, size, space},
     widgets::{self, rich},
 };
@@ -22,15 +23,13 @@ impl Exercise {
     /// Draws it.
     pub fn ui(&mut self, ui: &mut Ui, page: &Page<'_>, cx: &mut Cx<'_>) {
         let t = cx.tokens;
-        heading(
-            ui,
-            "About the exercise itself",
-            "blameless; the report names who agreed",
-        );
-        labelled(ui, "Who answers", &mut self.who, "your name");
+        let say = cx.say;
+        heading(ui, say.exercise_title(), say.exercise_hint());
+        labelled(ui, say.exercise_who(), &mut self.who, say.your_name());
         for (i, question) in QUESTIONS.iter().enumerate() {
             ui.add_space(space::XS);
-            ui.label(rich(*question, medium(size::BODY), t.strong));
+            let question = question_words(i, say).unwrap_or(question);
+            ui.label(rich(question, medium(size::BODY), t.strong));
             for answer in page.scene.state.answers.iter().filter(|it| it.question == i) {
                 ui.label(rich(
                     format!("{}: {}", answer.by, answer.words),
@@ -40,10 +39,8 @@ impl Exercise {
             }
             let words = &mut self.answers[i];
             let typed = !words.trim().is_empty();
-            widgets::field(ui, question, words, "in a sentence");
-            if typed
-                && widgets::named(widgets::button(ui, "Keep"), &format!("Keep answer {}", i + 1)).clicked()
-            {
+            widgets::field(ui, question, words, say.in_a_sentence_hint());
+            if typed && widgets::named(widgets::button(ui, say.keep()), &say.keep_answer(i + 1)).clicked() {
                 cx.ask(Ask::GameDay(GameDayAsk::Answer {
                     question: i,
                     who: self.who.clone(),
@@ -56,10 +53,17 @@ impl Exercise {
             return;
         }
         ui.add_space(space::S);
-        heading(ui, "Decisions", "");
+        heading(ui, say.decisions(), "");
         for it in decisions {
             let line = format!("{}  {}: {}", clock(it.at_ms, &page.zone), it.by, it.words);
             ui.label(rich(line, regular(13.0), t.text));
         }
     }
+}
+
+/// The questions as they are asked; the report has them as `gameday` words them.
+fn question_words(i: usize, say: Say) -> Option<&'static str> {
+    [say.question_first(), say.question_second(), say.question_third()]
+        .get(i)
+        .copied()
 }

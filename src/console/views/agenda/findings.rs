@@ -35,9 +35,9 @@ impl Findings {
         widgets::ends(
             ui,
             36.0,
-            |ui| drop(widgets::title(ui, words::count(open, "open finding"))),
+            |ui| drop(widgets::title(ui, cx.say.open_findings(open))),
             |ui| {
-                if widgets::button(ui, "New finding").clicked() {
+                if widgets::button(ui, cx.say.new_finding()).clicked() {
                     let finding = Finding {
                         drill: row.map(str::to_owned),
                         evidence_ms: row.and_then(|row| evidence(page, row)),
@@ -48,10 +48,7 @@ impl Findings {
             },
         );
         if findings.is_empty() {
-            widgets::dim(
-                ui,
-                "Nothing was found yet. What is found carries over to the next game day until it is dealt with.",
-            );
+            widgets::dim(ui, cx.say.findings_none());
         }
         let today = today(page.now_ms, &page.zone);
         for noted in due_first(findings) {
@@ -61,13 +58,12 @@ impl Findings {
     }
 
     fn one(&mut self, ui: &mut Ui, noted: &Noted, today: Date, page: &Page<'_>, cx: &mut Cx<'_>) {
-        let t = cx.tokens;
+        let (t, say) = (cx.tokens, cx.say);
         let finding = &noted.finding;
-        let word = noted.standing(today);
-        let shape = match word {
-            "overdue" => State::Bad,
-            "closed" => State::Good,
-            _ => State::Tolerated,
+        let (shape, word) = match noted.standing(today) {
+            "overdue" => (State::Bad, say.finding_overdue()),
+            "closed" => (State::Good, say.finding_closed()),
+            _ => (State::Tolerated, say.finding_open()),
         };
         widgets::ends(
             ui,
@@ -79,45 +75,46 @@ impl Findings {
         );
         let mut facts: Vec<String> = Vec::new();
         facts.extend((!finding.owner.is_empty()).then(|| finding.owner.clone()));
-        facts.extend((!finding.due.is_empty()).then(|| format!("due {}", finding.due)));
-        facts.extend(finding.drill.as_ref().map(|drill| format!("found by {drill}")));
-        facts.extend(finding.from.as_ref().map(|from| format!("from {from}")));
+        facts.extend((!finding.due.is_empty()).then(|| say.finding_due(&finding.due)));
+        facts.extend(finding.drill.as_ref().map(|drill| say.finding_by(drill)));
+        facts.extend(finding.from.as_ref().map(|from| say.finding_from(from)));
         if !facts.is_empty() {
             widgets::one_line(ui, rich(facts.join(" · "), regular(size::SMALL), t.dim));
         }
-        for (what, words) in [("Cause", &finding.cause), ("Impact", &finding.impact)] {
+        for (what, words) in [(say.cause(), &finding.cause), (say.impact(), &finding.impact)] {
             if !words.is_empty() {
-                ui.label(rich(format!("{what}: {words}"), regular(13.0), t.text));
+                ui.label(rich(say.namely(what, words), regular(13.0), t.text));
             }
         }
         if let Some((_, by, words)) = &noted.closed {
-            ui.label(rich(format!("{by}: {words}"), regular(13.0), t.text));
+            ui.label(rich(say.namely(by, words), regular(13.0), t.text));
         }
         ui.horizontal(|ui| self.acts(ui, noted, page, cx));
         self.closing_of(ui, noted, cx);
     }
 
     fn acts(&mut self, ui: &mut Ui, noted: &Noted, page: &Page<'_>, cx: &mut Cx<'_>) {
+        let say = cx.say;
         let symptom = &noted.finding.symptom;
         let act = |ui: &mut Ui, label: &str| {
-            widgets::named(widgets::link(ui, label), &format!("{label}: {symptom}")).clicked()
+            widgets::named(widgets::link(ui, label), &say.namely(label, symptom)).clicked()
         };
         if noted.closed.is_some() {
-            if act(ui, "Open again") {
+            if act(ui, say.open_again()) {
                 cx.ask(Ask::GameDay(GameDayAsk::ReopenFinding(noted.id.clone())));
             }
             return;
         }
-        if act(ui, "Change") {
+        if act(ui, say.change()) {
             self.form = Some((Some(noted.id.clone()), noted.finding.clone()));
         }
-        if act(ui, "Dealt with") {
+        if act(ui, say.dealt_with()) {
             self.closing = Some((noted.id.clone(), String::new()));
         }
         let drill = noted.finding.drill.as_ref();
         let can = page.scene.state.no_drill_because().is_none() && !cx.running();
         if let Some(drill) = drill.filter(|it| can && page.day.row(it).is_some())
-            && act(ui, "Run its drill again")
+            && act(ui, say.run_its_drill())
         {
             cx.ask(Ask::GameDay(GameDayAsk::Begin(drill.clone())));
             cx.goto = Some(View::Live);
@@ -131,16 +128,17 @@ impl Findings {
         let Some((id, words)) = self.closing.as_mut().filter(|(id, _)| *id == noted.id) else {
             return;
         };
-        widgets::field(ui, "How it was dealt with", words, "how it was dealt with");
+        let say = cx.say;
+        widgets::field(ui, say.dealt_how(), words, say.dealt_how_hint());
         let enabled = if words.trim().is_empty() {
-            Err("Say how")
+            Err(say.say_how())
         } else {
             Ok(())
         };
         let (mut close, mut stay) = (false, false);
         ui.horizontal(|ui| {
-            close = widgets::button_if(ui, enabled, "Close the finding").clicked();
-            stay = widgets::button(ui, "Not yet").clicked();
+            close = widgets::button_if(ui, enabled, say.close_finding()).clicked();
+            stay = widgets::button(ui, say.not_yet()).clicked();
         });
         if close {
             cx.ask(Ask::GameDay(GameDayAsk::CloseFinding {
@@ -157,25 +155,26 @@ impl Findings {
         let Some((id, finding)) = &mut self.form else {
             return;
         };
+        let say = cx.say;
         let drill = finding.drill.clone().unwrap_or_default();
         heading(
             ui,
             if id.is_some() {
-                "Change a finding"
+                say.change_finding()
             } else {
-                "New finding"
+                say.new_finding()
             },
             &drill,
         );
-        labelled(ui, "Symptom", &mut finding.symptom, "what was seen");
-        labelled(ui, "Cause", &mut finding.cause, "why it is so");
-        labelled(ui, "Impact", &mut finding.impact, "what it costs");
+        labelled(ui, say.symptom(), &mut finding.symptom, say.symptom_hint());
+        labelled(ui, say.cause(), &mut finding.cause, say.cause_hint());
+        labelled(ui, say.impact(), &mut finding.impact, say.impact_hint());
         let width = (ui.available_width() - space::S) / 2.0;
         ui.horizontal_top(|ui| {
             ui.spacing_mut().item_spacing.x = space::S;
             for (label, value, hint) in [
-                ("Owner", &mut finding.owner, "who takes care of it"),
-                ("Due", &mut finding.due, "2026-12-24"),
+                (say.owner(), &mut finding.owner, say.owner_hint()),
+                (say.due(), &mut finding.due, "2026-12-24"),
             ] {
                 ui.vertical(|ui| {
                     ui.set_width(width);
@@ -183,16 +182,16 @@ impl Findings {
                 });
             }
         });
-        labelled(ui, "Ticket", &mut finding.ticket, "https://…");
+        labelled(ui, say.ticket(), &mut finding.ticket, "https://…");
         if let Some((from, until)) = finding.evidence_ms {
             let (from, until) = (words::clock(from, &page.zone), words::clock(until, &page.zone));
-            widgets::dim(ui, format!("Evidence: {from} to {until}, while the fault was on"));
+            widgets::dim(ui, say.evidence(from, until));
         }
         let mistake = finding.mistake();
         let (mut keep, mut leave) = (false, false);
         ui.horizontal(|ui| {
-            keep = widgets::button_if(ui, mistake.map_or(Ok(()), Err), "Keep the finding").clicked();
-            leave = widgets::button(ui, "Leave it").clicked();
+            keep = widgets::button_if(ui, mistake.map_or(Ok(()), Err), say.keep_finding()).clicked();
+            leave = widgets::button(ui, say.leave_it()).clicked();
         });
         if keep {
             cx.ask(Ask::GameDay(GameDayAsk::Finding {

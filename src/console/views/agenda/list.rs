@@ -11,6 +11,7 @@ use super::{AgendaView, Page, change};
 use crate::{
     View,
     cx::Cx,
+    messages::Say,
     theme::{medium, radius, regular, size, space},
     views::live::outcome,
     widgets::{self, State, rich},
@@ -22,12 +23,12 @@ const STEP_MS: u64 = 300_000;
 const LEAST_MS: u64 = 60_000;
 
 /// Shape and word of a row.
-fn standing(slot: &Slot) -> (State, &'static str) {
+fn standing(slot: &Slot, say: Say) -> (State, &'static str) {
     match &slot.standing {
-        Standing::Planned => (State::Waiting, "to come"),
-        Standing::Running => (State::Fault, "on"),
-        Standing::Over(it) => outcome(*it),
-        Standing::Skipped(_) => (State::Waiting, "skipped"),
+        Standing::Planned => (State::Waiting, say.slot_to_come()),
+        Standing::Running => (State::Fault, say.slot_on()),
+        Standing::Over(it) => outcome(say, *it),
+        Standing::Skipped(_) => (State::Waiting, say.slot_skipped()),
     }
 }
 
@@ -39,15 +40,15 @@ impl AgendaView {
         widgets::ends(
             ui,
             24.0,
-            |ui| drop(widgets::title(ui, "Agenda")),
+            |ui| drop(widgets::title(ui, cx.say.command_agenda())),
             |ui| {
                 let left = page.day.ends_ms().saturating_sub(page.schedule.ends_ms);
                 let words = if let Some(over) = page.scene.state.ended_ms {
-                    format!("over at {}", clock(over, &page.zone))
+                    cx.say.over_at(clock(over, &page.zone))
                 } else if left < 0 {
-                    format!("ends {ended}, {} too late", length(left.unsigned_abs()))
+                    cx.say.ends_late(ended, length(left.unsigned_abs()))
                 } else {
-                    format!("ends {ended}, {} to spare", length(left.unsigned_abs()))
+                    cx.say.ends_spare(ended, length(left.unsigned_abs()))
                 };
                 let ink = if left < 0 { t.fault } else { t.dim };
                 ui.label(rich(words, regular(13.0), ink));
@@ -110,7 +111,7 @@ impl AgendaView {
         if slot.standing == Standing::Planned {
             self.drag_row(ui, page, slot, &response, top, cx);
         }
-        response.on_hover_text("Alt+Up and Alt+Down move it, - and + change its box, S skips it; or drag it");
+        response.on_hover_text(cx.say.slot_keys());
     }
 
     fn drag_row(
@@ -176,7 +177,7 @@ fn paint(
     (chosen, response): (bool, &egui::Response),
     cx: &Cx<'_>,
 ) {
-    let t = cx.tokens;
+    let (t, say) = (cx.tokens, cx.say);
     let painter = ui
         .painter()
         .with_clip_rect(rect.expand(2.0).intersect(ui.clip_rect()));
@@ -209,20 +210,16 @@ fn paint(
     text.text(at, Align2::LEFT_TOP, &slot.id, medium(15.0), ink);
     let times = if skipped {
         match &slot.standing {
-            Standing::Skipped(Some(why)) => format!("not run: {why}"),
-            _ => "not run".to_owned(),
+            Standing::Skipped(Some(why)) => say.not_run_because(why),
+            _ => say.not_run().to_owned(),
         }
     } else {
-        format!(
-            "{} to {}",
-            clock(slot.from_ms, &page.zone),
-            clock(slot.until_ms, &page.zone)
-        )
+        say.range_between(clock(slot.from_ms, &page.zone), clock(slot.until_ms, &page.zone))
     };
     let plan = page
         .day
         .row(&slot.id)
-        .map_or("no longer in the file", |(_, row)| row.plan.as_str());
+        .map_or(say.not_in_file(), |(_, row)| row.plan.as_str());
     let second = format!("{times} · {plan}");
     text.text(
         at + vec2(0.0, 21.0),
@@ -236,9 +233,9 @@ fn paint(
 
 /// The box, what the drill needs, and whether it fits; or how it went.
 fn fit(painter: &egui::Painter, rect: Rect, right: f32, page: &Page<'_>, slot: &Slot, cx: &Cx<'_>) {
-    let t = cx.tokens;
+    let (t, say) = (cx.tokens, cx.say);
     let left = rect.right() - right;
-    let (state, word) = standing(slot);
+    let (state, word) = standing(slot, say);
     let planned = slot.standing == Standing::Planned;
     let needs = page.scene.needs_of(&slot.id).filter(|_| planned);
     let (shape, first, second) = match needs {
@@ -246,23 +243,19 @@ fn fit(painter: &egui::Painter, rect: Rect, right: f32, page: &Page<'_>, slot: &
             let second = match slot.standing {
                 Standing::Over(_) => {
                     let took = length(slot.until_ms.abs_diff(slot.from_ms));
-                    format!("took {took}, box {}", length(slot.box_ms))
+                    say.slot_took(took, length(slot.box_ms))
                 }
-                _ => format!("box {}", length(slot.box_ms)),
+                _ => say.slot_box(length(slot.box_ms)),
             };
             (state, word.to_owned(), second)
         }
         Some(needs) => {
             let (shape, word) = match needs.fit(slot.box_ms) {
-                Fit::Fits => (State::Good, "fits"),
-                Fit::IfSteady => (State::Tolerated, "fits if steady at once"),
-                Fit::TooShort => (State::Bad, "TOO SHORT"),
+                Fit::Fits => (State::Good, say.fits()),
+                Fit::IfSteady => (State::Tolerated, say.fits_if_steady()),
+                Fit::TooShort => (State::Bad, say.too_short()),
             };
-            let second = format!(
-                "box {} · needs {}",
-                length(slot.box_ms),
-                length(needs.planned_ms())
-            );
+            let second = say.slot_box_needs(length(slot.box_ms), length(needs.planned_ms()));
             (shape, word.to_owned(), second)
         }
     };
@@ -337,6 +330,7 @@ fn skip(slot: &Slot) -> Change {
 
 /// What can be done with the chosen drill, by mouse.
 fn actions(ui: &mut Ui, page: &Page<'_>, slot: &Slot, cx: &mut Cx<'_>) {
+    let say = cx.say;
     let place = page
         .schedule
         .slots
@@ -345,24 +339,24 @@ fn actions(ui: &mut Ui, page: &Page<'_>, slot: &Slot, cx: &mut Cx<'_>) {
         .unwrap_or(0);
     let last = page.schedule.slots.len().saturating_sub(1);
     let open = match slot.standing {
-        _ if page.scene.state.ended_ms.is_some() => Err("The game day is over"),
+        _ if page.scene.state.ended_ms.is_some() => Err(say.gameday_is_over()),
         Standing::Planned | Standing::Skipped(_) => Ok(()),
-        Standing::Running => Err("It is on"),
-        Standing::Over(_) => Err("It is over"),
+        Standing::Running => Err(say.it_is_on()),
+        Standing::Over(_) => Err(say.it_is_over()),
     };
     let drill = || slot.id.clone();
-    let up = if place == 0 { Err("It is the first") } else { open };
+    let up = if place == 0 { Err(say.it_is_first()) } else { open };
     let down = if place == last {
-        Err("It is the last")
+        Err(say.it_is_last())
     } else {
         open
     };
     let skipped = matches!(slot.standing, Standing::Skipped(_));
-    let skip_label = if skipped { "Run after all" } else { "Skip" };
+    let skip_label = if skipped { say.run_after_all() } else { say.skip() };
     for (enabled, label, wish) in [
         (
             up,
-            "Earlier",
+            say.command_earlier(),
             Change::Move {
                 drill: drill(),
                 to: place.saturating_sub(1),
@@ -370,14 +364,14 @@ fn actions(ui: &mut Ui, page: &Page<'_>, slot: &Slot, cx: &mut Cx<'_>) {
         ),
         (
             down,
-            "Later",
+            say.command_later(),
             Change::Move {
                 drill: drill(),
                 to: place + 1,
             },
         ),
-        (open, "-5 min", shorter(slot)),
-        (open, "+5 min", longer(slot)),
+        (open, say.five_less(), shorter(slot)),
+        (open, say.five_more(), longer(slot)),
         (open, skip_label, skip(slot)),
     ] {
         if widgets::button_if(ui, enabled, label).clicked() {
@@ -387,9 +381,9 @@ fn actions(ui: &mut Ui, page: &Page<'_>, slot: &Slot, cx: &mut Cx<'_>) {
     let why = page.scene.state.no_drill_because();
     let enabled = why.as_deref().map_or(Ok(()), Err);
     let label = if matches!(slot.standing, Standing::Over(_)) {
-        "Run again …"
+        say.run_again()
     } else {
-        "Start this …"
+        say.start_this()
     };
     if widgets::button_if(ui, enabled, label).clicked() {
         cx.ask(Ask::GameDay(GameDayAsk::Begin(slot.id.clone())));

@@ -18,7 +18,9 @@ use firedrill_scene::{Ask, GameDayAsk, GameDayScene};
 use jiff::tz::TimeZone;
 
 use crate::{
+    commands::{Command, Words},
     cx::Cx,
+    messages::Say,
     theme::{medium, regular, size, space},
     widgets::{self, choice, rich},
 };
@@ -51,12 +53,12 @@ enum Panel {
 }
 
 impl Panel {
-    const ALL: [(Self, &'static str); 5] = [
-        (Self::Before, "Preparation"),
-        (Self::Predictions, "Predictions"),
-        (Self::Clocks, "Clocks"),
-        (Self::Findings, "Findings"),
-        (Self::Exercise, "The exercise"),
+    const ALL: [(Self, Words); 5] = [
+        (Self::Before, Say::panel_before),
+        (Self::Predictions, Say::panel_predictions),
+        (Self::Clocks, Say::panel_clocks),
+        (Self::Findings, Say::panel_findings),
+        (Self::Exercise, Say::panel_exercise),
     ];
 
     /// What is needed now.
@@ -137,7 +139,7 @@ impl AgendaView {
         ui.horizontal_wrapped(|ui| {
             ui.spacing_mut().item_spacing.x = space::XS;
             for (panel, label) in Panel::ALL {
-                if choice(ui, panel == shown, label).clicked() {
+                if choice(ui, panel == shown, label(cx.say)).clicked() {
                     self.panel = Some(panel);
                 }
             }
@@ -157,7 +159,7 @@ impl AgendaView {
                     (Panel::Clocks, Some(row)) => self.clocks.ui(ui, page, &row, cx),
                     (Panel::Findings, row) => self.findings.ui(ui, page, row.as_deref(), cx),
                     (Panel::Exercise, _) => self.exercise.ui(ui, page, cx),
-                    (_, None) => drop(widgets::dim(ui, "No drill is on the agenda.")),
+                    (_, None) => drop(widgets::dim(ui, cx.say.agenda_no_drill())),
                 }
             });
     }
@@ -176,24 +178,22 @@ fn labelled(ui: &mut Ui, label: &str, value: &mut String, hint: &str) -> egui::R
 }
 
 fn nothing(ui: &mut Ui, cx: &mut Cx<'_>) {
-    let words = "A game day is a folder: agenda, preparation and people in gameday.toml, the plans, and everything \
-                 that happens. A new one is made from plans in a terminal:";
     let recent = Arc::clone(&cx.scene.gamedays);
-    widgets::empty(ui, "No game day is open", words, |ui| {
+    widgets::empty(ui, cx.say.agenda_empty(), cx.say.agenda_empty_words(), |ui| {
         let command = "firedrill gameday new FOLDER --plan PLAN";
         ui.label(rich(command, crate::theme::mono(13.0), cx.tokens.strong));
         ui.add_space(space::M);
-        if widgets::button(ui, "Open a game day …").clicked() {
+        if widgets::button(ui, Command::OpenGameDay.label(cx.say)).clicked() {
             cx.ask(Ask::GameDay(GameDayAsk::OpenDialog));
         }
         if !recent.is_empty() {
             ui.add_space(space::L);
-            ui.label(rich("Opened before", medium(13.0), cx.tokens.dim));
+            ui.label(rich(cx.say.opened_before(), medium(13.0), cx.tokens.dim));
         }
         for it in recent.iter().take(6) {
             let overdue = match it.overdue.len() {
                 0 => String::new(),
-                n => format!(", {}", crate::words::count(n, "overdue finding")),
+                n => format!(", {}", cx.say.overdue_findings(n)),
             };
             if widgets::link(ui, &format!("{}{overdue}", it.title))
                 .on_hover_text(it.folder.display().to_string())
@@ -206,27 +206,24 @@ fn nothing(ui: &mut Ui, cx: &mut Cx<'_>) {
 }
 
 fn mistakes(ui: &mut Ui, scene: &GameDayScene, cx: &mut Cx<'_>) {
-    let t = cx.tokens;
+    let (t, say) = (cx.tokens, cx.say);
     let whole = ui.max_rect();
     widgets::card_at(ui, whole, |ui| {
         widgets::ends(
             ui,
             40.0,
             |ui| {
-                let words = format!(
-                    "gameday.toml has {}",
-                    crate::words::count(scene.mistakes.len(), "mistake")
-                );
+                let words = say.gameday_mistakes(say.mistakes(scene.mistakes.len()));
                 ui.label(rich(words, medium(size::TITLE), t.strong));
             },
             |ui| {
-                if widgets::button(ui, "Close").clicked() {
+                if widgets::button(ui, cx.say.close()).clicked() {
                     cx.ask(Ask::GameDay(GameDayAsk::Close));
                 }
-                if widgets::button(ui, "Read it again").clicked() {
+                if widgets::button(ui, cx.say.read_again()).clicked() {
                     cx.ask(Ask::GameDay(GameDayAsk::Open(scene.folder.clone())));
                 }
-                if widgets::button(ui, "Show the file").clicked() {
+                if widgets::button(ui, cx.say.show_file()).clicked() {
                     cx.ask(Ask::Show(scene.folder.join(firedrill_gameday::FILE)));
                 }
             },

@@ -8,6 +8,7 @@ use firedrill_scene::{Ask, GameDayAsk};
 use super::{Page, before::heading, labelled};
 use crate::{
     cx::Cx,
+    messages::Say,
     theme::{medium, mono, regular, size, space},
     widgets::{self, choice, rich},
     words::Scale,
@@ -30,10 +31,11 @@ impl Predict {
         let Some(state) = page.scene.state.rows.iter().find(|it| it.id == row) else {
             return;
         };
+        let say = cx.say;
         let right = if state.revealed {
-            "revealed and scored"
+            say.predict_revealed()
         } else {
-            "sealed until the reveal"
+            say.predict_sealed()
         };
         heading(ui, row, right);
         let run = state.runs.len().saturating_sub(1);
@@ -52,23 +54,19 @@ impl Predict {
         sealed(ui, page, state, shown, cx);
         if over && !state.revealed {
             let any = !state.predictions.is_empty();
-            let enabled = if any {
-                Ok(())
-            } else {
-                Err("Nobody predicted anything")
-            };
-            if widgets::button_if(ui, enabled, "Reveal and score").clicked() {
+            let enabled = if any { Ok(()) } else { Err(say.predict_nobody()) };
+            if widgets::button_if(ui, enabled, say.predict_reveal()).clicked() {
                 cx.ask(Ask::GameDay(GameDayAsk::Reveal(row.to_owned())));
             }
         }
     }
 
     fn form(&mut self, ui: &mut Ui, page: &Page<'_>, row: &str, cx: &mut Cx<'_>) {
-        let t = cx.tokens;
-        labelled(ui, "Who predicts", &mut self.who, "your name");
+        let (t, say) = (cx.tokens, cx.say);
+        labelled(ui, say.predict_who(), &mut self.who, say.your_name());
         ui.horizontal(|ui| {
-            ui.label(rich("The hypothesis", regular(13.0), t.text));
-            for (breaks, label) in [(false, "holds"), (true, "breaks")] {
+            ui.label(rich(say.predict_hypothesis(), regular(13.0), t.text));
+            for (breaks, label) in [(false, say.predict_holds()), (true, say.predict_breaks())] {
                 if choice(ui, self.breaks == breaks, label).clicked() {
                     self.breaks = breaks;
                 }
@@ -76,7 +74,7 @@ impl Predict {
         });
         let slis = page.scene.slis.get(row).map_or(&[][..], Vec::as_slice);
         ui.horizontal_wrapped(|ui| {
-            ui.label(rich("First to leave", regular(13.0), t.text));
+            ui.label(rich(say.predict_first(), regular(13.0), t.text));
             for (name, _) in slis {
                 let chosen = self.first.as_ref() == Some(name);
                 if choice(ui, chosen, name).clicked() {
@@ -91,11 +89,11 @@ impl Predict {
             ui.spacing_mut().item_spacing.x = space::S;
             for (label, value, hint) in [
                 (
-                    "Worst value",
+                    say.predict_worst(),
                     &mut self.worst,
-                    if unit.is_empty() { "a number" } else { unit },
+                    if unit.is_empty() { say.a_number() } else { unit },
                 ),
-                ("Time to notice", &mut self.notice, "90s or 2m"),
+                (say.predict_notice(), &mut self.notice, say.predict_notice_hint()),
             ] {
                 ui.vertical(|ui| {
                     ui.set_width(width);
@@ -103,10 +101,10 @@ impl Predict {
                 });
             }
         });
-        labelled(ui, "In a sentence", &mut self.words, "what will happen, and why");
-        let made = self.prediction(unit);
+        labelled(ui, say.in_a_sentence(), &mut self.words, say.predict_words_hint());
+        let made = self.prediction(unit, say);
         let enabled = made.as_ref().map(|_| ()).map_err(|why| *why);
-        if widgets::button_if(ui, enabled, "Seal it").clicked()
+        if widgets::button_if(ui, enabled, say.predict_seal()).clicked()
             && let Ok(prediction) = made
         {
             cx.ask(Ask::GameDay(GameDayAsk::Predict {
@@ -118,27 +116,25 @@ impl Predict {
     }
 
     /// What the form says; the worst value in the base unit.
-    fn prediction(&self, unit: &str) -> Result<Prediction, &'static str> {
+    fn prediction(&self, unit: &str, say: Say) -> Result<Prediction, &'static str> {
         if self.who.trim().is_empty() {
-            return Err("Say who predicts");
+            return Err(say.predict_say_who());
         }
         let worst = match self.worst.trim() {
             "" => None,
-            _ if self.first.is_none() => return Err("Choose the indicator that the worst value is of"),
+            _ if self.first.is_none() => return Err(say.predict_choose()),
             typed => {
                 let shown: f64 = typed
                     .trim_end_matches(unit)
                     .trim()
                     .parse()
-                    .map_err(|_| "The worst value is a number")?;
+                    .map_err(|_| say.predict_worst_number())?;
                 Some(shown / Scale::of(unit, &[]).factor).filter(|it| it.is_finite())
             }
         };
         let notice_ms = match self.notice.trim() {
             "" => None,
-            typed => Some(
-                quantity::duration_ms(typed).map_err(|_| "The time to notice is written like 90s or 2m")?,
-            ),
+            typed => Some(quantity::duration_ms(typed).map_err(|_| say.predict_notice_written())?),
         };
         Ok(Prediction {
             who: self.who.trim().to_owned(),
@@ -156,10 +152,7 @@ fn sealed(ui: &mut Ui, page: &Page<'_>, row: &RowState, run: usize, cx: &Cx<'_>)
     let t = cx.tokens;
     let all: Vec<&Sealed> = row.predictions_of(run).collect();
     if all.is_empty() {
-        widgets::dim(
-            ui,
-            "Nobody has predicted anything yet. What is sealed is shown to nobody before the reveal.",
-        );
+        widgets::dim(ui, cx.say.predict_none());
         return;
     }
     for it in all {
@@ -172,23 +165,24 @@ fn sealed(ui: &mut Ui, page: &Page<'_>, row: &RowState, run: usize, cx: &Cx<'_>)
                 ui.label(rich(&it.prediction.who, medium(size::BODY), t.strong));
                 let seal: String = it.seal.chars().take(8).collect();
                 ui.label(rich(seal, mono(size::SMALL), t.dim))
-                    .on_hover_text("The seal: note it down, and nobody can change your words unseen");
+                    .on_hover_text(cx.say.seal_tip());
             },
             |ui| match &scored {
                 Some(scored) => drop(ui.label(rich(scored.words(), medium(size::BODY), t.people))),
-                None => drop(widgets::dim(
-                    ui,
-                    format!("sealed {}", clock(it.at_ms, &page.zone)),
-                )),
+                None => drop(widgets::dim(ui, cx.say.sealed_at(clock(it.at_ms, &page.zone)))),
             },
         );
         if let Some(scored) = scored {
             let said = &it.prediction;
-            let holds = if said.holds { "Holds" } else { "Breaks" };
-            let words = if said.words.is_empty() {
-                format!("{holds}.")
+            let holds = if said.holds {
+                cx.say.said_holds()
             } else {
-                format!("{holds}: {}", said.words)
+                cx.say.said_breaks()
+            };
+            let words = if said.words.is_empty() {
+                holds.to_owned()
+            } else {
+                cx.say.namely(holds, &said.words)
             };
             widgets::text(ui, words);
             parts(ui, &scored, cx);
@@ -201,7 +195,7 @@ fn parts(ui: &mut Ui, scored: &Score, cx: &Cx<'_>) {
     for part in &scored.parts {
         let points = part
             .points
-            .map_or_else(|| "–".to_owned(), |(reached, of)| format!("{reached} of {of}"));
+            .map_or_else(|| "–".to_owned(), |(reached, of)| cx.say.some_of(reached, of));
         widgets::ends(
             ui,
             18.0,

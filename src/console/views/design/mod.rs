@@ -19,8 +19,9 @@ use form::Form;
 
 use crate::{
     View,
-    commands::Command,
+    commands::{Command, Words},
     cx::Cx,
+    messages::Say,
     theme::{medium, regular, size, space},
     widgets::{self, choice, rich},
 };
@@ -149,7 +150,7 @@ impl Design {
     fn bar(&mut self, ui: &mut Ui, cx: &mut Cx<'_>) {
         let t = cx.tokens;
         let mistakes = self.draft.mistakes();
-        let startable = self.startable(cx.scene);
+        let startable = self.startable(cx.scene).map_err(|why| why(cx.say));
         let (mut start, mut check, mut save) = (false, false, false);
         let parts = |part: &mut Part, ui: &mut Ui| {
             for (each, label) in PARTS {
@@ -166,7 +167,7 @@ impl Design {
             36.0,
             |ui| parts(part, ui),
             |ui| {
-                start = widgets::button_if(ui, startable, Command::Begin.info().label)
+                start = widgets::button_if(ui, startable, Command::Begin.label(cx.say))
                     .on_hover_text(Command::Begin.tip(ui))
                     .clicked();
                 check = widgets::button(ui, "Check")
@@ -189,7 +190,7 @@ impl Design {
                     .clicked();
                 let (words, ink) = match mistakes {
                     0 => ("no mistakes".to_owned(), t.steady),
-                    n => (crate::words::count(n, "mistake"), t.out),
+                    n => (cx.say.mistakes(n), t.out),
                 };
                 ui.label(rich(words, medium(size::BODY), ink));
             },
@@ -221,9 +222,9 @@ impl Design {
         })
     }
 
-    fn startable(&self, scene: &Scene) -> Result<(), &'static str> {
+    fn startable(&self, scene: &Scene) -> Result<(), Words> {
         if self.draft.plan().is_none() {
-            return Err("Mend the plan's mistakes first");
+            return Err(Say::why_mistakes);
         }
         Command::Begin.enabled(scene, View::Design)
     }

@@ -8,9 +8,9 @@ use serde_json::Value;
 use super::form::{Form, Kind};
 use crate::{
     cx::Cx,
+    messages::Say,
     theme::{Tokens, medium, regular, size, space},
     widgets::{self, State, choice, rich},
-    words,
 };
 
 /// Most agents that are listed by name.
@@ -290,7 +290,7 @@ fn target(ui: &mut Ui, form: &mut Form<'_>, base: &[&str], cx: &Cx<'_>) {
         22.0,
         |ui| drop(widgets::title(ui, "Target")),
         |ui| {
-            let words = format!("hits {hit} of {}", words::count(agents.len(), "host"));
+            let words = format!("hits {hit} of {}", Say::of(ui).hosts(agents.len()));
             ui.label(rich(
                 words,
                 medium(size::BODY),

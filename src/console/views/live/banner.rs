@@ -8,6 +8,7 @@ use crate::{
     View,
     commands::Command,
     cx::Cx,
+    messages::Say,
     theme::{medium, regular, size, space},
     widgets::{self, State, rich},
     words,
@@ -34,7 +35,7 @@ pub fn tour_height(tour: &TourScene, width: f32, brief: bool) -> f32 {
 
 /// What is on this computer, what happens now, and what can be done next.
 pub fn tour(ui: &mut Ui, rect: Rect, tour: &TourScene, brief: bool, cx: &mut Cx<'_>) {
-    let t = cx.tokens;
+    let (t, say) = (cx.tokens, cx.say);
     widgets::card_at(ui, rect, |ui| {
         ui.spacing_mut().item_spacing.y = 3.0;
         widgets::ends(
@@ -48,7 +49,11 @@ pub fn tour(ui: &mut Ui, rect: Rect, tour: &TourScene, brief: bool, cx: &mut Cx<
                     } else {
                         State::Tolerated
                     },
-                    &tour.build,
+                    if tour.build == "hardened" {
+                        say.build_hardened()
+                    } else {
+                        say.build_fragile()
+                    },
                     12.0,
                 );
                 ui.add_space(space::XS);
@@ -56,7 +61,7 @@ pub fn tour(ui: &mut Ui, rect: Rect, tour: &TourScene, brief: bool, cx: &mut Cx<
             },
             |ui| {
                 if tour.offers_fix {
-                    let label = rich("Run the fix", medium(size::BODY), t.ground);
+                    let label = rich(cx.say.run_fix(), medium(size::BODY), t.ground);
                     let button = egui::Button::new(label).fill(t.series).stroke(egui::Stroke::NONE);
                     if widgets::focus_ring(ui, |ui| ui.add(button)).clicked() {
                         cx.ask(Ask::RunFix);
@@ -87,7 +92,7 @@ fn comparison(ui: &mut Ui, tour: &TourScene, cx: &Cx<'_>) {
                 .text(at, egui::Align2::LEFT_CENTER, cell, regular(size::BODY), ink);
         }
     };
-    line(["", "fragile", "hardened"], [t.dim; 3]);
+    line(["", cx.say.build_fragile(), cx.say.build_hardened()], [t.dim; 3]);
     for row in &tour.comparison {
         line(
             [&row.measure, &row.before, &row.after],
@@ -97,12 +102,12 @@ fn comparison(ui: &mut Ui, tour: &TourScene, cx: &Cx<'_>) {
 }
 
 /// What an outcome is called, and how it is shown.
-pub fn outcome(outcome: Outcome) -> (State, &'static str) {
+pub fn outcome(say: Say, outcome: Outcome) -> (State, &'static str) {
     match outcome {
-        Outcome::Held => (State::Good, "HELD"),
-        Outcome::Broken => (State::Bad, "BROKEN"),
-        Outcome::Inconclusive => (State::Unknown, "INCONCLUSIVE"),
-        Outcome::Aborted => (State::Tolerated, "ABORTED"),
+        Outcome::Held => (State::Good, say.outcome_held()),
+        Outcome::Broken => (State::Bad, say.outcome_broken()),
+        Outcome::Inconclusive => (State::Unknown, say.outcome_inconclusive()),
+        Outcome::Aborted => (State::Tolerated, say.outcome_aborted()),
     }
 }
 
@@ -116,7 +121,7 @@ pub fn verdict_height(verdict: &Verdict, room: f32) -> f32 {
 /// The verdict with its first reasons.
 pub fn verdict(ui: &mut Ui, rect: Rect, verdict: &Verdict, drill: &DrillScene, cx: &mut Cx<'_>) {
     let t = cx.tokens;
-    let (state, word) = outcome(verdict.outcome);
+    let (state, word) = outcome(cx.say, verdict.outcome);
     widgets::card_at(ui, rect, |ui| {
         ui.spacing_mut().item_spacing.y = 3.0;
         widgets::ends(
@@ -130,7 +135,7 @@ pub fn verdict(ui: &mut Ui, rect: Rect, verdict: &Verdict, drill: &DrillScene, c
                 }
             },
             |ui| {
-                if widgets::button(ui, "Open the review").clicked() {
+                if widgets::button(ui, cx.say.open_review()).clicked() {
                     cx.goto = Some(View::Review);
                 }
                 // A drill of which nothing can be said is begun again with one key.
@@ -161,10 +166,7 @@ pub fn verdict(ui: &mut Ui, rect: Rect, verdict: &Verdict, drill: &DrillScene, c
                 .filter(|injection| ids.contains(&injection.id))
                 .map(|injection| injection.agent.clone())
                 .collect();
-            let words = format!(
-                "May still be on: nobody has read it back on {}.",
-                words::names(&agents)
-            );
+            let words = cx.say.verdict_may_be_on(words::names(cx.say, &agents));
             widgets::one_line(ui, rich(words, medium(13.0), t.out));
         }
     });
@@ -175,37 +177,24 @@ pub const HELD_HEIGHT: f32 = 96.0;
 
 /// A hold: how far it is, what a resume does, and the two ways on.
 pub fn held(ui: &mut Ui, rect: Rect, hold: &HoldScene, drill: &DrillScene, cx: &mut Cx<'_>) {
-    let t = cx.tokens;
+    let (t, say) = (cx.tokens, cx.say);
     let since = cx.clock_of(drill, hold.since_us);
     let progress = drill.progress.as_ref().map_or("", |(_, words)| words.as_str());
     let (word, first) = match hold.stage {
-        HoldStage::Reverting => (
-            "HOLDING",
-            "Everything is being taken back; the clock stands".to_owned(),
-        ),
-        HoldStage::Held => (
-            "HELD",
-            format!(
-                "Nothing of ours on; the clock stands since {since}, by {}",
-                hold.by
-            ),
-        ),
-        HoldStage::Baseline { .. } => (
-            "RESUMING",
-            "Nothing of ours on before the new baseline is there".to_owned(),
-        ),
+        HoldStage::Reverting => (say.hold_reverting(), say.hold_reverting_words().to_owned()),
+        HoldStage::Held => (say.hold_held(), say.hold_held_words(since, &hold.by)),
+        HoldStage::Baseline { .. } => (say.hold_resuming(), say.hold_resuming_words().to_owned()),
     };
     let then = if hold.then.is_empty() {
-        "the steps go on where they stood".to_owned()
+        say.hold_then_steps().to_owned()
     } else {
-        format!("{}, as strong as it was", hold.then.join("; "))
+        say.hold_then(hold.then.join("; "))
     };
     let second = match hold.stage {
-        HoldStage::Baseline { .. } => format!("{progress}. Then {then}"),
-        HoldStage::Reverting | HoldStage::Held => format!(
-            "Resume takes a new baseline of {}; then {then}",
-            words::span_ms(hold.baseline_ms)
-        ),
+        HoldStage::Baseline { .. } => say.hold_after_baseline(progress, then),
+        HoldStage::Reverting | HoldStage::Held => {
+            say.hold_resume(words::span_ms(say, hold.baseline_ms), then)
+        }
     };
     widgets::card_at(ui, rect, |ui| {
         ui.spacing_mut().item_spacing.y = 3.0;
@@ -244,9 +233,9 @@ pub fn checks(ui: &mut Ui, rect: Rect, drill: &DrillScene) {
                 drop(widgets::title(
                     ui,
                     if drill.phase == Phase::Preflight {
-                        "Preflight"
+                        Say::of(ui).phase_preflight()
                     } else {
-                        "Preflight did not pass"
+                        Say::of(ui).preflight_failed()
                     },
                 ));
             },
@@ -264,10 +253,7 @@ pub fn checks(ui: &mut Ui, rect: Rect, drill: &DrillScene) {
             .show(ui, |ui| {
                 ui.spacing_mut().item_spacing.y = 0.0;
                 if drill.checks.is_empty() {
-                    widgets::text(
-                        ui,
-                        "Asking every agent who it is and every source for fresh data …",
-                    );
+                    widgets::text(ui, Say::of(ui).preflight_asking());
                 }
                 for row in &drill.checks {
                     check_row(ui, row, 0.32);
@@ -278,7 +264,7 @@ pub fn checks(ui: &mut Ui, rect: Rect, drill: &DrillScene) {
 
 /// A check: shape, what, and what was found.
 pub fn check_row(ui: &mut Ui, row: &CheckRow, split: f32) {
-    let t = crate::theme::Tokens::of(ui);
+    let (t, say) = (crate::theme::Tokens::of(ui), Say::of(ui));
     let width = ui.available_width();
     let left = (width * split).clamp(110.0, 240.0);
     let (state, ink) = match row.ok {
@@ -287,7 +273,7 @@ pub fn check_row(ui: &mut Ui, row: &CheckRow, split: f32) {
         None => (State::Waiting, t.dim),
     };
     let words = if row.words.is_empty() && row.ok.is_none() {
-        "checking …"
+        say.check_running_words()
     } else {
         &row.words
     };
@@ -297,11 +283,11 @@ pub fn check_row(ui: &mut Ui, row: &CheckRow, split: f32) {
     let height = (galley.size().y + 15.0).max(31.0);
     let (rect, response) = ui.allocate_exact_size(vec2(width, height), egui::Sense::hover());
     let word = match row.ok {
-        Some(true) => "passed",
-        Some(false) => "not passed",
-        None => "checking",
+        Some(true) => say.check_passed(),
+        Some(false) => say.check_failed(),
+        None => say.check_running(),
     };
-    let name = format!("{}: {word}. {words}", row.what);
+    let name = say.check_row(&row.what, word, words);
     response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Label, true, &name));
     let painter = ui.painter();
     widgets::shape(painter, pos2(rect.left() + 6.0, rect.center().y), 5.0, state, t);

@@ -166,7 +166,11 @@ fn says(ui: &mut Ui, sli: &SliScene, scale: Scale, look: Look, cx: &Cx<'_>) {
     let compact = ui.available_height() < 150.0;
     ui.spacing_mut().item_spacing.y = if compact { 2.0 } else { 5.0 };
     widgets::one_line(ui, rich(&sli.name, medium(size::BODY), t.strong));
-    let lines = rich(words::three_lines(sli, scale), regular(size::SMALL), t.dim);
+    let lines = rich(
+        words::three_lines(cx.say, sli, scale),
+        regular(size::SMALL),
+        t.dim,
+    );
     if compact {
         widgets::one_line(ui, lines)
     } else {
@@ -177,11 +181,11 @@ fn says(ui: &mut Ui, sli: &SliScene, scale: Scale, look: Look, cx: &Cx<'_>) {
     widgets::stat(ui, sli, scale, [points, size::BODY]);
     ui.horizontal(|ui| {
         ui.spacing_mut().item_spacing.x = space::S;
-        widgets::pill(ui, State::from(sli.state), widgets::word(sli.state), 13.0);
+        widgets::pill(ui, State::from(sli.state), widgets::word(cx.say, sli.state), 13.0);
         if look.clock
             && let Some(age) = sli.age_ms
         {
-            let words = words::age(age + cx.since_ms);
+            let words = words::age(cx.say, age + cx.since_ms);
             if ui.available_width() > 48.0 || !compact {
                 widgets::dim(ui, words);
             }
@@ -233,8 +237,13 @@ fn axis(
         let sample = right + space::S..=right + space::S + 14.0;
         ui.painter().hline(sample.clone(), y, Stroke::new(1.6, faint(t)));
         let at = pos2(sample.end() + space::XS, y);
-        ui.painter()
-            .text(at, Align2::LEFT_CENTER, "before", regular(size::SMALL), t.dim);
+        ui.painter().text(
+            at,
+            Align2::LEFT_CENTER,
+            cx.say.plot_before(),
+            regular(size::SMALL),
+            t.dim,
+        );
     }
     for i in first..first + 40 {
         let mono = (i * step - origin_us) as f64;

@@ -61,7 +61,7 @@ impl Levers {
                     .handle_shape(HandleShape::Circle)
                     .show_value(false);
                 let response = widgets::focus_ring(ui, |ui| ui.add(slider));
-                let name = format!("Strength of {} on {}", injection.fault, injection.agent);
+                let name = cx.say.lever_name(&injection.fault, &injection.agent);
                 let said = shown.clone();
                 ui.ctx().accesskit_node_builder(response.id, |node| {
                     node.set_label(name);
@@ -71,10 +71,7 @@ impl Levers {
                     self.0.insert(injection.id.clone(), position.max(lever.least()));
                 }
                 released = response.drag_stopped() || (response.changed() && !response.dragged());
-                response.on_hover_text(format!(
-                    "Less acts at once. More needs Apply, every guardrail, and is at most {}, as the plan has it",
-                    words(1.0)
-                ));
+                response.on_hover_text(cx.say.lever_tip(words(1.0)));
             },
             |ui| drop(ui.label(rich(&shown, medium(size::BODY), t.strong))),
         );
@@ -100,17 +97,18 @@ impl Levers {
         stands: f64,
         cx: &mut Cx<'_>,
     ) {
+        let say = cx.say;
         let more = self
             .0
             .get(&injection.id)
             .copied()
             .filter(|put| Lever::is_more(*put, stands));
         if let Some(more) = more {
-            let label = format!("Apply {}", scene.lever.words(&scene.lever.parameters(more)));
+            let label = say.lever_apply(scene.lever.words(&scene.lever.parameters(more)));
             let free = if scene.asked.is_none() {
                 Ok(())
             } else {
-                Err("A change is on its way; wait for its answer")
+                Err(say.lever_waits())
             };
             ui.horizontal(|ui| {
                 ui.spacing_mut().interact_size.y = 22.0;
@@ -118,7 +116,7 @@ impl Levers {
                     self.0.remove(&injection.id);
                     ask(injection, &scene.lever, more, cx);
                 }
-                if widgets::link(ui, &format!("Leave it at {}", scene.on_words)).clicked() {
+                if widgets::link(ui, &say.lever_leave(&scene.on_words)).clicked() {
                     self.0.remove(&injection.id);
                 }
             });
@@ -127,8 +125,8 @@ impl Levers {
         widgets::dim(
             ui,
             match &scene.asked {
-                Some((_, asked)) => format!("{} is on, {asked} is asked for …", scene.on_words),
-                None => "less acts at once, more needs Apply".to_owned(),
+                Some((_, asked)) => say.lever_asked(&scene.on_words, asked),
+                None => say.lever_hint().to_owned(),
             },
         );
     }

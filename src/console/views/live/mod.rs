@@ -123,15 +123,14 @@ fn take_top(rest: &mut Rect, height: f32, draw: impl FnOnce(Rect)) {
 }
 
 fn nothing(ui: &mut Ui, cx: &mut Cx<'_>) {
-    let words = "When a drill runs, its indicators, its faults and its log are here. \
-                 Start one from Design, or let the demo show you one.";
-    widgets::empty(ui, "No drill is running", words, |ui| {
+    let say = cx.say;
+    widgets::empty(ui, say.live_empty(), say.live_empty_words(), |ui| {
         ui.horizontal(|ui| {
             ui.add_space((ui.available_width() - 260.0).max(0.0) / 2.0);
-            if button(ui, "Go to Design").clicked() {
+            if button(ui, say.go_to_design()).clicked() {
                 cx.goto = Some(View::Design);
             }
-            if button(ui, "Start the demo").clicked() {
+            if button(ui, Command::Demo.label(say)).clicked() {
                 cx.ask(firedrill_scene::Ask::StartDemo);
             }
         });

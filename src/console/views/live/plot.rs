@@ -17,6 +17,7 @@ use super::{
     window::{Window, ticks},
 };
 use crate::{
+    messages::Say,
     theme::{Tokens, regular, size, space},
     widgets,
     words::Scale,
@@ -72,7 +73,7 @@ pub fn plot(
     window: &mut Window,
     clock: &dyn Fn(u64) -> String,
 ) -> f64 {
-    let t = Tokens::of(ui);
+    let (t, say) = (Tokens::of(ui), Say::of(ui));
     let area = rect.with_max_x(rect.right() - GUTTER);
     let (from, until) = window.edges(source.now_us);
     let sight = Sight {
@@ -81,7 +82,7 @@ pub fn plot(
         sense: Sense::click_and_drag(),
     };
     let (drawn, (low, high), response) = draw(ui, area, source, window, sight, t);
-    let response = widgets::named(response, &format!("Plot of {}", source.sli.name));
+    let response = widgets::named(response, &say.plot_of(&source.sli.name));
     numbers(ui, area, low, high, t);
     pointer(ui, &response, area, window, source.now_us);
     if let Some(cursor) = window.cursor_us {
@@ -204,7 +205,7 @@ fn limits(plot: &mut egui_plot::PlotUi<'_>, source: &Source<'_>, bold: f32, t: &
             Limit::Tolerated => (LineStyle::dashed_loose(), 1.5, t.steady),
             Limit::Stop => (LineStyle::Dotted { spacing: 5.0 * bold }, 1.0, t.out),
         };
-        let name = format!("{} {}", line.kind.word(), line.at);
+        let name = format!("{:?} {}", line.kind, line.at);
         plot.hline(
             HLine::new(name, line.at)
                 .style(style)
@@ -215,7 +216,7 @@ fn limits(plot: &mut egui_plot::PlotUi<'_>, source: &Source<'_>, bold: f32, t: &
     }
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Limit {
     Steady,
     Tolerated,
@@ -223,11 +224,11 @@ enum Limit {
 }
 
 impl Limit {
-    fn word(self) -> &'static str {
+    fn word(self, say: Say) -> &'static str {
         match self {
-            Self::Steady => "steady",
-            Self::Tolerated => "tolerated",
-            Self::Stop => "stop",
+            Self::Steady => say.state_steady(),
+            Self::Tolerated => say.state_tolerated(),
+            Self::Stop => say.limit_stop(),
         }
     }
 }
@@ -439,7 +440,7 @@ fn labels(ui: &Ui, area: Rect, source: &Source<'_>, (low, high): (f64, f64), dre
         if !in_sight {
             continue;
         }
-        let words = line.kind.word().to_owned();
+        let words = line.kind.word(Say::of(ui)).to_owned();
         let y = area.bottom() - share.clamp(0.0, 1.0) * area.height();
         let galley = painter.layout_no_wrap(words, regular(dress.letters), colour);
         let wanted = galley.size();
@@ -519,21 +520,19 @@ fn read_out(
     if cursor_us < 0.0 || !(0.0..=1.0).contains(&share) {
         return;
     }
+    let say = Say::of(ui);
     let at = cursor_us as u64;
     let value = source.sli.series.latest_at(at).map(|point| match point.value {
         Some(value) => source.scale.with_unit(value, &source.sli.unit),
-        None => "no data".to_owned(),
+        None => say.state_no_data().to_owned(),
     });
     let before = source
         .before
         .and_then(|before| before.value(&source.sli.series, at))
-        .map(|value| format!("  · before {}", source.scale.with_unit(value, &source.sli.unit)));
-    let words = format!(
-        "{}  {}{}",
-        clock(at),
-        value.unwrap_or_else(|| "no sample".to_owned()),
-        before.unwrap_or_default()
-    );
+        .map(|value| say.read_out_before(source.scale.with_unit(value, &source.sli.unit)));
+    let value = value.unwrap_or_else(|| say.no_sample().to_owned());
+    let before = before.map_or_else(String::new, |before| format!("  · {before}"));
+    let words = format!("{}  {value}{before}", clock(at));
     let galley = ui.painter().layout_no_wrap(words, regular(size::SMALL), t.strong);
     let x = area.left() + area.width() * share as f32;
     let left = if x + galley.size().x + 20.0 > area.right() {
@@ -548,10 +547,10 @@ fn read_out(
 }
 
 /// How many samples a pixel hides, in words.
-pub fn samples_words(per_pixel: f64) -> String {
+pub fn samples_words(say: Say, per_pixel: f64) -> String {
     if per_pixel <= 1.0 {
-        "every sample is drawn".to_owned()
+        say.samples_all().to_owned()
     } else {
-        format!("1 px = {per_pixel:.1} samples")
+        say.samples_hidden(format_args!("{per_pixel:.1}"))
     }
 }

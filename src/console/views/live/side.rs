@@ -7,8 +7,9 @@ use firedrill_wire::InjectionState;
 
 use super::lever::{self, Levers};
 use crate::{
-    commands::Command,
+    commands::{Command, Words},
     cx::Cx,
+    messages::Say,
     theme::{Tokens, medium, mono, regular, size, space},
     widgets::{self, State, choice, rich},
     words,
@@ -29,11 +30,11 @@ pub enum Filter {
 }
 
 impl Filter {
-    const ALL: [(Self, &'static str); 4] = [
-        (Self::All, "all"),
-        (Self::Faults, "faults"),
-        (Self::Samples, "samples"),
-        (Self::Notes, "notes"),
+    const ALL: [(Self, Words); 4] = [
+        (Self::All, Say::log_all),
+        (Self::Faults, Say::log_faults),
+        (Self::Samples, Say::log_samples),
+        (Self::Notes, Say::log_notes),
     ];
 
     fn shows(self, kind: LogKind) -> bool {
@@ -71,11 +72,11 @@ impl Side {
         widgets::ends(
             ui,
             24.0,
-            |ui| drop(widgets::title(ui, "Log")),
+            |ui| drop(widgets::title(ui, cx.say.log())),
             |ui| {
                 ui.spacing_mut().item_spacing.x = 0.0;
                 for (filter, label) in Filter::ALL.into_iter().rev() {
-                    if choice(ui, self.filter == filter, label).clicked() {
+                    if choice(ui, self.filter == filter, label(cx.say)).clicked() {
                         self.filter = filter;
                     }
                 }
@@ -104,9 +105,9 @@ impl Side {
             .margin(egui::Margin::symmetric(10, 8))
             .char_limit(500)
             .text_color(t.strong)
-            .hint_text(rich("Note (N) …", regular(size::BODY), t.dim));
-        let response = widgets::named(ui.add(edit), "Note");
-        let response = response.on_hover_text(Command::Note.info().tip);
+            .hint_text(rich(cx.say.note_hint(), regular(size::BODY), t.dim));
+        let response = widgets::named(ui.add(edit), Command::Note.label(cx.say));
+        let response = response.on_hover_text((Command::Note.info().tip)(cx.say));
         if std::mem::take(&mut self.focus) {
             response.request_focus();
         }
@@ -133,9 +134,9 @@ pub fn log_lines(ui: &mut Ui, drill: &DrillScene, filter: Filter, cx: &Cx<'_>) {
         widgets::dim(
             ui,
             if drill.log.is_empty() {
-                "Nothing has happened yet."
+                cx.say.log_empty()
             } else {
-                "No such line yet."
+                cx.say.log_no_such()
             },
         );
         return;
@@ -250,21 +251,22 @@ fn faults(ui: &mut Ui, drill: &DrillScene, levers: &mut Levers, cx: &mut Cx<'_>)
 
 /// Emergency actions, sent by hand while the drill runs; gives which.
 fn actions(ui: &mut Ui, drill: &DrillScene) -> Option<usize> {
+    let say = Say::of(ui);
     let mut asked = None;
     if drill.safety.actions.is_empty() {
         return None;
     }
     widgets::rule(ui);
-    widgets::title(ui, "Emergency actions");
+    widgets::title(ui, say.actions());
     for action in &drill.safety.actions {
         widgets::one_line(ui, rich(&action.what, mono(size::SMALL), Tokens::of(ui).text));
-        widgets::dim(ui, format!("by itself {}", action.when));
+        widgets::dim(ui, say.action_when(&action.when));
         if let Some(last) = action.sent.last() {
             let t = Tokens::of(ui);
             widgets::small(ui, last, if action.failed { t.out } else { t.text });
         }
         if drill.verdict.is_none() {
-            let label = format!("Send action {}", action.index + 1);
+            let label = say.action_send(action.index + 1);
             if widgets::button(ui, &label).clicked() {
                 asked = Some(action.index);
             }
@@ -274,14 +276,15 @@ fn actions(ui: &mut Ui, drill: &DrillScene) -> Option<usize> {
 }
 
 fn next(ui: &mut Ui, drill: &DrillScene) {
-    widgets::title(ui, "No fault was on yet");
+    let say = Say::of(ui);
+    widgets::title(ui, say.fault_none_yet());
     match drill.planned.iter().find(|step| !step.wait) {
         Some(step) if drill.verdict.is_none() => {
-            let length = words::span_ms((step.until_us - step.from_us) / 1_000);
-            widgets::text(ui, format!("Next: {} for {length}.", step.label));
-            widgets::dim(ui, "It begins after the confirmation, not before.");
+            let length = words::span_ms(say, (step.until_us - step.from_us) / 1_000);
+            widgets::text(ui, say.fault_next(&step.label, length));
+            widgets::dim(ui, say.fault_next_words());
         }
-        _ => drop(widgets::dim(ui, "This drill injected nothing.")),
+        _ => drop(widgets::dim(ui, say.fault_never())),
     }
 }
 
@@ -290,7 +293,7 @@ fn fault(ui: &mut Ui, drill: &DrillScene, injection: &InjectionScene, levers: &m
     ui.spacing_mut().item_spacing.y = 5.0;
     let now = cx.drill_now_us(drill);
     let left_ms = injection.ends_us.saturating_sub(now) / 1_000;
-    let (word, colour) = how_it_stands(injection, left_ms, t);
+    let (word, colour) = how_it_stands(injection, left_ms, cx);
     widgets::ends(
         ui,
         20.0,
@@ -313,7 +316,7 @@ fn fault(ui: &mut Ui, drill: &DrillScene, injection: &InjectionScene, levers: &m
     }
     match (injection.state, &injection.by_hand) {
         (Some(InjectionState::Unconfirmed), Some(words)) => {
-            drop(widgets::small(ui, format!("By hand: {words}"), t.out));
+            drop(widgets::small(ui, cx.say.by_hand(words), t.out));
         }
         (Some(InjectionState::Refused | InjectionState::Failed), Some(words)) => {
             drop(widgets::small(ui, words, t.out));
@@ -322,17 +325,21 @@ fn fault(ui: &mut Ui, drill: &DrillScene, injection: &InjectionScene, levers: &m
     }
 }
 
-fn how_it_stands(injection: &InjectionScene, left_ms: u64, t: &Tokens) -> (String, egui::Color32) {
-    match injection.state {
-        None => ("asked …".into(), t.fault),
-        Some(InjectionState::Starting) => ("starting …".into(), t.fault),
-        Some(InjectionState::Active) => (format!("ends in {}", words::span_ms(left_ms)), t.fault),
-        Some(InjectionState::Reverting) => ("reverting …".into(), t.fault),
-        Some(InjectionState::Reverted) if injection.proved => ("reverted, proved clean".into(), t.steady),
-        Some(InjectionState::Reverted) => ("reverted".into(), t.steady),
-        Some(InjectionState::Done) => ("done".into(), t.steady),
-        Some(InjectionState::Refused) => ("refused".into(), t.out),
-        Some(InjectionState::Failed) => ("failed".into(), t.out),
-        Some(InjectionState::Unconfirmed) => ("unconfirmed".into(), State::Bad.colour(t)),
+fn how_it_stands(injection: &InjectionScene, left_ms: u64, cx: &Cx<'_>) -> (String, egui::Color32) {
+    let (t, say) = (cx.tokens, cx.say);
+    if injection.state == Some(InjectionState::Active) {
+        return (say.ends_in(words::span_ms(say, left_ms)), t.fault);
     }
+    let (word, ink) = match injection.state {
+        None => (say.injection_asked(), t.fault),
+        Some(InjectionState::Starting | InjectionState::Active) => (say.injection_starting(), t.fault),
+        Some(InjectionState::Reverting) => (say.injection_reverting(), t.fault),
+        Some(InjectionState::Reverted) if injection.proved => (say.injection_proved(), t.steady),
+        Some(InjectionState::Reverted) => (say.injection_reverted(), t.steady),
+        Some(InjectionState::Done) => (say.injection_done(), t.steady),
+        Some(InjectionState::Refused) => (say.injection_refused(), t.out),
+        Some(InjectionState::Failed) => (say.injection_failed(), t.out),
+        Some(InjectionState::Unconfirmed) => (say.injection_unconfirmed(), State::Bad.colour(t)),
+    };
+    (word.to_owned(), ink)
 }

@@ -52,7 +52,7 @@ pub fn ui(
     let titled = rect.height() >= height(drill, true);
     let heading = inside.with_max_y(inside.top() + if titled { TITLE } else { 0.0 });
     if titled {
-        title(ui, heading, window, hidden, t);
+        title(ui, heading, window, hidden, cx);
     }
     let axis = Axis {
         left: inside.left(),
@@ -60,7 +60,7 @@ pub fn ui(
         total_us: total(drill, now_us),
     };
     let mut y = heading.bottom();
-    phases(ui, &axis, y, drill, now_us, t);
+    phases(ui, &axis, y, drill, now_us, cx);
     y += PHASES + space::XS;
     let begin = inject_begin(drill);
     for lane in lanes(drill) {
@@ -75,26 +75,24 @@ pub fn ui(
     }
 }
 
-fn title(ui: &mut Ui, place: Rect, window: &Window, hidden: f64, t: &Tokens) {
+fn title(ui: &mut Ui, place: Rect, window: &Window, hidden: f64, cx: &Cx<'_>) {
+    let (t, say) = (cx.tokens, cx.say);
     widgets::region(ui, place, |ui| {
         widgets::ends(
             ui,
             18.0,
-            |ui| drop(widgets::title(ui, "Timeline")),
+            |ui| drop(widgets::title(ui, say.timeline())),
             |ui| {
                 let follows = if window.follows() {
-                    "following"
+                    say.follows()
                 } else {
-                    "standing still: double click follows"
+                    say.stands_still()
                 };
-                let words = format!(
-                    "{follows} · wheel zooms, drag pans, double click follows · {}",
-                    samples_words(hidden)
-                );
+                let samples = samples_words(say, hidden);
                 let words = if ui.available_width() < 560.0 {
-                    format!("{follows} · {}", samples_words(hidden))
+                    format!("{follows} · {samples}")
                 } else {
-                    words
+                    format!("{follows} · {} · {samples}", say.timeline_hint())
                 };
                 widgets::one_line(ui, rich(words, regular(size::SMALL), t.dim));
             },
@@ -135,17 +133,18 @@ fn total(drill: &DrillScene, now_us: u64) -> u64 {
     (expected + expected / 5).max(now_us + now_us / 12).max(1_000_000)
 }
 
-fn phases(ui: &Ui, axis: &Axis, y: f32, drill: &DrillScene, now_us: u64, t: &Tokens) {
+fn phases(ui: &Ui, axis: &Axis, y: f32, drill: &DrillScene, now_us: u64, cx: &Cx<'_>) {
+    let (t, say) = (cx.tokens, cx.say);
     let painter = ui.painter();
     let ends = drill.phases.iter().skip(1).map(|(_, at)| *at).chain([now_us]);
     for ((phase, from), until) in drill.phases.iter().zip(ends) {
         let (label, fill, ink) = match phase {
-            Phase::Preflight => ("preflight", t.raised, t.text),
-            Phase::Baseline => ("baseline", t.band, t.steady),
-            Phase::Arming => ("arming", t.raised, t.fault),
-            Phase::Inject => ("inject", t.raised, t.fault),
-            Phase::Recover => ("recover", t.band, t.steady),
-            Phase::Closing => ("reverting", t.raised, t.text),
+            Phase::Preflight => (say.bar_preflight(), t.raised, t.text),
+            Phase::Baseline => (say.bar_baseline(), t.band, t.steady),
+            Phase::Arming => (say.bar_arming(), t.raised, t.fault),
+            Phase::Inject => (say.bar_inject(), t.raised, t.fault),
+            Phase::Recover => (say.bar_recover(), t.band, t.steady),
+            Phase::Closing => (say.bar_reverting(), t.raised, t.text),
             Phase::Verdict => continue,
         };
         let rect = Rect::from_min_max(pos2(axis.x(*from), y), pos2(axis.x(until), y + PHASES));
@@ -169,7 +168,7 @@ fn phases(ui: &Ui, axis: &Axis, y: f32, drill: &DrillScene, now_us: u64, t: &Tok
             Stroke::new(1.0, t.strong),
             StrokeKind::Inside,
         );
-        let galley = painter.layout_no_wrap("held".to_owned(), regular(size::SMALL), t.strong);
+        let galley = painter.layout_no_wrap(say.bar_held().to_owned(), regular(size::SMALL), t.strong);
         if galley.size().x + 10.0 < rect.width() {
             let at = pos2(rect.left() + 6.0, rect.center().y - galley.size().y / 2.0);
             painter.galley(at, galley, t.strong);

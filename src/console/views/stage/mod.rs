@@ -15,6 +15,7 @@ use super::live::{Dress, PlotSource, Window, bare_plot};
 use crate::{
     View,
     cx::Cx,
+    messages::Say,
     ours,
     shell::{self, Places},
     theme::{Tokens, medium, motion, radius, regular, size},
@@ -48,6 +49,7 @@ pub fn ui(ui: &mut Ui, scene: &Scene, since_ms: u64, zone: &TimeZone, sealed: bo
         since_ms,
         zone,
         tokens: Tokens::of(ui),
+        say: Say::of(ui),
         view: View::Live,
         goto: None,
         wishes: &mut wishes,
@@ -55,7 +57,7 @@ pub fn ui(ui: &mut Ui, scene: &Scene, since_ms: u64, zone: &TimeZone, sealed: bo
     ui.painter().rect_filled(window, 0.0, cx.tokens.ground);
     let sheet = Sheet::of(window);
     let (heading, second) = if sealed {
-        sealed_words(&shown)
+        sealed_words(&shown, cx.say)
     } else {
         says(&cx, &slis(ui, &cx))
     };
@@ -111,6 +113,7 @@ pub fn abort_only(ui: &mut Ui, scene: &Scene, since_ms: u64, zone: &TimeZone, se
         since_ms,
         zone,
         tokens: Tokens::of(ui),
+        say: Say::of(ui),
         view: View::Live,
         goto: None,
         wishes: &mut wishes,
@@ -120,13 +123,17 @@ pub fn abort_only(ui: &mut Ui, scene: &Scene, since_ms: u64, zone: &TimeZone, se
     let inside = window.shrink(10.0);
     let (top, button) = inside.split_top_bottom_at_y(inside.top() + 40.0);
     let (state, sentence) = if sealed {
-        (State::Waiting, "This is an exercise.".to_owned())
+        (State::Waiting, cx.say.stage_exercise().to_owned())
     } else {
         let (state, sentence, rest) = ours::ours(&cx);
         let until = rest.split(" · ").next().unwrap_or_default();
         (
             state,
-            [sentence.as_str(), until].join(if until.is_empty() { "" } else { ", " }),
+            if until.is_empty() {
+                sentence
+            } else {
+                cx.say.and_then(sentence, until)
+            },
         )
     };
     let ink = match state {
@@ -155,14 +162,14 @@ fn sealed_scene(scene: &Scene) -> Scene {
     }
 }
 
-fn sealed_words(scene: &Scene) -> (String, Option<String>) {
+fn sealed_words(scene: &Scene, say: Say) -> (String, Option<String>) {
     match (scene.abort.pressed_ms, scene.abort.finished) {
         (None, _) => (
-            "This is an exercise.".into(),
-            Some("Whoever sees harm presses ABORT.".into()),
+            say.stage_exercise().into(),
+            Some(say.stage_whoever_sees_harm().into()),
         ),
-        (Some(_), false) => ("The exercise is being stopped.".into(), None),
-        (Some(_), true) => ("The exercise was stopped.".into(), None),
+        (Some(_), false) => (say.stage_exercise_stopping().into(), None),
+        (Some(_), true) => (say.stage_exercise_stopped().into(), None),
     }
 }
 
@@ -181,77 +188,75 @@ fn slis(ui: &Ui, cx: &Cx<'_>) -> Vec<usize> {
 
 /// The state in one sentence, and what people of the system feel, or expect.
 fn says(cx: &Cx<'_>, shown: &[usize]) -> (String, Option<String>) {
-    if let Some(words) = aborting(&cx.scene.abort) {
+    let say = cx.say;
+    if let Some(words) = aborting(&cx.scene.abort, say) {
         return words;
     }
     let ours = ours::ours(cx).1;
     let Some(drill) = &cx.scene.drill else {
-        return ("No drill is running.".into(), Some(sentence(&ours)));
+        return (say.stage_no_drill().into(), Some(sentence(&ours)));
     };
     let progress = drill.progress.as_ref().map(|(_, words)| words.as_str());
-    let felt = felt(drill, shown);
+    let felt = felt(drill, shown, say);
     match drill.phase {
         Phase::Preflight => (
-            with(&drill.experiment, progress, "everything is checked first"),
+            with(say, &drill.experiment, progress, say.stage_checking()),
             Some(drill.hypothesis.clone()),
         ),
         Phase::Baseline => (
-            with("Nothing is on yet", progress, "waiting for the steady state"),
+            with(say, say.stage_nothing_yet(), progress, say.stage_waiting()),
             Some(drill.hypothesis.clone()),
         ),
-        Phase::Arming => (
-            "Ready. It begins when it is confirmed.".into(),
-            Some(drill.hypothesis.clone()),
-        ),
-        Phase::Inject if drill.hold.is_some() => (held(drill).to_owned(), felt),
+        Phase::Arming => (say.stage_ready().into(), Some(drill.hypothesis.clone())),
+        Phase::Inject if drill.hold.is_some() => (held(drill, say).to_owned(), felt),
         Phase::Inject => {
             let words = match (&cx.scene.ours, &drill.say) {
-                (Ours::On { .. }, Some(say)) => sentence(say),
+                (Ours::On { .. }, Some(own)) => sentence(own),
                 _ => sentence(&ours),
             };
             (words, felt)
         }
-        Phase::Closing => ("Every fault is being taken back.".into(), felt),
+        Phase::Closing => (say.stage_closing().into(), felt),
         Phase::Recover => {
             let off = matches!(cx.scene.ours, Ours::Nothing { .. });
             let words = if off {
-                "The fault is off. Waiting until all is steady.".to_owned()
+                say.stage_recovering().to_owned()
             } else {
                 sentence(&ours)
             };
             (words, felt)
         }
-        Phase::Verdict => verdict(drill),
+        Phase::Verdict => verdict(drill, say),
     }
 }
 
-fn held(drill: &DrillScene) -> &'static str {
+fn held(drill: &DrillScene, say: Say) -> &'static str {
     match drill.hold.as_ref().map(|hold| hold.stage) {
-        Some(HoldStage::Reverting) => "Held. Every fault is being taken back.",
-        Some(HoldStage::Baseline { .. }) => "Held. A new baseline is taken before it goes on.",
-        Some(HoldStage::Held) | None => "Held. The clock stands until it is resumed.",
+        Some(HoldStage::Reverting) => say.stage_held_reverting(),
+        Some(HoldStage::Baseline { .. }) => say.stage_held_baseline(),
+        Some(HoldStage::Held) | None => say.stage_held(),
     }
 }
 
-fn with(begin: &str, progress: Option<&str>, else_words: &str) -> String {
-    sentence(&format!("{begin}: {}", progress.unwrap_or(else_words)))
+fn with(say: Say, begin: &str, progress: Option<&str>, else_words: &str) -> String {
+    sentence(&say.namely(begin, progress.unwrap_or(else_words)))
 }
 
-fn verdict(drill: &DrillScene) -> (String, Option<String>) {
+fn verdict(drill: &DrillScene, say: Say) -> (String, Option<String>) {
     let Some(verdict) = &drill.verdict else {
-        return ("It is over.".into(), None);
+        return (say.stage_over().into(), None);
     };
     let words = match verdict.outcome {
-        Outcome::Held => "It held.",
-        Outcome::Broken => "It broke.",
-        Outcome::Inconclusive => "Nothing can be said.",
-        Outcome::Aborted => "It was aborted.",
+        Outcome::Held => say.stage_it_held(),
+        Outcome::Broken => say.stage_it_broke(),
+        Outcome::Inconclusive => say.stage_inconclusive(),
+        Outcome::Aborted => say.stage_aborted(),
     };
     let why = verdict.reasons.first().map(|reason| sentence(&reason.words));
     (words.into(), why)
 }
 
-fn aborting(abort: &AbortScene) -> Option<(String, Option<String>)> {
+fn aborting(abort: &AbortScene, say: Say) -> Option<(String, Option<String>)> {
     abort.pressed_ms?;
     let (all, proved) = (abort.rows.len(), abort.proved);
     let lost: Vec<String> = abort
@@ -261,32 +266,25 @@ fn aborting(abort: &AbortScene) -> Option<(String, Option<String>)> {
         .map(|row| row.agent.clone())
         .collect();
     let words = match (abort.finished, all) {
-        (_, 0) => "Stopped. No agent is known.".to_owned(),
-        (_, all) if proved == all => format!("Stopped. {} proved clean.", words::count(all, "agent")),
-        (false, _) => format!(
-            "Stopping: {proved} of {} proved clean.",
-            words::count(all, "agent")
-        ),
-        (true, _) => format!(
-            "{} of {} not proved clean.",
-            all - proved,
-            words::count(all, "agent")
-        ),
+        (_, 0) => say.stage_stopped_none().to_owned(),
+        (_, all) if proved == all => say.stage_stopped_clean(say.agents(all)),
+        (false, _) => say.stage_stopping(proved, say.agents(all)),
+        (true, _) => say.stage_not_clean(all - proved, say.agents(all)),
     };
-    let second = (!lost.is_empty()).then(|| format!("No answer of {}.", words::names(&lost)));
+    let second = (!lost.is_empty()).then(|| say.stage_no_answer(words::names(say, &lost)));
     Some((words, second))
 }
 
 /// What the shown indicators say: in the plan's words where it has them.
-fn felt(drill: &DrillScene, shown: &[usize]) -> Option<String> {
+fn felt(drill: &DrillScene, shown: &[usize], say: Say) -> Option<String> {
     let shown: Vec<&SliScene> = shown.iter().filter_map(|i| drill.slis.get(*i)).collect();
     let mut parts: Vec<String> = shown
         .iter()
         .filter_map(|sli| match sli.state {
-            SliState::NoData => Some(format!("{} is not seen.", sli.name)),
+            SliState::NoData => Some(say.stage_not_seen(&sli.name)),
             SliState::Out => {
                 let own = sli.say.out.as_deref().map(sentence);
-                Some(own.unwrap_or_else(|| format!("{} is out.", sli.name)))
+                Some(own.unwrap_or_else(|| say.stage_is_out(&sli.name)))
             }
             SliState::Steady | SliState::Tolerated => sli.say.ok.as_deref().map(sentence),
         })
@@ -295,14 +293,14 @@ fn felt(drill: &DrillScene, shown: &[usize]) -> Option<String> {
         let steady = shown.iter().all(|sli| sli.state == SliState::Steady);
         parts.push(
             if steady {
-                "All is steady."
+                say.stage_steady()
             } else {
-                "All is tolerated."
+                say.stage_tolerated()
             }
             .to_owned(),
         );
     }
-    (!parts.is_empty()).then(|| parts.join(" "))
+    (!parts.is_empty()).then(|| parts.join(say.between_sentences()))
 }
 
 /// With a capital and a full stop.
@@ -312,16 +310,22 @@ fn sentence(words: &str) -> String {
         return String::new();
     };
     let rest = letters.as_str();
-    let stop = if rest.ends_with(['.', '!', '?', '…']) {
+    let stop = if rest.ends_with(['.', '!', '?', '…', '。', '！', '？']) {
         ""
-    } else {
+    } else if rest.is_ascii() {
         "."
+    } else {
+        // Words may be the plan's, in whatever language it is written.
+        match rest.chars().last() {
+            Some('\u{2e80}'..) => "。",
+            _ => ".",
+        }
     };
     format!("{}{rest}{stop}", first.to_uppercase())
 }
 
 /// What happens next if nobody does anything.
-fn fuse_words(drill: &DrillScene) -> Option<String> {
+fn fuse_words(drill: &DrillScene, say: Say) -> Option<String> {
     if drill.phase != Phase::Inject || drill.hold.is_some() {
         return None;
     }
@@ -332,9 +336,8 @@ fn fuse_words(drill: &DrillScene) -> Option<String> {
         .map(|sli| sli.stop.after().saturating_sub(sli.bad_in_row))
         .min()?;
     Some(match left {
-        0 => "it is being stopped".to_owned(),
-        1 => "the next bad sample stops it".to_owned(),
-        more => format!("{more} more bad samples stop it"),
+        0 => say.stage_fuse_burnt().to_owned(),
+        more => say.stage_fuse(more as usize),
     })
 }
 
@@ -345,15 +348,11 @@ fn fault_words(cx: &Cx<'_>) -> Option<(String, egui::Color32)> {
         Ours::On {
             faults, ends_in_ms, ..
         } => {
-            let left = words::span_ms(ends_in_ms.saturating_sub(cx.since_ms));
-            let ends = if *faults == 1 { "ends" } else { "end" };
-            Some((
-                format!("{} {ends} in {left}", words::count(*faults, "fault")),
-                t.fault,
-            ))
+            let left = words::span_ms(cx.say, ends_in_ms.saturating_sub(cx.since_ms));
+            Some((cx.say.stage_faults_end(*faults, left), t.fault))
         }
-        Ours::MayBeOn { agents } => Some((format!("may be on: {}", words::names(agents)), t.out)),
-        Ours::Nothing { .. } if cx.scene.drill.is_some() => Some(("nothing of ours on".to_owned(), t.text)),
+        Ours::MayBeOn { agents } => Some((cx.say.stage_may_be_on(words::names(cx.say, agents)), t.out)),
+        Ours::Nothing { .. } if cx.scene.drill.is_some() => Some((cx.say.ours_nothing().to_owned(), t.text)),
         Ours::Nothing { .. } | Ours::Unknown => None,
     }
 }
@@ -444,7 +443,7 @@ impl Sheet {
         let fault = fault_words(cx);
         let aborting = cx.scene.abort.pressed_ms.is_some();
         let fuse = cx.scene.drill.as_ref().filter(|_| !aborting);
-        let fuse = fuse.and_then(|drill| fuse_words(drill));
+        let fuse = fuse.and_then(|drill| fuse_words(drill, cx.say));
         widgets::region(ui, place, |ui| {
             widgets::ends(
                 ui,
@@ -494,7 +493,7 @@ impl Sheet {
                 .size()
                 .x
         };
-        wide(&sli.name) + wide(widgets::word(sli.state)) + self.points(90.0)
+        wide(&sli.name) + wide(widgets::word(Say::of(ui), sli.state)) + self.points(90.0)
     }
 
     fn card(&self, ui: &mut Ui, card: Rect, sli: &SliScene, drill: &DrillScene, beside: bool, cx: &Cx<'_>) {
@@ -556,7 +555,7 @@ impl Sheet {
     fn state(&self, ui: &mut Ui, sli: &SliScene, cx: &Cx<'_>) {
         let state = State::from(sli.state);
         let points = self.points(size::STAGE);
-        let word = widgets::word(sli.state);
+        let word = widgets::word(cx.say, sli.state);
         let galley = ui
             .painter()
             .layout_no_wrap(word.to_owned(), regular(points), state.colour(cx.tokens));

@@ -1,0 +1,717 @@
+### What the console says in English, the language that others are compared with.
+###
+### The format is Fluent's (https://projectfluent.org), of which the build takes texts, { $name }, choices by a number
+### and attributes. Every message stands in every file of this folder, with the same values. Colon and dots at the ends
+### belong to the text; where a message follows another in a sentence, it begins as it is to be read there.
+
+## Commands
+
+command-abort = ABORT
+    .tip = Takes every fault back at once and latches the agents
+command-finish = Finish
+    .tip = Takes the faults back and goes on to recovery; nothing is latched
+command-hold = Hold
+    .tip = Takes the faults back and stops the clock of the steps; nothing is latched, and a resume takes a new baseline, then goes on for the time that was left
+command-resume = Resume
+    .tip = Takes a new baseline, then puts what was interrupted on again for the time that it had left
+command-retry = Retry
+    .tip = Begins the same experiment again: preflight, baseline, then it asks you before the first fault
+command-copy-ours = Copy: is this us?
+    .tip = Copies the sentence that says what of ours is on, with drill, console and time
+command-begin = Start …
+    .tip = Checks everything, waits for the steady state, then asks you before the first fault
+command-arm = Start the fault
+    .tip = Confirms the start, when every check has passed
+command-note = Note
+    .tip = Writes a note on the timeline
+command-demo = Start the demo
+    .tip = Starts the order system on this computer and runs a drill on it
+command-test-abort = Test abort
+    .tip = Starts the fault noop, which changes nothing, and aborts it on every agent
+command-open-gameday = Open a game day …
+    .tip = Opens the folder that gameday.toml is in
+command-noticed = Noticed
+    .tip = Somebody noticed that something is wrong
+command-paged = Paged
+    .tip = Somebody was paged
+command-acknowledged = Acknowledged
+    .tip = The page was acknowledged
+command-hypothesis = Right hypothesis
+    .tip = Somebody said what it really is
+command-mitigated = Mitigated
+    .tip = It hurts no longer
+command-recovered = Recovered
+    .tip = All is as before
+command-open = Open a plan …
+    .tip = Opens a plan file
+command-save = Save
+    .tip = Writes the plan to its file; comments stay
+command-undo = Undo
+    .tip = Takes the last edit back
+command-redo = Redo
+    .tip = Makes it again
+command-zoom-in = Zoom in
+    .tip = Less time on the plots
+command-zoom-out = Zoom out
+    .tip = More time on the plots
+command-earlier = Earlier
+    .tip = Moves the plots to the past
+command-later = Later
+    .tip = Moves the plots to the present
+command-follow = Follow
+    .tip = The plots follow now again
+command-palette = Find a command …
+    .tip = Finds a command by its name
+command-help = Help
+    .tip = Every command with its keys
+command-stage = Stage
+    .tip = A window for the projector; a double click there fills the screen, Escape closes it
+command-seal = Seal the Stage
+    .tip = The Stage says only that there is an exercise; again, and it shows all
+command-abort-window = ABORT window
+    .tip = A small window with ABORT above other programs; by itself while a fault is on
+command-theme = Theme
+    .tip = Dark for a desk, light for a projector
+command-speak-tip = Everything in this language
+command-speak-as-system = System language
+    .tip = Everything in the language of this computer, where the console knows it
+command-larger = Larger
+    .tip = Everything larger
+command-smaller = Smaller
+    .tip = Everything smaller
+command-first-size = First size
+    .tip = Everything as large as at first
+command-welcome = Welcome
+    .tip = Start the demo, open a plan
+command-design = Design
+    .tip = Write the plan
+command-live = Live
+    .tip = Watch the drill
+command-review = Review
+    .tip = Drills that are over
+command-fleet = Fleet
+    .tip = The agents
+command-agenda = Agenda
+    .tip = The game day: its drills, preparation, people, findings
+command-gallery = Gallery
+    .tip = The console's own widgets in each of their states, for who builds on them
+
+group-drill = The drill
+group-gameday = The game day
+group-plan = The plan
+group-plots = The plots in Live
+group-views = Views
+group-window = Windows and looks
+
+why-already-back = The faults are already being taken back
+why-no-drill = No drill runs
+why-held-already = It is held already
+why-only-injecting = Only while the drill injects: before and after it nothing is on
+why-not-read-back = Not before everything is read back as off
+why-baseline-taken = The new baseline is being taken
+why-nothing-held = Nothing is held
+why-only-inconclusive = Only after a drill of which nothing can be said
+why-drill-runs = A drill is running
+why-no-plan = No plan is open
+why-nothing-waits = Nothing waits to be confirmed
+why-no-agents = No plan with agents is open
+why-only-live = Only in Live, with a drill
+why-no-gameday-drill = No drill of a game day is on
+why-only-design = Only in Design
+
+## Notices of the desktop
+
+notice-abort = ABORT was pressed: every fault is being taken back.
+notice-abort-by = ABORT was pressed by { $who }: every fault is being taken back.
+notice-sealed = exercise
+notice-out = { $indicator } is out
+notice-out-words = It left tolerance in "{ $experiment }".
+
+## Numbers, times, names
+
+# As strftime has it.
+date-format = %-d %b %H:%M
+range-between = { $least } to { $most }
+line-steady = steady { $range }
+line-tolerated = tolerated { $range }
+line-never = never stops
+line-stop-below = stop < { $least }
+line-stop-above = stop > { $most }
+line-stop-outside = stop outside { $least } to { $most }
+line-no-stop = no stop
+span-seconds = { $seconds } s
+span-minutes = { $minutes } min { $seconds } s
+age-now = now
+age-seconds = { $seconds } s old
+age-minutes = { $minutes } min old
+names-nobody = nobody
+names-two = { $first } and { $second }
+names-more = { $first } and { $more } more
+agents = { $number ->
+    [one] { $number } agent
+   *[other] { $number } agents
+}
+mistakes = { $number ->
+    [one] { $number } mistake
+   *[other] { $number } mistakes
+}
+open-findings = { $number ->
+    [0] no open finding
+    [one] { $number } open finding
+   *[other] { $number } open findings
+}
+
+## "Is this us?"
+
+copy = Copy
+copied = Copied
+ends-in = ends in { $left }
+lease-left = lease { $left }
+ours-unknown = no agent was asked yet
+ours-nothing = nothing of ours on
+ours-nothing-proved = nothing of ours on, proved { $time }
+ours-on = { $faults ->
+    [one] { $faults } fault of ours on { $agents }
+   *[other] { $faults } faults of ours on { $agents }
+}
+ours-may-be-on = a fault of ours may be on { $agents }: not read back
+
+## Around every view
+
+header-unsaved-plan = plan without a file
+header-no-plan = no plan open
+header-no-drill = No drill
+header-begin = Open a plan in Design, or start the demo.
+phase-preflight = Preflight
+phase-baseline = Baseline
+phase-arming = Arming
+phase-inject = Inject
+phase-recover = Recover
+phase-closing = Reverting
+phase-verdict = Verdict
+theme-light = Light theme
+theme-dark = Dark theme
+emergency-stop = Emergency stop
+abort-sending = sending …
+abort-keys = { $keys }
+abort-calm = nothing to stop · { $keys }
+dismiss = Dismiss
+
+## Design, as far as commands need it
+
+why-mistakes = Mend the plan's mistakes first
+hosts = { $number ->
+    [one] { $number } host
+   *[other] { $number } hosts
+}
+overdue-findings = { $number ->
+    [one] { $number } overdue finding
+   *[other] { $number } overdue findings
+}
+
+## Help and palette
+
+help-title = Every command
+close = Close
+palette-title = Commands
+palette-field = Find a command
+palette-hint = what do you want to do?
+palette-none = No command is called so.
+
+## States, fuse, lease
+
+state-steady = steady
+state-tolerated = tolerated
+state-out = OUT
+state-no-data = no data
+agent-latched = latched
+agent-ready = ready
+agent-not-asked = not asked
+agent-not-usable = not usable
+agent-no-answer = no answer
+fuse = { $more ->
+    [0] { $bad } of { $after } bad samples: the drill is stopped
+    [one] { $bad } of { $after } bad samples: the next one stops the drill
+   *[other] { $bad } of { $after } bad samples: { $more } more stop the drill
+}
+fuse-short = { $bad } of { $after } bad
+fuse-short-next = { $bad } of { $after } bad, next stops
+lease-words = reverts itself in { $left } without us
+
+## Welcome
+
+welcome-break = Break it on purpose,
+welcome-stoppable = while you can still stop it.
+welcome-system = A small order system starts
+    .words = Gateway, orders, payments, inventory and real traffic, on this computer only.
+welcome-fault = A fault begins
+    .words = Payment answers later, through a real agent on this computer.
+welcome-stop = The drill is stopped by itself
+    .words = Checkout leaves its limits; the fault is taken back and read back.
+welcome-verdict = You read the verdict
+    .words = And run the same drill on a build of the system that holds.
+welcome-local = Everything listens on 127.0.0.1 only and ends with this window.
+welcome-minute = about a minute, nothing to prepare
+welcome-own = Your own system
+welcome-plan = A plan is one TOML file: indicators, agents, experiments.
+new-plan = New plan
+recent-plans = Recent plans
+recent-none = None yet. What you open is remembered here.
+welcome-over = A drill that is over
+welcome-journal = A journal shows everything again, as it was.
+open-journal = Open a journal …
+gamedays = Game days
+gamedays-words = Several drills with people: agenda, predictions, findings in a folder.
+overdue = overdue since { $due }, { $owner }: { $symptom }
+overdue-nobody = overdue since { $due }, nobody: { $symptom }
+open-findings-overdue = { $number ->
+    [one] { $number } open finding, { $overdue } overdue
+   *[other] { $number } open findings, { $overdue } overdue
+}
+cannot-be-read = cannot be read
+
+## Stage and the ABORT window
+
+stage-title = Stage · Firedrill
+abort-window-title = ABORT · Firedrill
+# Two things in one line, the second following from the first.
+and-then = { $first }, { $second }
+# What is said, and what of it.
+namely = { $what }: { $words }
+# What stands between two sentences.
+between-sentences = {" "}
+stage-exercise = This is an exercise.
+stage-whoever-sees-harm = Whoever sees harm presses ABORT.
+stage-exercise-stopping = The exercise is being stopped.
+stage-exercise-stopped = The exercise was stopped.
+stage-no-drill = No drill is running.
+stage-checking = everything is checked first
+stage-nothing-yet = Nothing is on yet
+stage-waiting = waiting for the steady state
+stage-ready = Ready. It begins when it is confirmed.
+stage-closing = Every fault is being taken back.
+stage-recovering = The fault is off. Waiting until all is steady.
+stage-held = Held. The clock stands until it is resumed.
+stage-held-reverting = Held. Every fault is being taken back.
+stage-held-baseline = Held. A new baseline is taken before it goes on.
+stage-over = It is over.
+stage-it-held = It held.
+stage-it-broke = It broke.
+stage-inconclusive = Nothing can be said.
+stage-aborted = It was aborted.
+stage-stopped-none = Stopped. No agent is known.
+stage-stopped-clean = Stopped. { $agents } proved clean.
+stage-stopping = Stopping: { $proved } of { $agents } proved clean.
+stage-not-clean = { $rest } of { $agents } not proved clean.
+stage-no-answer = No answer of { $agents }.
+stage-not-seen = { $indicator } is not seen.
+stage-is-out = { $indicator } is out.
+stage-steady = All is steady.
+stage-tolerated = All is tolerated.
+stage-fuse-burnt = it is being stopped
+stage-fuse = { $more ->
+    [one] the next bad sample stops it
+   *[other] { $more } more bad samples stop it
+}
+stage-faults-end = { $faults ->
+    [one] { $faults } fault ends in { $left }
+   *[other] { $faults } faults end in { $left }
+}
+stage-may-be-on = may be on: { $agents }
+
+## Before a plan is replaced
+
+leave-name = Changes are not saved
+leave-title = Changes of this plan are not saved
+leave-words = Another plan is about to take its place. What is not saved then is gone.
+leave-save = Save first
+leave-discard = Discard the changes
+leave-stay = Stay
+
+## A drill that was never ended
+
+open-title = A drill was never ended
+open-terminal = From any terminal: firedrill abort
+open-not-now = Not now
+open-driven = another console drives it
+open-gone = its console is gone: leases end what is on
+open-armed = armed { $time } · { $whose }
+open-abort = Abort it
+open-watched = watched until nothing of it is on
+open-watch = Watch
+
+## Guardrails before the start
+
+safety-overridden = { $rule } is overridden by { $who }
+safety-reason = Reason to go on without "{ $rule }"
+safety-journaled = it is journaled
+safety-override = Override { $rule }
+safety-approved-by = Approved by a second person
+safety-other = another than the operator
+safety-approve = Approve
+write-first = Write something first
+
+## Arming
+
+arming-name = Confirm the start
+arming-back = Back
+arming-not-ready = It can start when every check has passed.
+
+## While ABORT works
+
+aborting-name = Aborting
+aborted-none = Aborted: no agent is known
+aborted-none-words = Open the plan whose agents are to be stopped, or run `firedrill-agent abort` on the host.
+aborted-clean = { $all ->
+    [one] Aborted: the agent is proved clean
+   *[other] Aborted: all { $all } agents are proved clean
+}
+aborting-proved = { $all ->
+    [one] Aborting: { $proved } of { $all } agent is proved clean
+   *[other] Aborting: { $proved } of { $all } agents are proved clean
+}
+aborted-not-clean = { $all ->
+    [one] { $rest } of { $all } agent is not proved clean
+   *[other] { $rest } of { $all } agents are not proved clean
+}
+pressed = pressed { $time }
+pressed-by = pressed { $time } by { $who }
+pressed-because = pressed { $time } by { $who }: { $reason }
+pressed-latched = latched: nothing starts until somebody releases the latch
+pressed-working = nothing starts while this works
+aborting-copy = Copy for the incident channel
+aborting-release = Release in Fleet …
+aborting-hide = Hide
+aborting-sending = still sending, every 200 ms
+abort-requested = requested
+abort-received = received
+abort-reverted = reverted
+abort-proved = proved clean
+abort-unconfirmed = unconfirmed
+abort-row = { $agent }: { $stage } after { $took }, { $latch }. { $words }
+abort-by-hand = By hand, if it must be now: on the host of { $agents } run
+latch-number = latch { $number }
+latch-not = not latched
+latch-none = no latch
+report-in-drill = {" "}in drill "{ $experiment }"
+report-pressed = Firedrill: ABORT pressed { $time }{ $drill }. { $proved } of { $all } agents proved clean.
+report-by-hand = By hand: run `firedrill-agent abort` on the hosts that are unconfirmed.
+
+## Live
+
+live-empty = No drill is running
+live-empty-words = When a drill runs, its indicators, its faults and its log are here. Start one from Design, or let the demo show you one.
+go-to-design = Go to Design
+plot-of = Plot of { $indicator }
+plot-before = before
+read-out-before = before { $value }
+limit-stop = stop
+no-sample = no sample
+samples-all = every sample is drawn
+samples-hidden = 1 px = { $number } samples
+timeline = Timeline
+timeline-hint = wheel zooms, drag pans, double click follows
+follows = following
+stands-still = standing still: double click follows
+bar-preflight = preflight
+bar-baseline = baseline
+bar-arming = arming
+bar-inject = inject
+bar-recover = recover
+bar-reverting = reverting
+bar-held = held
+lever-name = Strength of { $fault } on { $agent }
+lever-tip = Less acts at once. More needs Apply, every guardrail, and is at most { $most }, as the plan has it
+lever-apply = Apply { $strength }
+lever-waits = A change is on its way; wait for its answer
+lever-leave = Leave it at { $strength }
+lever-asked = { $strength } is on, { $asked } is asked for …
+lever-hint = less acts at once, more needs Apply
+run-fix = Run the fix
+build-fragile = fragile
+build-hardened = hardened
+outcome-held = HELD
+outcome-broken = BROKEN
+outcome-inconclusive = INCONCLUSIVE
+outcome-aborted = ABORTED
+open-review = Open the review
+verdict-may-be-on = May still be on: nobody has read it back on { $agents }.
+hold-reverting = HOLDING
+    .words = Everything is being taken back; the clock stands
+hold-held = HELD
+    .words = Nothing of ours on; the clock stands since { $time }, by { $who }
+hold-resuming = RESUMING
+    .words = Nothing of ours on before the new baseline is there
+hold-then-steps = the steps go on where they stood
+hold-then = { $faults }, as strong as it was
+hold-after-baseline = { $progress }. Then { $then }
+hold-resume = Resume takes a new baseline of { $span }; then { $then }
+preflight-failed = Preflight did not pass
+preflight-asking = Asking every agent who it is and every source for fresh data …
+check-running-words = checking …
+check-passed = passed
+check-failed = not passed
+check-running = checking
+check-row = { $what }: { $how }. { $words }
+log = Log
+log-all = all
+log-faults = faults
+log-samples = samples
+log-notes = notes
+log-empty = Nothing has happened yet.
+log-no-such = No such line yet.
+note-hint = Note (N) …
+actions = Emergency actions
+action-when = by itself { $when }
+action-send = Send action { $number }
+fault-none-yet = No fault was on yet
+fault-next = Next: { $step } for { $length }.
+    .words = It begins after the confirmation, not before.
+fault-never = This drill injected nothing.
+by-hand = By hand: { $words }
+injection-asked = asked …
+injection-starting = starting …
+injection-reverting = reverting …
+injection-reverted = reverted
+injection-proved = reverted, proved clean
+injection-done = done
+injection-refused = refused
+injection-failed = failed
+injection-unconfirmed = unconfirmed
+
+## Fleet
+
+agent-not-asked-yet = Not asked yet.
+latched-number = Latched (number { $number })
+latched-by = By { $who }: { $reason }. Nothing starts here until it is released.
+release-why = Why it is safe again
+release-hint = what was found, who looked
+release-needs-reason = A release needs a reason
+release = Release the latch
+token-for = Token for this agent
+token-hint = paste it here
+token = Token
+token-first = Paste the agent's token first
+token-keep = Keep
+token-kept = Kept in a file that only you can read; never in the plan.
+fleet-empty-words = Agents inject faults on their hosts and always take them back. They stand in the plan: open one, or write one in Design.
+add-agent = Add agent
+fleet-answer = { $answer } of { $all } answer
+fleet-answer-latched = { $answer } of { $all } answer, { $latched } latched
+fleet-ask-again = Ask again
+fact-address = address
+fact-host = host
+fact-version = version
+    .words = { $version }, protocol { $protocol }
+fact-labels = labels
+none = none
+fact-held-by = held by
+    .words = { $console } ({ $who }), drill { $experiment }
+fact-heard = heard
+    .words = { $age }, round trip { $trip }
+fact-abort-test = abort test
+abort-test-clean = proved clean in { $took }
+abort-test-failed = failed: { $why }
+abort-test-not-made = not made yet
+routes = Routes
+route = { $name }: { $listen } to { $upstream }
+fleet-faults = Faults
+fault-not-here = not on this host
+fault-cannot = cannot: { $why }.{ $remedy }
+enroll-title = Add an agent
+enroll-words = On the agent's host run `firedrill-agent enroll`, and paste the line that it prints.
+join-string = Join string
+enroll-not-possible = Not possible: { $why }.
+enroll-secret = It holds tokens: it is shown to nobody, and kept in a file that only you can read.
+enroll-first = Paste a whole join string first
+enroll-trust = Trust this agent
+cancel = Cancel
+trusted-title = What will be trusted
+trusted-role-unknown = what the agent allows its token; an agent of an earlier version does not say
+trusted-agent = agent
+trusted-aborts = aborts
+    .words = the same host, port { $port }, with a token of their own
+trusted-role = role
+trusted-certificate = Its certificate, and no other:
+trusted-no-certificate = No certificate: it speaks without TLS, on this computer alone.
+
+## Agenda
+
+panel-before = Preparation
+panel-predictions = Predictions
+panel-clocks = Clocks
+panel-findings = Findings
+panel-exercise = The exercise
+agenda-no-drill = No drill is on the agenda.
+agenda-empty = No game day is open
+agenda-empty-words = A game day is a folder: agenda, preparation and people in gameday.toml, the plans, and everything that happens. A new one is made from plans in a terminal:
+opened-before = Opened before
+gameday-mistakes = gameday.toml has { $mistakes }
+read-again = Read it again
+show-file = Show the file
+
+box-over = { $span } over its box
+box-left = { $span } of its box left
+day-stopped = STOPPED
+    .words = { $reason } since { $time }: no drill of the agenda begins
+day-over = over
+    .words = since { $time }
+day-running = running
+day-started = started
+day-ready = ready
+    .words = everything is ticked, everybody said go
+day-not-ready = not ready
+day-none-to-come = no drill is to come
+day-next = next: { $drill } at { $time }
+day-was-aborted = { $drill } was aborted. Was it for a real incident? If not, { $next }
+day-in-the-way = { $first }, and { $more } more
+write-report = Write the report
+write-invitation = Write the invitation
+agenda-goes-on = The agenda goes on
+resume-hint = why it is safe again
+start-gameday = Start the game day
+real-incident = Real incident
+    .tip = Aborts whatever is on and stops the whole agenda
+a-drill-is-on = A drill is on
+end-day = End the day
+start-next = Start the next drill …
+    .tip = { $drill }: checks everything, waits for the steady state, then asks you
+too-long = { $span } too long
+    .tip = Shorten, skip or end: the agenda takes longer than the game day
+say-why-safe = Say why it is safe again
+
+clock-keys = keys 1 to 6
+not-begun = This drill has not begun
+clock-when = At another time
+    .hint = empty: now; or a time of day such as 14:02:30
+clock-written = Written down
+    .hint = what is struck stays
+clock-why = Why one is struck
+optional = optional
+clock-line = { $at }  { $clock }, by { $by }
+clock-line-back = { $at }  { $clock }, written { $written }, by { $by }
+clock-struck = struck by { $by }
+clock-struck-because = struck by { $by }: { $why }
+strike = Strike
+strike-name = Strike: { $clock } at { $at }
+clock-after-fault = { $at }, { $span } after the fault began
+
+# So many of all.
+some-of = { $some } of { $all }
+checklist = Checklist
+checklist-none = gameday.toml has no [[check]]: nothing is asked for before the start.
+tick = Tick
+untick = Untick
+gameday-has-started = The game day has started
+goes = Go or no-go, by name
+goes-none = gameday.toml has no [[go]]: nobody is asked.
+said-go = go
+said-no-go = NO-GO
+go = Go
+no-go = No-go
+go-adds = What { $name } adds
+    .hint = why, in a few words
+
+exercise-title = About the exercise itself
+exercise-hint = blameless; the report names who agreed
+exercise-who = Who answers
+your-name = your name
+question-first = What did we learn about how we work together?
+question-second = What about this exercise was unsafe, unclear or a waste of time?
+question-third = What do we do differently at the next game day?
+in-a-sentence = In a sentence
+    .hint = in a sentence
+keep = Keep
+keep-answer = Keep answer { $number }
+decisions = Decisions
+
+on-days-line = { $drill } on the day's line
+day-end = end
+day-end-early = end, { $span } too early
+on-now = on now
+slot-tip = { $drill }, { $from } to { $until }, a box of { $slot }
+slot-needs = needs { $least } to { $most }: { $words }
+slot-to-come = to come
+slot-on = on
+slot-skipped = skipped
+over-at = over at { $time }
+ends-late = ends { $time }, { $span } too late
+ends-spare = ends { $time }, { $span } to spare
+slot-keys = Alt+Up and Alt+Down move it, - and + change its box, S skips it; or drag it
+not-run = not run
+not-run-because = not run: { $why }
+not-in-file = no longer in the file
+slot-took = took { $took }, box { $slot }
+slot-box = box { $slot }
+slot-box-needs = box { $slot } · needs { $needs }
+fits = fits
+fits-if-steady = fits if steady at once
+too-short = TOO SHORT
+gameday-is-over = The game day is over
+it-is-on = It is on
+it-is-over = It is over
+it-is-first = It is the first
+it-is-last = It is the last
+run-after-all = Run after all
+skip = Skip
+five-less = -5 min
+five-more = +5 min
+run-again = Run again …
+start-this = Start this …
+
+predict-revealed = revealed and scored
+predict-sealed = sealed until the reveal
+predict-nobody = Nobody predicted anything
+predict-reveal = Reveal and score
+predict-who = Who predicts
+predict-hypothesis = The hypothesis
+predict-holds = holds
+predict-breaks = breaks
+predict-first = First to leave
+predict-worst = Worst value
+a-number = a number
+predict-notice = Time to notice
+    .hint = 90s or 2m
+predict-words-hint = what will happen, and why
+predict-seal = Seal it
+predict-say-who = Say who predicts
+predict-choose = Choose the indicator that the worst value is of
+predict-worst-number = The worst value is a number
+predict-notice-written = The time to notice is written like 90s or 2m
+predict-none = Nobody has predicted anything yet. What is sealed is shown to nobody before the reveal.
+seal-tip = The seal: note it down, and nobody can change your words unseen
+sealed-at = sealed { $time }
+said-holds = Holds
+said-breaks = Breaks
+
+new-finding = New finding
+findings-none = Nothing was found yet. What is found carries over to the next game day until it is dealt with.
+finding-overdue = overdue
+finding-closed = closed
+finding-open = open
+finding-due = due { $due }
+finding-by = found by { $drill }
+finding-from = from { $from }
+symptom = Symptom
+    .hint = what was seen
+cause = Cause
+    .hint = why it is so
+impact = Impact
+    .hint = what it costs
+owner = Owner
+    .hint = who takes care of it
+due = Due
+ticket = Ticket
+open-again = Open again
+change = Change
+dealt-with = Dealt with
+run-its-drill = Run its drill again
+dealt-how = How it was dealt with
+    .hint = how it was dealt with
+say-how = Say how
+close-finding = Close the finding
+not-yet = Not yet
+change-finding = Change a finding
+evidence = Evidence: { $from } to { $until }, while the fault was on
+keep-finding = Keep the finding
+leave-it = Leave it
