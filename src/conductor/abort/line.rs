@@ -235,7 +235,7 @@ impl AbortLine {
             reason: Some("test of the abort path".to_owned()),
             who: Some("firedrill".to_owned()),
         };
-        if !self.give(Command::Test(agent, (request, done))) {
+        if !self.give(Command::Test(agent, Box::new((request, done)))) {
             return Err("the abort line does not run".to_owned());
         }
         match result.await {

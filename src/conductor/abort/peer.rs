@@ -38,7 +38,8 @@ const AGAIN: Duration = Duration::from_secs(1);
 const TEST_LIMIT: Duration = Duration::from_secs(5);
 
 /// A test of the abort path: the request, and where the microseconds it took go.
-pub(crate) type Test = (AbortRequest, oneshot::Sender<Result<u64, String>>);
+/// Boxed, as [`Told`] is: a channel holds the room for dozens, at each of a thousand agents.
+pub(crate) type Test = Box<(AbortRequest, oneshot::Sender<Result<u64, String>>)>;
 
 pub(crate) struct Peer {
     pub(crate) target: AbortTarget,
@@ -90,7 +91,8 @@ impl Peer {
         }
     }
 
-    async fn test_unless_ordered(&mut self, (request, done): Test) {
+    async fn test_unless_ordered(&mut self, test: Test) {
+        let (request, done) = *test;
         let mut orders = self.orders.clone();
         let result = tokio::select! {
             biased;
@@ -201,7 +203,7 @@ impl Peer {
     async fn abort(&mut self, order: &Order) {
         let mut fold = AbortFold::new(order.requested);
         let body = Bytes::from(serde_json::to_vec(&order.request).unwrap_or_default());
-        let (tell, mut told) = mpsc::channel::<Told>(64);
+        let (tell, mut told) = mpsc::channel::<Box<Told>>(64);
         let mut attempts = FuturesUnordered::new();
         let mut orders = self.orders.clone();
         // Unset: at once. tokio's timer counts whole milliseconds and rounds up, which the first send must not wait for.
@@ -216,7 +218,7 @@ impl Peer {
                 Some(news) = told.recv() => {
                     heard = Some(Instant::now());
                     let us = order.pressed.elapsed().as_micros() as u64;
-                    match news {
+                    match *news {
                         Told::Line(line) => fold.line(line, us),
                         Told::Failed(why) => fold.failed(format!(
                             "{why}; still sending. By hand, on the host of {}: firedrill-agent abort", self.target.name
@@ -301,7 +303,7 @@ async fn attempt(
     link: Option<Link>,
     target: AbortTarget,
     body: Bytes,
-    tell: mpsc::Sender<Told>,
+    tell: mpsc::Sender<Box<Told>>,
 ) -> Option<Link> {
     let work = async {
         let kept = link.is_some();
@@ -330,7 +332,7 @@ async fn attempt(
             let line = parse(&line)?;
             let ended = matches!(line, AbortLine::End { .. });
             // The receiver lives as long as the attempts do.
-            tell.send(Told::Line(line)).await.ok();
+            tell.send(Box::new(Told::Line(line))).await.ok();
             if ended {
                 return Ok(answer.finish().await.then_some(link));
             }
@@ -343,7 +345,7 @@ async fn attempt(
     match result {
         Ok(link) => link,
         Err(why) => {
-            tell.send(Told::Failed(why)).await.ok();
+            tell.send(Box::new(Told::Failed(why))).await.ok();
             None
         }
     }
