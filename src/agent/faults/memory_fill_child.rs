@@ -1,6 +1,7 @@
 //! `firedrill-agent fill`: the child that holds memory. Started by the agent, not by people.
 
 use anyhow::Context as _;
+use memmap2::{Advice, MmapMut, MmapOptions};
 
 use super::child_main::ChildArgs;
 use super::filling_child::{self, PAGE, Store};
@@ -23,13 +24,16 @@ pub fn push(args: &ChildArgs) -> anyhow::Result<()> {
 }
 
 /// Taken at once, in bytes: of the host, and of a cgroup that has little left.
-const FILL: u64 = 32 * 1024 * 1024;
+const FILL: u64 = 64 * 1024 * 1024;
 const PUSH: u64 = 128 * 1024;
+
+/// Less is taken page by page: it is not worth more.
+const WORTH_POPULATING: usize = 1024 * 1024;
 
 /// The memory that is held, in pieces that go back to the host one by one.
 #[derive(Debug)]
 struct Memory<const STEP: u64> {
-    pieces: Vec<Vec<u8>>,
+    pieces: Vec<MmapMut>,
     threads: usize,
 }
 
@@ -54,40 +58,54 @@ impl<const STEP: u64> Store for Memory<STEP> {
     }
 
     fn take(&mut self, bytes: u64) -> anyhow::Result<()> {
-        let mut piece = vec![0_u8; bytes as usize];
-        let share = piece.len().div_ceil(self.threads).next_multiple_of(PAGE as usize);
+        let share = bytes
+            .div_ceil(self.threads as u64)
+            .next_multiple_of(PAGE)
+            .min(bytes);
+        // All mapped before any is made real: the kernel maps nothing while it does that.
+        let mut pieces = Vec::with_capacity(self.threads);
+        let mut left = bytes;
+        while left > 0 {
+            let piece = MmapOptions::new().len(left.min(share) as usize).map_anon()?;
+            left -= piece.len() as u64;
+            pieces.push(piece);
+        }
         std::thread::scope(|scope| {
-            for part in piece.chunks_mut(share) {
+            for piece in &mut pieces {
                 std::thread::Builder::new()
                     .name("touch".to_owned())
                     .stack_size(64 * 1024)
-                    .spawn_scoped(scope, || touch(part))?;
+                    .spawn_scoped(scope, || make_real(piece))?;
             }
             anyhow::Ok(())
         })?;
-        self.pieces.push(piece);
+        self.pieces.append(&mut pieces);
         Ok(())
     }
 
     fn give_back(&mut self, mut bytes: u64) {
         while bytes > 0
-            && let Some(mut piece) = self.pieces.pop()
+            && let Some(piece) = self.pieces.pop()
         {
-            let left = (piece.len() as u64).saturating_sub(bytes);
-            bytes = bytes.saturating_sub(piece.len() as u64);
-            if left > 0 {
-                piece.truncate(left as usize);
-                piece.shrink_to_fit();
-                self.pieces.push(piece);
+            let held = piece.len() as u64;
+            drop(piece);
+            // A mapping goes back as a whole; what was too much of it is taken again, now or at the next look.
+            if held > bytes {
+                self.take(held - bytes).ok();
             }
+            bytes = bytes.saturating_sub(held);
         }
     }
 }
 
 /// A page is there once it is written to; of one that is all zeros a kernel may keep only one.
-fn touch(part: &mut [u8]) {
-    for at in (0..part.len()).step_by(PAGE as usize) {
-        part[at] = (at as u64 / PAGE) as u8 | 1;
+fn make_real(piece: &mut MmapMut) {
+    if piece.len() >= WORTH_POPULATING {
+        // One call in place of a fault for each page. Linux before 5.14 does not know it; then there are the faults.
+        piece.advise(Advice::PopulateWrite).ok();
+    }
+    for (number, page) in piece.chunks_mut(PAGE as usize).enumerate() {
+        page[0] = number as u8 | 1;
     }
 }
 
@@ -108,5 +126,14 @@ mod tests {
         assert_eq!(memory.held(), 3 * PAGE - 1);
         memory.give_back(4 * PAGE);
         assert_eq!(memory.held(), 0);
+    }
+
+    #[test]
+    fn every_page_that_is_taken_is_there() {
+        let mut memory = Memory::<FILL>::with(3);
+        memory.take(9 * 1024 * 1024 + 5).unwrap();
+        assert_eq!(memory.held(), 9 * 1024 * 1024 + 5);
+        let pages = memory.pieces.iter().flat_map(|piece| piece.chunks(PAGE as usize));
+        assert!(pages.into_iter().all(|page| page[0] != 0));
     }
 }
