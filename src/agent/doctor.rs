@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use firedrill_catalogue::ScopeKey;
 use firedrill_ward::Durable;
 
 use crate::capable::Facts;
@@ -157,8 +158,17 @@ fn may(table: &mut Table, agent: Option<Exactly>) {
 fn faults_table(table: &mut Table, program: &SelfCommand) {
     for fault in faults::all(program, None) {
         let spec = fault.spec();
-        let words = if spec.scope.contains(&firedrill_catalogue::ScopeKey::Route) {
-            "possible on each route of the agent (`serve --route`); needs no privilege".to_owned()
+        let on_routes = "possible on each route of the agent (`serve --route`); needs no privilege";
+        let words = if spec.scope.contains(&ScopeKey::Route) {
+            on_routes.to_owned()
+        } else if spec.scope.contains(&ScopeKey::Traffic) {
+            match crate::kernel::available() {
+                Ok(()) => format!("{on_routes}; without a route possible on the connections of a cgroup"),
+                Err(no) => format!(
+                    "{on_routes}; without a route not possible: {}; {}",
+                    no.why, no.remedy
+                ),
+            }
         } else {
             match fault.available() {
                 Ok(()) => "possible here".to_owned(),

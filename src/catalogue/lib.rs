@@ -106,3 +106,10 @@ pub struct FaultSpec {
     /// The parameter that a ramp grows and a strength lever moves; none: on or off.
     pub strength: Option<&'static str>,
 }
+
+impl FaultSpec {
+    /// Whether a parameter means something only where the target is no route: see [`ScopeKey::Traffic`].
+    pub fn is_only_without_route(&self, param: &ParamSpec) -> bool {
+        self.scope.contains(&ScopeKey::Traffic) && faults::WITHOUT_ROUTE.contains(&param.name)
+    }
+}

@@ -24,13 +24,13 @@ pub const FAMILIES: &[Family] = &[
         name: "http",
         title: "Requests: `http.*` and `grpc.*`",
         prefixes: &["http", "grpc"],
-        needs: "The agent's proxy does it, between a client and an upstream: start the agent with a route (`firedrill-agent serve --route web=127.0.0.1:8080=127.0.0.1:9080:http`) and let the client call the route. HTTP/1.1, and HTTP/2 with prior knowledge (gRPC). Needs no privilege. When the agent dies the proxy drops every rule and passes requests on unchanged.",
+        needs: "The agent's proxy does it, between a client and an upstream: start the agent with a route (`firedrill-agent serve --route web=127.0.0.1:8080=127.0.0.1:9080:http`) and let the client call the route. HTTP/1.1, and HTTP/2 with prior knowledge (gRPC). Needs no privilege. When the agent dies the proxy drops every rule and passes requests on unchanged.\n\nWithout a route: name a service (its unit, container or cgroup, or a process in it) and the `port` that it calls. While the fault is on, an eBPF program on its cgroup leads its new connections to that port through the agent, in its own network namespace and without its notice; that port must carry HTTP in the clear. Connections that are open already are not hit, unless `established = \"reset\"` closes them. After the revert new connections go straight, and those that were led go on through the agent, unchanged, until they end; if the agent dies they break. A destination that cannot be reached is seen as 502 instead of a refused connection. What it needs is what the faults on [one service's network](network.md) need; an agent keeps those rights only if its policy allows a `network.`, `dns.` or `tls.` fault. One such fault for each service and port at a time.",
     },
     Family {
         name: "tcp",
         title: "Connections: `tcp.*`",
         prefixes: &["tcp"],
-        needs: "The agent's proxy does it, on a route of any kind: `--route db=127.0.0.1:5432=127.0.0.1:15432:tcp`. Needs no privilege.",
+        needs: "The agent's proxy does it, on a route of any kind: `--route db=127.0.0.1:5432=127.0.0.1:15432:tcp`. Needs no privilege. `tcp.latency` and `tcp.bandwidth` also take a service and a port without a route, as [requests](http.md) do; `network.refuse` and `network.reset` are there for the others.",
     },
     Family {
         name: "network",

@@ -9,6 +9,8 @@ use crate::FaultSpec;
 pub enum ScopeKey {
     /// A route of the agent's proxy.
     Route,
+    /// Traffic: a route of the agent's proxy, or the connections of a cgroup that are led to the agent.
+    Traffic,
     /// One process, by any key that names it: see [`Scope::NAMES`].
     Process,
     /// A cgroup (version 2): itself, or the one of the process that is named.
@@ -22,6 +24,7 @@ impl ScopeKey {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Route => "route",
+            Self::Traffic => "traffic",
             Self::Process => "process",
             Self::Cgroup => "cgroup",
             Self::Netns => "netns",
@@ -32,6 +35,9 @@ impl ScopeKey {
     pub const fn remedy(self) -> &'static str {
         match self {
             Self::Route => "a route of the agent's proxy: route = \"…\"",
+            Self::Traffic => {
+                "a route of the agent's proxy: route = \"…\"; or, with the parameter port, the connections of a cgroup's processes to that port: one of cgroup = \"path\", unit = \"shop.service\", container = \"id\", or a process in it: process, pid, command or port"
+            }
             Self::Process => {
                 "a process: one of process = \"name\", pid = 4211, command = \"part of its command line\", port = 8080 (it listens there), unit = \"nginx.service\", container = \"id\", cgroup = \"path\""
             }
@@ -142,6 +148,7 @@ impl Scope {
         let takes = |key: &str| {
             spec.scope.iter().any(|wanted| match wanted {
                 ScopeKey::Route => key == "route",
+                ScopeKey::Traffic => key == "route" || Self::NAMES.contains(&key),
                 ScopeKey::Process | ScopeKey::Cgroup => Self::NAMES.contains(&key),
                 ScopeKey::Netns => key == "netns" || Self::NAMES.contains(&key),
             })
@@ -156,7 +163,9 @@ impl Scope {
             let names: Vec<_> = fit
                 .iter()
                 .map(|(key, _)| *key)
-                .filter(|key| (*key == "route") == (*wanted == ScopeKey::Route))
+                .filter(|key| {
+                    *wanted == ScopeKey::Traffic || (*key == "route") == (*wanted == ScopeKey::Route)
+                })
                 .collect();
             match (&names[..], wanted) {
                 ([], ScopeKey::Netns) | ([_], _) => {}
@@ -223,6 +232,21 @@ mod tests {
         assert_eq!(problems("process.pause", &wrong).len(), 2);
         assert_eq!(problems("noop", &wrong).len(), 3);
         assert!(problems("http.latency", &Scope::default())[0].contains("route"));
+        let route = || Scope {
+            route: Some("r".into()),
+            ..Scope::default()
+        };
+        assert!(problems("http.latency", &route()).is_empty());
+        assert!(problems("http.latency", &by(Some(80))).is_empty());
+        let both = Scope {
+            port: Some(80),
+            ..route()
+        };
+        assert_eq!(
+            problems("http.latency", &both),
+            ["only one of route, port, not all"]
+        );
+        assert!(problems("tcp.refuse", &by(Some(80)))[0].contains("takes no such key"));
     }
 
     #[test]

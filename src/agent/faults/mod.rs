@@ -48,6 +48,7 @@ pub mod process_kill;
 pub mod process_pause;
 pub mod repeat;
 pub mod route;
+pub mod steered;
 pub mod tcp_bandwidth;
 pub mod tcp_cut;
 pub mod tcp_latency;

@@ -1,4 +1,5 @@
-//! What the faults on routes have in common: each is a rule of the proxy.
+//! What the faults on routes have in common: each is a rule of the proxy. Without a route it is on connections that
+//! are led to the agent: [`super::steered`].
 //!
 //! Its id names the injection for ever, so a start that comes late finds the removal. A proxy that is lost
 //! has lost its rules too: then a revert waits for the next one and reads there that the rule is not in it.
@@ -7,11 +8,14 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use firedrill_catalogue::{FaultSpec, Parameters};
+use firedrill_catalogue::{FaultSpec, Parameters, ScopeKey};
 use firedrill_ward::Key;
 use firedrill_wire::{Evidence, Problem, ProblemKind, Route, RouteProtocol, Scope};
 
-use super::{Failure, Fault, Held, NotHere, Order, Prepared, ReadBack, words};
+use super::tcp_refuse::Knocks;
+use super::{Failure, Fault, Held, NotHere, Order, Prepared, ReadBack, steered, words};
+use crate::kernel;
+use crate::kernel::on_cgroup::OnCgroup;
 use crate::proxy::protocol::{RefusalKind, RuleReport, RuleSpec, SetRule, Side};
 use crate::proxy::{Announced, Client, Line, Probe, ProbeRequest, ProxyError};
 use crate::undo::Undo;
@@ -50,7 +54,20 @@ impl Fault for RouteFault {
     }
 
     fn available(&self) -> Result<(), NotHere> {
-        available(self.spec, self.proxy.as_ref()).map(drop)
+        let Err(no) = available(self.spec, self.proxy.as_ref()) else {
+            return Ok(());
+        };
+        if !self.spec.scope.contains(&ScopeKey::Traffic) {
+            return Err(no);
+        }
+        // Without a route connections can still be led to the agent.
+        kernel::available().map_err(|steering| NotHere {
+            why: format!(
+                "{}, and connections cannot be led here without one: {}",
+                no.why, steering.why
+            ),
+            remedy: format!("{}; or {}", no.remedy, steering.remedy),
+        })
     }
 
     fn prepare(&self, parameters: &Parameters, scope: &Scope) -> Result<Prepared, Problem> {
@@ -72,6 +89,10 @@ impl Fault for RouteFault {
                 "see the fault's parameters",
             )
         })?;
+        if steered::is_meant(self.spec, scope) {
+            return steered::prepare(self.spec, parameters, scope);
+        }
+        steered::check_route(self.spec, parameters)?;
         prepare(self.spec, self.proxy.as_ref(), scope)
     }
 
@@ -87,6 +108,9 @@ impl Fault for RouteFault {
             ends_in_ms: (order.ends_in.as_millis() as u64).max(1),
             replace: false,
         };
+        if steered::is_meant(self.spec, order.scope) {
+            return steered::begin(self.rule, set, order);
+        }
         held.request = request(&rule);
         held.floor = floor(&rule, &held.request);
         held.set = Some(set.clone());
@@ -98,7 +122,13 @@ impl Fault for RouteFault {
         match client.set(set) {
             Ok(report) => {
                 held.open_line();
-                Ok((Box::new(held), evidence(on(self.spec, &rule), &report)))
+                let uncounted = held.count_knocks(&rule, order.key).err();
+                let mut words = on(&rule);
+                if let Some(why) = uncounted {
+                    words = format!("{words}; those that are refused are not counted: {why}");
+                }
+                let seen = held.told(words, &report);
+                Ok((Box::new(held), seen))
             }
             // Not knowing whether it is set counts as set.
             Err(error) => Err(Failure {
@@ -112,7 +142,11 @@ impl Fault for RouteFault {
         true
     }
 
-    fn adopt(&self, key: &Key, scope: &Scope, _undo: Option<&Undo>) -> Box<dyn Held> {
+    fn adopt(&self, key: &Key, scope: &Scope, undo: Option<&Undo>) -> Box<dyn Held> {
+        if steered::is_meant(self.spec, scope) {
+            // The rule was in the process that led connections to it, and ended with it.
+            return Box::new(OnCgroup::adopt(undo));
+        }
         Box::new(self.held(key, scope))
     }
 }
@@ -131,6 +165,7 @@ impl RouteFault {
             probe: None,
             line: None,
             sent: None,
+            knocks: None,
         }
     }
 }
@@ -246,7 +281,7 @@ pub fn problem(error: &ProxyError) -> Problem {
 }
 
 /// What is on, in words.
-fn on(spec: &FaultSpec, rule: &RuleSpec) -> String {
+pub(super) fn on(rule: &RuleSpec) -> String {
     let ms = |us: u64| us as f64 / 1e3;
     match rule {
         RuleSpec::HttpLatency { delay_us, .. } => format!("requests wait {} ms", ms(*delay_us)),
@@ -267,8 +302,10 @@ fn on(spec: &FaultSpec, rule: &RuleSpec) -> String {
             format!("calls end with the gRPC status {code} {when}")
         }
         RuleSpec::TcpLatency { delay_us, .. } => format!("answers arrive {} ms later", ms(*delay_us)),
-        RuleSpec::TcpBandwidth { bytes_per_s } => format!("the route carries {bytes_per_s} bytes a second"),
-        RuleSpec::TcpRefuse {} => format!("{}: new connections are refused", spec.name),
+        RuleSpec::TcpBandwidth { bytes_per_s } => {
+            format!("all connections together carry {bytes_per_s} bytes a second")
+        }
+        RuleSpec::TcpRefuse {} => "new connections are refused".to_owned(),
     }
 }
 
@@ -304,7 +341,8 @@ fn floor(rule: &RuleSpec, request: &ProbeRequest) -> Option<Duration> {
     (floor >= TELLING).then_some(floor)
 }
 
-fn evidence(words: impl Into<String>, report: &RuleReport) -> Evidence {
+/// What a rule did, as evidence.
+pub(super) fn evidence(words: impl Into<String>, report: &RuleReport) -> Evidence {
     let counters = report.counters;
     let mut counts = BTreeMap::from([("requests_held".to_owned(), report.held as f64)]);
     let all = [
@@ -348,9 +386,31 @@ struct HeldRule {
     line: Option<Line>,
     /// The line, with the probe that was sent on it behind the removal.
     sent: Option<Line>,
+    /// Counts whom the rule refuses, where it does.
+    knocks: Option<Knocks>,
 }
 
 impl HeldRule {
+    fn count_knocks(&mut self, rule: &RuleSpec, key: &Key) -> Result<(), String> {
+        if !matches!(rule, RuleSpec::TcpRefuse {}) {
+            return Ok(());
+        }
+        let hello = self.client.as_ref().and_then(Client::hello);
+        let listening = hello.and_then(|hello| hello.address(&self.route));
+        let listening = listening.ok_or("the route does not listen")?;
+        self.knocks = Some(Knocks::at(listening, key)?);
+        Ok(())
+    }
+
+    /// What the rule did, as evidence, with those that it refused.
+    fn told(&mut self, words: impl Into<String>, report: &RuleReport) -> Evidence {
+        let mut seen = evidence(words, report);
+        if let Some(refused) = self.knocks.as_mut().and_then(Knocks::count) {
+            seen.counts.insert("connects_refused".to_owned(), refused as f64);
+        }
+        seen
+    }
+
     fn client(&self) -> Result<&Client, Problem> {
         self.client.as_ref().ok_or_else(|| {
             Problem::new(
@@ -423,10 +483,8 @@ impl Held for HeldRule {
         self.request = request(&rule);
         self.floor = floor(&rule, &self.request);
         self.set = Some(set);
-        Ok(evidence(
-            format!("{} changed on route {}", rule.name(), self.route),
-            &report,
-        ))
+        let words = format!("{} changed on route {}", rule.name(), self.route);
+        Ok(self.told(words, &report))
     }
 
     fn revert(&mut self) -> ReadBack {
@@ -446,7 +504,7 @@ impl Held for HeldRule {
         match removed {
             Ok(report) if report.is_off() => ReadBack {
                 clean: true,
-                evidence: evidence("the rule is not in the proxy, 0 requests held", &report),
+                evidence: self.told("the rule is not in the proxy, 0 requests held", &report),
                 by_hand: None,
             },
             Ok(report) => {
@@ -461,6 +519,8 @@ impl Held for HeldRule {
     }
 
     fn prove(&mut self) -> (bool, Evidence) {
+        // Nobody is refused any more. Not at the revert: the kernel takes its time for a table that goes.
+        self.knocks = None;
         let Some(client) = self.client.clone() else {
             return (false, words("there is no proxy to send a probe through"));
         };
@@ -503,10 +563,9 @@ impl Held for HeldRule {
         if self.line.as_ref().is_some_and(|line| !line.is_open()) {
             self.open_line();
         }
-        let client = self.client.as_ref()?;
-        match client.status(&self.id) {
-            Ok(report) if report.present => Some(evidence(format!("on route {}", self.route), &report)),
-            Ok(report) => Some(evidence("off: the proxy has no such rule any more", &report)),
+        match self.client.as_ref()?.status(&self.id) {
+            Ok(report) if report.present => Some(self.told(format!("on route {}", self.route), &report)),
+            Ok(report) => Some(self.told("off: the proxy has no such rule any more", &report)),
             Err(error) => Some(words(error.to_string())),
         }
     }

@@ -209,20 +209,35 @@ impl Cells {
     }
 }
 
-/// A map from a socket's number to some words; it forgets the oldest.
+/// A map from a socket's number to some words of eight bytes; it forgets the oldest.
 #[derive(Debug)]
-pub struct PerSocket(OwnedFd);
+pub struct PerSocket<const WORDS: usize>(OwnedFd);
 
-impl PerSocket {
-    /// For so many sockets, a value of so many bytes each.
-    pub fn new(sockets: u32, value_bytes: u32) -> io::Result<Self> {
+impl<const WORDS: usize> PerSocket<WORDS> {
+    /// For so many sockets.
+    pub fn new(sockets: u32) -> io::Result<Self> {
         const LRU_HASH: u32 = 9;
         let mut attributes = Attributes::new()
             .u32(0, LRU_HASH)
             .u32(4, 8)
-            .u32(8, value_bytes)
+            .u32(8, (WORDS * 8) as u32)
             .u32(12, sockets);
         bpf_fd(Call::MapCreate, &mut attributes).map(Self)
+    }
+
+    /// What is kept of a socket.
+    pub fn get(&self, socket: u64) -> io::Result<Option<[u64; WORDS]>> {
+        let mut words = [0_u64; WORDS];
+        // The kernel reads one number and writes a value, as many words as the map was made for.
+        let mut attributes = Attributes::new()
+            .fd(0, &self.0)
+            .pointer(8, &raw const socket)
+            .pointer(16, words.as_mut_ptr());
+        match bpf(Call::MapLookup, &mut attributes) {
+            Ok(_) => Ok(Some(words)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// For the assembler.

@@ -15,9 +15,9 @@ use super::{HIT, Programs, SEEN, throw_dice};
 /// So many sockets are remembered; the oldest is forgotten.
 const SOCKETS: u32 = 16 * 1024;
 
-/// An address as it is kept: four words in IPv6's form, the port in the order of the network, nothing.
-const KEPT_BYTES: u32 = 24;
+/// An address as it is kept, in words of eight bytes: in IPv6's form, the port in the order of the network, nothing.
 const KEPT_WORDS: usize = 3;
+const KEPT_BYTES: i16 = 24;
 /// Where it is made, below the end of the stack.
 const KEPT: i16 = -32;
 /// Where the socket's number is, for the map.
@@ -39,7 +39,7 @@ pub struct Redirect {
     pub datagrams: bool,
     /// Whether the share is thrown for here, or left to the responder.
     pub dice: bool,
-    sockets: PerSocket,
+    sockets: PerSocket<KEPT_WORDS>,
     last: Cells,
 }
 
@@ -51,7 +51,7 @@ impl Redirect {
             port6,
             datagrams,
             dice,
-            sockets: PerSocket::new(SOCKETS, KEPT_BYTES)?,
+            sockets: PerSocket::new(SOCKETS)?,
             last: Cells::new(2 * KEPT_WORDS)?,
         })
     }
@@ -59,16 +59,16 @@ impl Redirect {
     /// The address that was led away last, of this family.
     pub fn last(&self, six: bool) -> io::Result<Option<SocketAddr>> {
         let cells = self.last.read()?;
-        let kept: Vec<u8> = cells
-            .iter()
-            .skip(if six { KEPT_WORDS } else { 0 })
-            .take(KEPT_WORDS)
-            .flat_map(|word| word.to_ne_bytes())
-            .collect();
-        let address: [u8; 16] = kept[..16].try_into().map_err(io::Error::other)?;
-        let port = u16::from_be_bytes([kept[16], kept[17]]);
-        let address = Ipv6Addr::from(address).to_canonical();
-        Ok((port != 0).then_some(SocketAddr::new(address, port)))
+        let from = if six { KEPT_WORDS } else { 0 };
+        Ok(cells
+            .get(from..from + KEPT_WORDS)
+            .and_then(|kept| kept.try_into().ok())
+            .and_then(address))
+    }
+
+    /// What a socket was led away from, by its number.
+    pub fn of_socket(&self, cookie: u64) -> io::Result<Option<SocketAddr>> {
+        Ok(self.sockets.get(cookie)?.and_then(address))
     }
 
     /// All of them, for what is chosen.
@@ -165,7 +165,7 @@ impl Redirect {
         code.load(Size::W, Reg::R2, Reg::R6, sock_addr::PORT);
         code.store(Size::W, Reg::R10, KEPT + 16, Reg::R2);
         code.map_value(Reg::R8, self.last.fd());
-        let (first, second) = (0, KEPT_BYTES as i16);
+        let (first, second) = (0, KEPT_BYTES);
         if six {
             let (mapped, kept) = (code.label(), code.label());
             jump_if_mapped(code, mapped);
@@ -233,6 +233,18 @@ impl Redirect {
         code.end(1);
         code.finish()
     }
+}
+
+/// As programs keep it; none where there is no port.
+fn address(kept: [u64; KEPT_WORDS]) -> Option<SocketAddr> {
+    let mut bytes = [0; 8 * KEPT_WORDS];
+    for (to, word) in bytes.chunks_exact_mut(8).zip(kept) {
+        to.copy_from_slice(&word.to_ne_bytes());
+    }
+    let address: [u8; 16] = bytes[..16].try_into().ok()?;
+    let port = u16::from_be_bytes([bytes[16], bytes[17]]);
+    let address = Ipv6Addr::from(address).to_canonical();
+    (port != 0).then_some(SocketAddr::new(address, port))
 }
 
 fn is_six(hook: Hook) -> bool {

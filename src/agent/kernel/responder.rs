@@ -1,6 +1,7 @@
 //! What programs lead connections and datagrams to: a thread of the agent, in the victim's network namespace.
 //!
-//! It listens on the loopback alone, serves so many at once and no more, and ends when its handle is dropped.
+//! It listens on the loopback alone, serves so many at once and no more, and ends when its handle is dropped, if that
+//! was not let go.
 
 use std::future::Future;
 use std::io;
@@ -69,8 +70,7 @@ impl Running {
                     }
                     tokio::select! {
                         () = serve(sockets) => {}
-                        // Also when the handle is dropped.
-                        _ = stopped => {}
+                        Ok(()) = stopped => {}
                     }
                 });
             })?;
@@ -87,9 +87,19 @@ impl Running {
     }
 }
 
+impl Running {
+    /// Lets it go on until it ends by itself.
+    pub fn let_go(mut self) {
+        drop((self.stop.take(), self.thread.take()));
+    }
+}
+
 impl Drop for Running {
     fn drop(&mut self) {
-        drop(self.stop.take());
+        if let Some(stop) = self.stop.take() {
+            // It may have ended by itself.
+            stop.send(()).ok();
+        }
         if let Some(thread) = self.thread.take() {
             thread.join().ok();
         }

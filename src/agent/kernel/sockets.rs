@@ -5,7 +5,7 @@
 
 use std::collections::HashSet;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
@@ -36,6 +36,8 @@ const INET_DIAG_CGROUP_ID: u16 = 21;
 const HEADER_BYTES: usize = 16;
 const ID_BYTES: usize = 48;
 const ANSWER_BYTES: usize = 72;
+/// Where in `inet_diag_sockid` the socket's number is.
+const COOKIE_AT: usize = 40;
 
 /// One answer of the kernel is at most this long.
 const BUFFER_BYTES: usize = 64 * 1024;
@@ -111,6 +113,29 @@ impl Diag {
         }
     }
 
+    /// The kernel's number of the socket with these ends, which a program knows it by; none: it has ended.
+    pub fn cookie(&self, local: SocketAddr, peer: SocketAddr) -> io::Result<Option<u64>> {
+        let family = if local.is_ipv4() {
+            libc::AF_INET
+        } else {
+            libc::AF_INET6
+        };
+        self.ask(SOCK_DIAG_BY_FAMILY, 0, family as u8, &id_of(local, peer))?;
+        let mut buffer = vec![0_u8; 4096];
+        let length = recv(self.0.as_raw_fd(), &mut buffer, MsgFlags::empty())?;
+        for (kind, body) in messages(&buffer[..length]) {
+            match kind {
+                SOCK_DIAG_BY_FAMILY => return Ok(connection(body).map(|it| cookie_in(&it.id))),
+                NLMSG_ERROR => match error_in(body) {
+                    Err(error) if error.raw_os_error() == Some(libc::ENOENT) => return Ok(None),
+                    answered => answered?,
+                },
+                _ => {}
+            }
+        }
+        Err(io::Error::other("the kernel did not say which socket it is"))
+    }
+
     /// Resets it. `false`: it has ended meanwhile.
     pub fn reset(&self, connection: &Connection) -> io::Result<bool> {
         self.ask(SOCK_DESTROY, NLM_F_ACK, connection.family, &connection.id)?;
@@ -146,6 +171,27 @@ impl Diag {
         )?;
         Ok(())
     }
+}
+
+/// `inet_diag_sockid` of a socket whose number is not known.
+fn id_of(local: SocketAddr, peer: SocketAddr) -> [u8; ID_BYTES] {
+    let mut id = [0; ID_BYTES];
+    id[0..2].copy_from_slice(&local.port().to_be_bytes());
+    id[2..4].copy_from_slice(&peer.port().to_be_bytes());
+    for (at, address) in [(4, local.ip()), (20, peer.ip())] {
+        match address {
+            IpAddr::V4(it) => id[at..at + 4].copy_from_slice(&it.octets()),
+            IpAddr::V6(it) => id[at..at + 16].copy_from_slice(&it.octets()),
+        }
+    }
+    id[COOKIE_AT..].fill(0xff);
+    id
+}
+
+/// The number in it: two words, the low one first.
+fn cookie_in(id: &[u8; ID_BYTES]) -> u64 {
+    let word = |at| u32_at(id, at).map_or(0, u64::from);
+    word(COOKIE_AT) | word(COOKIE_AT + 4) << 32
 }
 
 /// Messages of a datagram: their types and bodies. What is cut is left out.
@@ -254,6 +300,24 @@ mod tests {
                 connection(&body[..cut]).is_none_or(|it| it.cgroup.is_none()),
                 "{cut}"
             );
+        }
+    }
+
+    #[test]
+    fn a_socket_is_found_by_its_ends() {
+        for address in ["127.0.0.1:0", "[::1]:0"] {
+            let Ok(listener) = std::net::TcpListener::bind(address) else {
+                continue;
+            };
+            let client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+            let (local, peer) = (client.local_addr().unwrap(), client.peer_addr().unwrap());
+            let diag = Diag::open().unwrap();
+            let one = diag.cookie(local, peer).unwrap().expect("it is open");
+            let other = diag.cookie(peer, local).unwrap().expect("it is open too");
+            assert!(one != 0 && other != 0 && one != other, "{one} {other}");
+            assert_eq!(diag.cookie(local, peer).unwrap(), Some(one));
+            let nobody = SocketAddr::new(local.ip(), 1);
+            assert_eq!(diag.cookie(nobody, peer).unwrap(), None);
         }
     }
 }

@@ -7,12 +7,17 @@ use firedrill_catalogue::Parameters;
 use firedrill_wire::{Problem, ProblemKind};
 
 use super::expression::{Base, Expression, Meta};
-use super::nft::{Family, HIT, Hook, Rule};
+use super::nft::{Family, HIT, Hook, MATCHED, Rule, Rules};
 
 const ICMP: u8 = 1;
 const TCP: u8 = 6;
 const UDP: u8 = 17;
 const ICMP_V6: u8 = 58;
+
+/// Where the header of TCP has its flags, and two of them.
+const TCP_FLAGS: u32 = 13;
+const TCP_SYN: u8 = 2;
+const TCP_ACK: u8 = 16;
 
 /// Netfilter's numbers for the families of addresses.
 const IS_V4: u8 = 2;
@@ -221,6 +226,25 @@ fn port_is(offset: u32, port: u16) -> Rule {
         },
         Expression::Is(port.to_be_bytes().to_vec()),
     ]
+}
+
+/// Counts those that knock at a TCP port of this host: the first packets of new connections.
+pub fn knocks(port: u16) -> Rules {
+    let first = [
+        Expression::Payload {
+            base: Base::Transport,
+            offset: TCP_FLAGS,
+            length: 1,
+        },
+        Expression::Mask(vec![TCP_SYN | TCP_ACK]),
+        Expression::Is(vec![TCP_SYN]),
+        Expression::Count(MATCHED),
+    ];
+    let rule = [transport_is(TCP), port_is(TARGET_PORT, port), first.to_vec()].concat();
+    Rules {
+        find: vec![(Hook::Input, rule)],
+        hit: Vec::new(),
+    }
 }
 
 /// Lets the packets of a port of this host pass that a listener here has, also where both ends are on this host.

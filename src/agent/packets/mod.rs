@@ -17,6 +17,6 @@ mod reader;
 mod space;
 
 pub use action::{Action, queue_by};
-pub use filter::Filter;
+pub use filter::{Filter, knocks};
 pub use reader::{Pace, Reader};
 pub use space::{Space, own_ports};

@@ -57,7 +57,7 @@ pub enum Act {
         /// After so many bytes of its body.
         bytes: u64,
     },
-    /// The answer's body comes slowly: see [`super::rule::Rule::body_rate`].
+    /// The answer's body comes slowly: see [`super::rule::Rule::rate`].
     Slow,
     /// The call ends with a gRPC status.
     Grpc {

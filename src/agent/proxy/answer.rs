@@ -360,10 +360,7 @@ fn poll_slow(
     if waits.is_none() {
         let now = Instant::now();
         // As it is now: the rate may have been changed, and the rule may be gone.
-        let rate = exchange
-            .route
-            .same_rule(rule)
-            .and_then(|rule| rule.body_rate(now));
+        let rate = exchange.route.same_rule(rule).and_then(|rule| rule.rate(now));
         let Some(rate) = rate.filter(|rate| *rate > 0) else {
             return Poll::Ready(std::mem::take(rest));
         };

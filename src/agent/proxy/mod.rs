@@ -48,6 +48,7 @@ pub mod protocol;
 mod route;
 mod rule;
 mod shape;
+mod steered;
 mod supervisor;
 mod table;
 mod tcp;
@@ -65,6 +66,7 @@ pub use client::{Announced, Client, ProxyError};
 pub use control::Leave;
 pub use probe::{Line, Probe, ProbeRequest};
 pub use rule::delay;
+pub use steered::{Origin, Steered};
 pub use supervisor::{ProxyEvent, Supervisor, SupervisorConfig};
 
 /// How many routes a proxy may have.

@@ -328,7 +328,7 @@ impl RuleSpec {
 
     /// Whether a ramp has something to grow.
     pub fn has_strength(&self) -> bool {
-        !matches!(self, Self::TcpBandwidth { .. } | Self::TcpRefuse {})
+        !matches!(self, Self::TcpRefuse {})
     }
 
     /// Whether a ramp grows the share of the requests that are hit; otherwise how hard each is hit.

@@ -124,6 +124,27 @@ impl Route {
             Ok((_, address)) => Ok(*address),
             Err(error) => Err(describe(&config, error)),
         };
+        let route = Self::new(config, limits, socket, gate);
+        tokio::spawn(accept(
+            Arc::clone(&route),
+            bound.ok().map(|(listener, _)| listener),
+            commands,
+        ));
+        route
+    }
+
+    /// One whose connections come from elsewhere: see [`Self::take`].
+    pub fn without_socket(config: firedrill_wire::Route, limits: Limits) -> Arc<Self> {
+        let (gate, _) = mpsc::channel(1);
+        Self::new(config, limits, Err("connections are led to it".to_owned()), gate)
+    }
+
+    fn new(
+        config: firedrill_wire::Route,
+        limits: Limits,
+        socket: Result<SocketAddr, String>,
+        gate: mpsc::Sender<Gate>,
+    ) -> Arc<Self> {
         let route = Arc::new(Self {
             pool: Pool::new(&config.upstream),
             config,
@@ -140,11 +161,6 @@ impl Route {
             socket: Mutex::new(socket),
             gate,
         });
-        tokio::spawn(accept(
-            Arc::clone(&route),
-            bound.ok().map(|(listener, _)| listener),
-            commands,
-        ));
         tokio::spawn(sweep(Arc::downgrade(&route), route.sweep_every()));
         route
     }
@@ -294,8 +310,8 @@ impl Route {
         connections.values().filter(|it| !it.probe).count() as u64
     }
 
-    /// Serves a connection in a task of its own.
-    fn spawn(self: &Arc<Self>, stream: TcpStream, peer: SocketAddr, id: u64) {
+    /// Serves a connection in a task of its own; `id` is of no other connection of the route.
+    pub fn take(self: &Arc<Self>, stream: TcpStream, peer: SocketAddr, id: u64) {
         let probe = self.is_probe(peer);
         if !probe {
             self.served.fetch_add(1, Ordering::Relaxed);
@@ -441,7 +457,7 @@ async fn take_one(route: &Arc<Route>, listener: &TcpListener, next: &mut u64) {
     match listener.accept().await {
         Ok((stream, peer)) => {
             *next += 1;
-            route.spawn(stream, peer, *next);
+            route.take(stream, peer, *next);
         }
         Err(error) => {
             // Mostly a client that went away. With no descriptors left it would spin without the pause.

@@ -166,10 +166,12 @@ impl Rule {
         Some(delay(delay_us, jitter_us, random).mul_f64(self.strength(now)))
     }
 
-    /// How fast the body of an answer may go that comes now; none for rules that do not slow it. A ramp begins
+    /// How fast the body of an answer, or a slow link, may go now; none for rules that slow neither. A ramp begins
     /// with a fast one.
-    pub fn body_rate(&self, now: Instant) -> Option<u64> {
-        let RuleSpec::HttpSlowBody { bytes_per_s, .. } = self.set.rule else {
+    pub fn rate(&self, now: Instant) -> Option<u64> {
+        let (RuleSpec::HttpSlowBody { bytes_per_s, .. } | RuleSpec::TcpBandwidth { bytes_per_s }) =
+            self.set.rule
+        else {
             return None;
         };
         // Casts of floats saturate: at no strength there is no limit.
@@ -388,6 +390,17 @@ mod tests {
         );
         assert!(!rule.has_ended(start + Duration::from_millis(59_999)));
         assert!(rule.has_ended(start + Duration::from_mins(1)));
+    }
+
+    #[tokio::test]
+    async fn a_slow_link_is_slower_as_its_ramp_grows() {
+        let start = Instant::now();
+        let rule = rule(RuleSpec::TcpBandwidth { bytes_per_s: 1_000 }, 1_000, start);
+        let at = |ms| rule.rate(start + Duration::from_millis(ms)).unwrap();
+        assert_eq!(
+            [at(0), at(250), at(500), at(1_000), at(9_000)],
+            [u64::MAX, 4_000, 2_000, 1_000, 1_000]
+        );
     }
 
     #[tokio::test]

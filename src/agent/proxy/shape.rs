@@ -19,7 +19,6 @@ use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
-use super::protocol::RuleSpec;
 use super::route::Route;
 use super::rule::{Core, Hold, Rule, Tally};
 
@@ -317,9 +316,6 @@ impl Drop for Shaped {
 impl super::route::RuleSet {
     fn slow_link(&self) -> Option<(&Rule, u64)> {
         let rule = self.bandwidth.as_deref()?;
-        match rule.set.rule {
-            RuleSpec::TcpBandwidth { bytes_per_s } => Some((rule, bytes_per_s)),
-            _ => None,
-        }
+        Some((rule, rule.rate(Instant::now())?))
     }
 }

@@ -25,7 +25,7 @@ const MAX_DELAY_US: u64 = 60_000_000;
 const MAX_TIME_MS: u64 = 24 * 3_600_000;
 
 /// How long a removal waits for what is held; it takes microseconds unless the machine is stuck.
-const DRAIN: Duration = Duration::from_secs(2);
+pub const DRAIN: Duration = Duration::from_secs(2);
 
 /// All rules and routes.
 #[derive(Debug)]
@@ -294,7 +294,7 @@ pub fn refusal(kind: RefusalKind, detail: impl Into<String>) -> Refusal {
 }
 
 /// Whether the values are ones the data plane can work with.
-fn check(set: &SetRule) -> Result<(), Refusal> {
+pub fn check(set: &SetRule) -> Result<(), Refusal> {
     let bad = |words: &str| Err(refusal(RefusalKind::Bad, format!("rule {}: {words}", set.id)));
     let clean = set.id.bytes().all(|byte| byte.is_ascii_graphic() && byte != b',');
     if set.id.is_empty() || set.id.len() > MAX_ID_LEN || !clean {

@@ -1,7 +1,7 @@
-//! gRPC calls through a route of the proxy.
+//! gRPC calls through the proxy: on a route, or on connections that are led there.
 
-use super::BY_RULE;
 use super::http::{HEADER, SHARE};
+use super::{BY_RULE, ESTABLISHED, PEER, PORT};
 use crate::{FaultSpec, ParamKind, ParamSpec, ScopeKey, Undo};
 
 /// The names of the statuses, in the order of their numbers, which begin with 1.
@@ -29,7 +29,7 @@ pub(super) const STATUS: FaultSpec = FaultSpec {
     summary: "gRPC calls end with an error",
     undo: Undo::ProcessHeld,
     undo_words: BY_RULE,
-    scope: &[ScopeKey::Route],
+    scope: &[ScopeKey::Traffic],
     params: &[
         ParamSpec {
             name: "code",
@@ -75,6 +75,9 @@ pub(super) const STATUS: FaultSpec = FaultSpec {
         },
         HEADER,
         SHARE,
+        PORT,
+        PEER,
+        ESTABLISHED,
     ],
     strength: Some("share"),
 };

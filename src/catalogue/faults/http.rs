@@ -1,6 +1,6 @@
-//! Requests through a route of the proxy.
+//! Requests through the proxy: on a route, or on connections that are led there.
 
-use super::{BY_RULE, DELAY, JITTER};
+use super::{BY_RULE, DELAY, ESTABLISHED, JITTER, PEER, PORT};
 use crate::{FaultSpec, ParamKind, ParamSpec, ScopeKey, Undo};
 
 const PATH: ParamSpec = ParamSpec {
@@ -44,8 +44,18 @@ pub(super) const LATENCY: FaultSpec = FaultSpec {
     summary: "requests are answered later",
     undo: Undo::ProcessHeld,
     undo_words: BY_RULE,
-    scope: &[ScopeKey::Route],
-    params: &[DELAY, JITTER, PATH, METHOD, HEADER, SHARE],
+    scope: &[ScopeKey::Traffic],
+    params: &[
+        DELAY,
+        JITTER,
+        PATH,
+        METHOD,
+        HEADER,
+        SHARE,
+        PORT,
+        PEER,
+        ESTABLISHED,
+    ],
     strength: Some("delay"),
 };
 
@@ -54,7 +64,7 @@ pub(super) const STATUS: FaultSpec = FaultSpec {
     summary: "requests are answered with an error and not forwarded",
     undo: Undo::ProcessHeld,
     undo_words: BY_RULE,
-    scope: &[ScopeKey::Route],
+    scope: &[ScopeKey::Traffic],
     params: &[
         ParamSpec {
             name: "code",
@@ -68,6 +78,9 @@ pub(super) const STATUS: FaultSpec = FaultSpec {
         METHOD,
         HEADER,
         SHARE,
+        PORT,
+        PEER,
+        ESTABLISHED,
     ],
     strength: Some("share"),
 };
@@ -77,7 +90,7 @@ pub(super) const HEADERS: FaultSpec = FaultSpec {
     summary: "a header of requests or answers is another one, or missing",
     undo: Undo::ProcessHeld,
     undo_words: BY_RULE,
-    scope: &[ScopeKey::Route],
+    scope: &[ScopeKey::Traffic],
     params: &[
         ParamSpec {
             name: "of",
@@ -104,6 +117,9 @@ pub(super) const HEADERS: FaultSpec = FaultSpec {
         METHOD,
         HEADER,
         SHARE,
+        PORT,
+        PEER,
+        ESTABLISHED,
     ],
     strength: Some("share"),
 };
@@ -113,7 +129,7 @@ pub(super) const BODY: FaultSpec = FaultSpec {
     summary: "answers arrive with another text, or damaged",
     undo: Undo::ProcessHeld,
     undo_words: BY_RULE,
-    scope: &[ScopeKey::Route],
+    scope: &[ScopeKey::Traffic],
     params: &[
         ParamSpec {
             name: "how",
@@ -150,6 +166,9 @@ pub(super) const BODY: FaultSpec = FaultSpec {
         METHOD,
         HEADER,
         SHARE,
+        PORT,
+        PEER,
+        ESTABLISHED,
     ],
     strength: Some("share"),
 };
@@ -159,7 +178,7 @@ pub(super) const TRUNCATE: FaultSpec = FaultSpec {
     summary: "answers break off half way",
     undo: Undo::ProcessHeld,
     undo_words: BY_RULE,
-    scope: &[ScopeKey::Route],
+    scope: &[ScopeKey::Traffic],
     params: &[
         ParamSpec {
             name: "bytes",
@@ -175,6 +194,9 @@ pub(super) const TRUNCATE: FaultSpec = FaultSpec {
         METHOD,
         HEADER,
         SHARE,
+        PORT,
+        PEER,
+        ESTABLISHED,
     ],
     strength: Some("share"),
 };
@@ -184,7 +206,7 @@ pub(super) const SLOW_BODY: FaultSpec = FaultSpec {
     summary: "the bodies of answers trickle in",
     undo: Undo::ProcessHeld,
     undo_words: BY_RULE,
-    scope: &[ScopeKey::Route],
+    scope: &[ScopeKey::Traffic],
     params: &[
         ParamSpec {
             name: "rate",
@@ -200,6 +222,9 @@ pub(super) const SLOW_BODY: FaultSpec = FaultSpec {
         METHOD,
         HEADER,
         SHARE,
+        PORT,
+        PEER,
+        ESTABLISHED,
     ],
     strength: Some("rate"),
 };
@@ -209,8 +234,8 @@ pub(super) const RESET: FaultSpec = FaultSpec {
     summary: "connections are reset instead of an answer; over HTTP/2 the stream",
     undo: Undo::ProcessHeld,
     undo_words: BY_RULE,
-    scope: &[ScopeKey::Route],
-    params: &[PATH, METHOD, HEADER, SHARE],
+    scope: &[ScopeKey::Traffic],
+    params: &[PATH, METHOD, HEADER, SHARE, PORT, PEER, ESTABLISHED],
     strength: Some("share"),
 };
 
@@ -219,7 +244,7 @@ pub(super) const LOSE: FaultSpec = FaultSpec {
     summary: "requests are answered with success and lost: what they wanted is not done",
     undo: Undo::EffectsStay,
     undo_words: "What was lost stays lost: the proxy drops its rule and later requests pass, but nobody repeats those that were answered. By hand: `firedrill-agent abort` on the host; then compare what clients were told with what the service has.",
-    scope: &[ScopeKey::Route],
+    scope: &[ScopeKey::Traffic],
     params: &[
         ParamSpec {
             name: "code",
@@ -233,6 +258,9 @@ pub(super) const LOSE: FaultSpec = FaultSpec {
         METHOD,
         HEADER,
         SHARE,
+        PORT,
+        PEER,
+        ESTABLISHED,
     ],
     strength: Some("share"),
 };

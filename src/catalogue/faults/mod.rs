@@ -43,6 +43,31 @@ const JITTER: ParamSpec = ParamSpec {
     default: Some("0ms"),
 };
 
+/// Parameters of connections that are led to the agent.
+pub const WITHOUT_ROUTE: [&str; 3] = [PORT.name, PEER.name, ESTABLISHED.name];
+
+const PORT: ParamSpec = ParamSpec {
+    name: "port",
+    summary: "without a route, and needed there: only connections to this port",
+    kind: ParamKind::Count { min: 1, max: 65_535 },
+    required: false,
+    default: None,
+};
+const PEER: ParamSpec = ParamSpec {
+    name: "peer",
+    summary: "without a route: only connections to these addresses or ranges, between commas",
+    kind: ParamKind::Text { max_len: 1024 },
+    required: false,
+    default: None,
+};
+const ESTABLISHED: ParamSpec = ParamSpec {
+    name: "established",
+    summary: "without a route: connections that are open already go on unhit, or are reset once when it begins",
+    kind: ParamKind::Choice(&["keep", "reset"]),
+    required: false,
+    default: Some("keep"),
+};
+
 const NOOP: FaultSpec = FaultSpec {
     name: "noop",
     summary: "changes nothing; tests the path",

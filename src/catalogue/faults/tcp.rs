@@ -1,6 +1,6 @@
-//! Connections through a route of the proxy.
+//! Connections through the proxy: of a route, or led there.
 
-use super::{BY_RULE, DELAY, JITTER};
+use super::{BY_RULE, DELAY, ESTABLISHED, JITTER, PEER, PORT};
 use crate::{FaultSpec, ParamKind, ParamSpec, ScopeKey, Undo};
 
 pub(super) const LATENCY: FaultSpec = FaultSpec {
@@ -8,8 +8,8 @@ pub(super) const LATENCY: FaultSpec = FaultSpec {
     summary: "bytes of the answer arrive later",
     undo: Undo::ProcessHeld,
     undo_words: BY_RULE,
-    scope: &[ScopeKey::Route],
-    params: &[DELAY, JITTER],
+    scope: &[ScopeKey::Traffic],
+    params: &[DELAY, JITTER, PORT, PEER, ESTABLISHED],
     strength: Some("delay"),
 };
 
@@ -18,18 +18,23 @@ pub(super) const BANDWIDTH: FaultSpec = FaultSpec {
     summary: "a slow link, both directions together",
     undo: Undo::ProcessHeld,
     undo_words: BY_RULE,
-    scope: &[ScopeKey::Route],
-    params: &[ParamSpec {
-        name: "rate",
-        summary: "bytes per second, all connections of the route together",
-        kind: ParamKind::Bandwidth {
-            min: 100,
-            max: 10_000_000_000,
+    scope: &[ScopeKey::Traffic],
+    params: &[
+        ParamSpec {
+            name: "rate",
+            summary: "bytes per second, all connections together",
+            kind: ParamKind::Bandwidth {
+                min: 100,
+                max: 10_000_000_000,
+            },
+            required: true,
+            default: None,
         },
-        required: true,
-        default: None,
-    }],
-    strength: None,
+        PORT,
+        PEER,
+        ESTABLISHED,
+    ],
+    strength: Some("rate"),
 };
 
 pub(super) const REFUSE: FaultSpec = FaultSpec {

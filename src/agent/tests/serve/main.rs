@@ -22,6 +22,7 @@ mod rig;
 mod routes;
 mod security;
 mod servers;
+mod steered;
 mod told;
 mod victim;
 mod watch;
@@ -117,6 +118,7 @@ fn main() -> ExitCode {
     with("process.pause", pauses::WITH_PTRACE);
     with("network.refuse", kernel::WITH_BPF);
     with("dns.hijack", kernel_names::WITH_BPF);
+    with("network.refuse", steered::WITH_BPF);
     // Of a file system: `mount` needs it, and nothing else here does.
     let may_mount = caps::has_cap(None, caps::CapSet::Effective, caps::Capability::CAP_SYS_ADMIN).unwrap();
     let ignored = !may_mount && !required;

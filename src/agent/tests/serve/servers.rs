@@ -1,4 +1,4 @@
-//! What victims talk to: a resolver that knows one address, and a server that says a letter to a TLS client.
+//! What victims talk to: a resolver that knows one address, a server that says a letter to a TLS client, and one of HTTP.
 
 use std::io::{Read as _, Write as _};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
@@ -66,6 +66,32 @@ pub fn greet() -> [SocketAddr; 2] {
         });
         address
     })
+}
+
+/// A server of HTTP that answers 200 to each who asks; its addresses on both families.
+pub fn web() -> [SocketAddr; 2] {
+    let four = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = four.local_addr().unwrap().port();
+    let six = TcpListener::bind(("::1", port)).unwrap();
+    [four, six].map(|listener| {
+        let address = listener.local_addr().unwrap();
+        thread(move || {
+            for mut stream in listener.incoming().flatten() {
+                thread(move || while answer_one(&mut stream).is_ok() {});
+            }
+        });
+        address
+    })
+}
+
+fn answer_one(stream: &mut TcpStream) -> std::io::Result<()> {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        stream.read_exact(&mut byte)?;
+        head.push(byte[0]);
+    }
+    stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
 }
 
 fn greet_one(stream: &mut TcpStream) {

@@ -121,6 +121,16 @@ fn obey(words: &[&str], held: &mut Vec<TcpStream>, socket: &mut Option<UdpSocket
             stream.set_read_timeout(Some(millis(ms))).unwrap();
             told(stream.read(&mut [0]).map(|read| format!("read {read}")))
         }
+        // Asks for a page on a connection of its own, or on one that is kept; the status of the answer.
+        ["get", to, ms] => told(connect(to, ms).and_then(|mut stream| {
+            if stream.peer_addr()? != to.parse().unwrap() {
+                return Ok("another peer".to_owned());
+            }
+            get(&mut stream, millis(ms))
+        })),
+        ["get-held", number, ms] => told(get(&mut held[number.parse::<usize>().unwrap()], millis(ms))),
+        // Serves pages itself; where.
+        ["web"] => servers::web()[0].to_string(),
         // So many datagrams to an address, from a socket that is not connected; how many sends failed.
         ["send", to, count] => {
             let to: SocketAddr = to.parse().unwrap();
@@ -198,6 +208,19 @@ fn connect(to: &str, ms: &str) -> std::io::Result<TcpStream> {
     let stream = TcpStream::connect_timeout(&to, millis(ms))?;
     stream.set_read_timeout(Some(PATIENCE))?;
     Ok(stream)
+}
+
+/// The status of the answer.
+fn get(stream: &mut TcpStream, patience: Duration) -> std::io::Result<String> {
+    stream.set_read_timeout(Some(patience))?;
+    stream.write_all(b"GET / HTTP/1.1\r\nHost: shop\r\n\r\n")?;
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        stream.read_exact(&mut byte)?;
+        head.push(byte[0]);
+    }
+    Ok(String::from_utf8_lossy(&head[9..12]).into_owned())
 }
 
 /// The address that is answered, or how the answer fails; and whether it came from whom was asked.

@@ -105,7 +105,7 @@ fn add(form: &mut Form<'_>, chosen: &mut Chosen, fault: &FaultSpec, cx: &Cx<'_>)
             .map(|route| route.name.clone())
     });
     let scope = match fault.scope.first() {
-        Some(ScopeKey::Route) => format!(", route = \"{}\"", route.unwrap_or_default()),
+        Some(ScopeKey::Route | ScopeKey::Traffic) => format!(", route = \"{}\"", route.unwrap_or_default()),
         Some(ScopeKey::Process | ScopeKey::Cgroup) => ", process = \"\"".to_owned(),
         Some(ScopeKey::Netns) | None => String::new(),
     };

@@ -103,7 +103,12 @@ fn parameters(ui: &mut Ui, form: &mut Form<'_>, base: &[&str], fault: &FaultSpec
             Kind::Text,
         ),
     ];
-    for param in fault.params.iter().filter(|param| choices(param).is_none()) {
+    let without_route = is_named(form, &[base, &["target"]].concat());
+    let params = || {
+        let all = fault.params.iter();
+        all.filter(move |param| without_route || !fault.is_only_without_route(param))
+    };
+    for param in params().filter(|param| choices(param).is_none()) {
         let kind = match param.kind {
             ParamKind::Count { .. } => Kind::Whole,
             _ if param.required => Kind::Needed,
@@ -119,7 +124,7 @@ fn parameters(ui: &mut Ui, form: &mut Form<'_>, base: &[&str], fault: &FaultSpec
             }
         });
     }
-    for param in fault.params {
+    for param in params() {
         if let Some(words) = choices(param) {
             one_of(ui, form, &[base, &["with", param.name]].concat(), param, words);
         }
@@ -359,23 +364,16 @@ fn label_choices(
 fn scope(ui: &mut Ui, form: &mut Form<'_>, path: &[&str], fault: &FaultSpec, cx: &Cx<'_>) {
     for key in fault.scope {
         match key {
-            ScopeKey::Route => {
-                let at = [path, &["route"]].concat();
-                let mut known: Vec<&str> = cx
-                    .scene
-                    .fleet
-                    .iter()
-                    .filter_map(|a| a.info.as_ref())
-                    .flat_map(|i| &i.routes)
-                    .map(|r| r.name.as_str())
-                    .collect();
-                known.sort_unstable();
-                known.dedup();
-                let options: Vec<(&str, &str)> = known.into_iter().map(|name| (name, name)).collect();
-                if !options.is_empty() {
-                    form.choose(ui, "Routes that the agents have", &at, &options);
+            ScopeKey::Route => route(ui, form, path, cx),
+            ScopeKey::Traffic => {
+                let is_routed = !form.draft.shown(&[path, &["route"]].concat()).is_empty();
+                if !is_routed {
+                    let keys: Vec<_> = ["route"].into_iter().chain(Scope::NAMES).collect();
+                    named(ui, form, path, &keys);
                 }
-                form.field(ui, "Route", &at, "payment-http", Kind::Needed);
+                if is_routed || !is_named(form, path) {
+                    route(ui, form, path, cx);
+                }
             }
             ScopeKey::Process | ScopeKey::Cgroup => named(ui, form, path, &Scope::NAMES),
             ScopeKey::Netns => {
@@ -384,6 +382,32 @@ fn scope(ui: &mut Ui, form: &mut Form<'_>, path: &[&str], fault: &FaultSpec, cx:
             }
         }
     }
+}
+
+/// Whether the target is a process or the cgroup of one.
+fn is_named(form: &Form<'_>, path: &[&str]) -> bool {
+    Scope::NAMES
+        .iter()
+        .any(|key| form.draft.value(&[path, &[*key]].concat()).is_some())
+}
+
+fn route(ui: &mut Ui, form: &mut Form<'_>, path: &[&str], cx: &Cx<'_>) {
+    let at = [path, &["route"]].concat();
+    let mut known: Vec<&str> = cx
+        .scene
+        .fleet
+        .iter()
+        .filter_map(|a| a.info.as_ref())
+        .flat_map(|i| &i.routes)
+        .map(|r| r.name.as_str())
+        .collect();
+    known.sort_unstable();
+    known.dedup();
+    let options: Vec<(&str, &str)> = known.into_iter().map(|name| (name, name)).collect();
+    if !options.is_empty() {
+        form.choose(ui, "Routes that the agents have", &at, &options);
+    }
+    form.field(ui, "Route", &at, "payment-http", Kind::Needed);
 }
 
 /// Which process, cgroup or network namespace: how it is named, and its name.
@@ -410,7 +434,7 @@ fn named(ui: &mut Ui, form: &mut Form<'_>, path: &[&str], keys: &[&'static str])
             "port" => form.set(&at, FIRST_PORT),
             _ => form.set(&at, ""),
         }
-    } else if let Some(key) = given {
+    } else if let Some(key) = given.filter(|key| *key != "route") {
         let (hint, kind) = match key {
             "pid" => ("4211", Kind::Whole),
             "port" => ("8080", Kind::Whole),
