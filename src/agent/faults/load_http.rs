@@ -12,6 +12,7 @@ use hyper::{Method, Uri};
 
 use super::child::{self, HeldChild, cannot};
 use super::load_http_child::{Order as Line, Report};
+use super::load_tls::Trust;
 use super::process::not_possible;
 use super::{Failure, Fault, Held, NotHere, Order, Prepared, ReadBack, words};
 use crate::config::SelfCommand;
@@ -40,11 +41,12 @@ impl Fault for LoadHttp {
         Ok(Prepared {
             claims: vec![format!("load:{}", line.address)],
             hits: vec![format!(
-                "{} requests a second, {} {} at {}, {} at once and {} in all at most, {} each",
+                "{} requests a second, {} {} at {}{}, {} at once and {} in all at most, {} each",
                 line.rate,
                 line.method,
                 line.uri,
                 line.address,
+                if line.tls.is_some() { " over TLS" } else { "" },
                 line.in_flight,
                 line.total,
                 show_ms(line.timeout_ms)
@@ -92,9 +94,11 @@ fn wrong(key: &str, why: impl std::fmt::Display) -> Problem {
 fn line(parameters: &Parameters) -> Result<Line, Problem> {
     let url = parameters.text("url").unwrap_or_default();
     let uri: Uri = url.parse().map_err(|error| wrong("url", error))?;
-    if uri.scheme_str() != Some("http") {
-        return Err(wrong("url", "it begins with http://; TLS is not spoken"));
-    }
+    let is_tls = match uri.scheme_str() {
+        Some("http") => false,
+        Some("https") => true,
+        _ => return Err(wrong("url", "it begins with http:// or https://")),
+    };
     let authority = uri.authority().ok_or_else(|| wrong("url", "it has no host"))?;
     // What a policy allows by its beginning must be where it goes.
     if authority.as_str().contains('@') {
@@ -102,8 +106,10 @@ fn line(parameters: &Parameters) -> Result<Line, Problem> {
     }
     let path = uri.path_and_query().map_or("/", |it| it.as_str()).to_owned();
     let count = |key: &str| parameters.count(key).unwrap_or(1);
+    let usual = if is_tls { 443 } else { 80 };
     Ok(Line {
-        address: address(authority.host(), authority.port_u16().unwrap_or(80))?,
+        address: address(authority.host(), authority.port_u16().unwrap_or(usual))?,
+        tls: trust(is_tls, authority.host(), parameters)?,
         host: authority.to_string(),
         uri: path,
         method: method(parameters)?,
@@ -114,6 +120,26 @@ fn line(parameters: &Parameters) -> Result<Line, Problem> {
         total: count("total"),
         timeout_ms: parameters.duration_us("timeout") / 1_000,
     })
+}
+
+/// Who is trusted, looked at before the child is.
+fn trust(is_tls: bool, host: &str, parameters: &Parameters) -> Result<Option<Trust>, Problem> {
+    let ca = parameters.text("ca").map(str::to_owned);
+    if !is_tls {
+        return match ca {
+            None => Ok(None),
+            Some(_) => Err(wrong("ca", "without TLS it means nothing: take https://")),
+        };
+    }
+    let name = host.trim_start_matches('[').trim_end_matches(']').to_owned();
+    let trust = Trust { name, ca };
+    match trust.open() {
+        Ok(_) => Ok(Some(trust)),
+        Err(why) => Err(not_possible(
+            format!("no TLS with {host}: {why:#}"),
+            "give ca: a file on this host with the certificate, in PEM, that the server or its issuer has",
+        )),
+    }
 }
 
 fn method(parameters: &Parameters) -> Result<String, Problem> {
@@ -245,7 +271,9 @@ mod tests {
         let six = given(&json!({ "url": "http://[::1]/" })).unwrap();
         assert_eq!(six.address.to_string(), "[::1]:80");
         for wrong in [
-            json!({ "url": "https://127.0.0.1/" }),
+            json!({ "url": "ftp://127.0.0.1/" }),
+            json!({ "url": "http://127.0.0.1/", "ca": "/nowhere" }),
+            json!({ "url": "https://127.0.0.1/", "ca": "/nowhere" }),
             json!({ "url": "http://127.0.0.1:80@192.0.2.1/" }),
             json!({ "url": "/only/a/path" }),
             json!({ "url": "http://127.0.0.1/", "headers": "no colon" }),

@@ -21,9 +21,11 @@ use hyper::{Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
 use super::child_main::ChildArgs;
+use super::load_tls::{Tls, Trust};
 
 /// Between two reports.
 const REPORT_EVERY: Duration = Duration::from_millis(200);
@@ -57,6 +59,8 @@ pub struct Order {
     pub total: u64,
     /// How long one may take from when it was due, in milliseconds.
     pub timeout_ms: u64,
+    /// Over TLS; none: in the clear.
+    pub tls: Option<Trust>,
 }
 
 impl Order {
@@ -162,6 +166,7 @@ impl Times {
 
 /// What all requests share.
 struct Shared {
+    tls: Option<Tls>,
     order: Mutex<Order>,
     idle: Mutex<Vec<SendRequest<Full<Bytes>>>>,
     seen: Mutex<(Report, Times)>,
@@ -178,7 +183,9 @@ pub fn run(args: &ChildArgs) -> anyhow::Result<()> {
             *shared.order.lock() = order;
             return Ok(());
         }
+        let tls = order.tls.as_ref().map(Trust::open).transpose()?;
         let of_threads = Arc::new(Shared {
+            tls,
             order: Mutex::new(order),
             idle: Mutex::new(Vec::new()),
             seen: Mutex::new((Report::default(), Times::new())),
@@ -315,7 +322,7 @@ async fn ask(shared: &Arc<Shared>, order: &Order) -> anyhow::Result<StatusCode> 
     let kept = kept();
     let mut sender = match kept {
         Some(sender) => sender,
-        None => connect(order.address).await?,
+        None => shared.connect(order.address).await?,
     };
     let answer = sender.send_request(order.request()?).await?;
     let status = answer.status();
@@ -323,14 +330,28 @@ async fn ask(shared: &Arc<Shared>, order: &Order) -> anyhow::Result<StatusCode> 
     while let Some(frame) = body.frame().await {
         frame?;
     }
-    sender.ready().await?;
-    shared.idle.lock().push(sender);
+    // One that the server closes after its answer has answered.
+    if sender.ready().await.is_ok() {
+        shared.idle.lock().push(sender);
+    }
     Ok(status)
 }
 
-async fn connect(address: SocketAddr) -> anyhow::Result<SendRequest<Full<Bytes>>> {
-    let stream = TcpStream::connect(address).await?;
-    stream.set_nodelay(true)?;
+impl Shared {
+    async fn connect(&self, address: SocketAddr) -> anyhow::Result<SendRequest<Full<Bytes>>> {
+        let stream = TcpStream::connect(address).await?;
+        stream.set_nodelay(true)?;
+        match &self.tls {
+            None => speak(stream).await,
+            Some(tls) => speak(tls.on(stream).await?).await,
+        }
+    }
+}
+
+async fn speak<S>(stream: S) -> anyhow::Result<SendRequest<Full<Bytes>>>
+where
+    S: AsyncRead + AsyncWrite + Unpin + 'static,
+{
     let (sender, connection) = handshake(TokioIo::new(stream)).await?;
     tokio::task::spawn_local(async move {
         // What breaks it is told to whoever asked on it.

@@ -31,6 +31,7 @@ pub mod http_status;
 pub mod http_truncate;
 pub mod load_http;
 pub mod load_http_child;
+pub mod load_tls;
 pub mod memory_fill;
 pub mod memory_fill_child;
 pub mod memory_oom;

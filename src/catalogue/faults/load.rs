@@ -12,7 +12,7 @@ pub(super) const HTTP: FaultSpec = FaultSpec {
     params: &[
         ParamSpec {
             name: "url",
-            summary: "where to, such as http://127.0.0.1:8080/orders; no TLS",
+            summary: "where to, such as http://127.0.0.1:8080/orders or https://shop.example/orders; HTTP/1.1",
             kind: ParamKind::Text { max_len: 2048 },
             required: true,
             default: None,
@@ -42,6 +42,13 @@ pub(super) const HTTP: FaultSpec = FaultSpec {
             name: "body",
             summary: "sent with each",
             kind: ParamKind::Text { max_len: 16_384 },
+            required: false,
+            default: None,
+        },
+        ParamSpec {
+            name: "ca",
+            summary: "https: a file on the target host with the certificates to trust, in PEM, in place of the host's own roots",
+            kind: ParamKind::Text { max_len: 1024 },
             required: false,
             default: None,
         },

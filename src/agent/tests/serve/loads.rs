@@ -23,6 +23,10 @@ pub const TESTS: &[(&str, fn())] = &[
         "no_more_than_are_allowed_are_sent",
         no_more_than_are_allowed_are_sent,
     ),
+    (
+        "requests_come_over_tls_to_whom_is_trusted",
+        requests_come_over_tls_to_whom_is_trusted,
+    ),
 ];
 
 /// Counts what comes, and answers each after a while.
@@ -218,4 +222,67 @@ fn no_more_than_are_allowed_are_sent() {
         json!({}),
     );
     drill.client.call("PUT", "/v1/injections/i2", &body).expect(400);
+}
+
+/// The server's own certificate is trusted by a file; without that nobody is sent anything.
+fn requests_come_over_tls_to_whom_is_trusted() {
+    let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+    let key = rustls::pki_types::PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+    let config = rustls::ServerConfig::builder_with_provider(firedrill_trust::provider())
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![made.cert.der().clone()], key)
+        .unwrap();
+    let (config, listener) = (Arc::new(config), TcpListener::bind("127.0.0.1:0").unwrap());
+    let port = listener.local_addr().unwrap().port();
+    let seen = Arc::new(AtomicU64::new(0));
+    let counted = Arc::clone(&seen);
+    let serve = move || {
+        for mut stream in listener.incoming().map_while(Result::ok) {
+            let mut tls = rustls::ServerConnection::new(Arc::clone(&config)).unwrap();
+            let mut stream = rustls::Stream::new(&mut tls, &mut stream);
+            let mut head = [0; 512];
+            // One request a connection; whoever does not trust sends none.
+            if stream
+                .read(&mut head)
+                .is_ok_and(|read| head[..read].starts_with(b"GET /orders"))
+            {
+                counted.fetch_add(1, Ordering::SeqCst);
+                let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+                stream.write_all(answer).ok();
+            }
+        }
+    };
+    std::thread::Builder::new()
+        .name("tls".to_owned())
+        .spawn(serve)
+        .unwrap();
+    let rig = Rig::new();
+    let ca = rig.state.join("ca.pem");
+    std::fs::write(&ca, made.cert.pem()).unwrap();
+    let mut drill = Drill::open(rig.client(), "d1");
+    let url = format!("https://127.0.0.1:{port}/orders");
+    let trusted = json!({ "url": url, "rate": 20, "ca": ca });
+    drill.start("i1", "load.http", trusted, json!({}));
+    until("they are answered", || {
+        (count(&mut drill, "answered_2xx") >= 3.0).then_some(())
+    });
+    drill.client.delete("/v1/injections/i1").expect(200);
+    let before = seen.load(Ordering::SeqCst);
+    assert!(before >= 3, "{before}");
+
+    let other = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+    std::fs::write(&ca, other.cert.pem()).unwrap();
+    let body = drill.body(
+        "load.http",
+        json!({ "url": url, "rate": 20, "ca": ca }),
+        json!({}),
+    );
+    drill.client.call("PUT", "/v1/injections/i2", &body).expect(200);
+    until("they fail", || {
+        let view = drill.view("i2");
+        (view["evidence"]["counts"]["failed"].as_f64()? >= 3.0).then_some(())
+    });
+    assert_eq!(seen.load(Ordering::SeqCst), before, "nobody is sent anything");
 }
