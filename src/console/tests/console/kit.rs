@@ -35,13 +35,15 @@ impl TestRenderer for Cpu {
 
 /// A console that shows `view` of `scene` in a window of `size`.
 pub fn console(scene: Scene, view: View, theme: Theme, size: [f32; 2]) -> Harness<'static, State> {
-    let mut console = Console::new(
-        Prefs {
-            theme,
-            ..Prefs::default()
-        },
-        TimeZone::UTC,
-    );
+    let prefs = Prefs {
+        theme,
+        ..Prefs::default()
+    };
+    harness(scene, view, Console::new(prefs, TimeZone::UTC), size)
+}
+
+/// The same for a console as somebody left it.
+pub fn harness(scene: Scene, view: View, mut console: Console, size: [f32; 2]) -> Harness<'static, State> {
     console.show(view);
     let state = State {
         console,

@@ -5,6 +5,7 @@ mod design;
 mod fixture;
 mod interactions;
 mod kit;
+mod languages;
 mod levers;
 mod pictures;
 mod reach;
