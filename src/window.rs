@@ -8,7 +8,7 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use anyhow::Context as _;
@@ -22,10 +22,17 @@ use crate::{
     cli,
     desktop::Attendant,
     fonts,
-    settings::{self, Folders},
+    settings::{self, Folders, Keeper},
 };
 
 const TITLE: &str = "Firedrill";
+
+/// The window's first size, and the least that every view is drawn for.
+const SIZE: [f32; 2] = [1600.0, 1000.0];
+const LEAST: [f32; 2] = [1000.0, 640.0];
+
+/// Where the disk is behind, changed settings are offered to it again after this.
+const KEEP_AGAIN: Duration = Duration::from_millis(200);
 
 /// What the window opens with.
 pub enum Start {
@@ -49,23 +56,51 @@ pub fn run(begin: Option<Start>) -> anyhow::Result<ExitCode> {
     );
     let folders = settings::folders()?;
     let program = std::env::current_exe().context("where this program is cannot be found out")?;
+    let (prefs, unread) = settings::load(&folders.config);
+    let kept = Kept { prefs, unread };
     let options = eframe::NativeOptions {
-        viewport: egui::ViewportBuilder::default()
-            .with_title(TITLE)
-            .with_app_id("firedrill")
-            .with_inner_size([1600.0, 1000.0])
-            .with_min_inner_size([1000.0, 640.0]),
+        viewport: viewport(&prefs),
         ..eframe::NativeOptions::default()
     };
     let opened = eframe::run_native(
         TITLE,
         options,
-        Box::new(move |created| Ok(Box::new(Window::new(&created.egui_ctx, folders, program, begin)?))),
+        Box::new(move |created| {
+            Ok(Box::new(Window::new(
+                &created.egui_ctx,
+                folders,
+                kept,
+                program,
+                begin,
+            )?))
+        }),
     );
     opened.map_err(|error| {
         anyhow::anyhow!("the window cannot be opened: {error}; firedrill demo --headless needs none")
     })?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// The settings as they were found.
+struct Kept {
+    prefs: Prefs,
+    /// Why they are the first ones.
+    unread: Option<String>,
+}
+
+/// The window as it was left, where a screen may have it so; where it stands is the desktop's to say.
+fn viewport(prefs: &Prefs) -> egui::ViewportBuilder {
+    const MOST: f32 = 8_192.0;
+    let [width, height] = prefs
+        .window
+        .map_or(SIZE, |it| [f32::from(it.width), f32::from(it.height)]);
+    let size = [width.clamp(LEAST[0], MOST), height.clamp(LEAST[1], MOST)];
+    egui::ViewportBuilder::default()
+        .with_title(TITLE)
+        .with_app_id("firedrill")
+        .with_inner_size(size)
+        .with_min_inner_size(LEAST)
+        .with_maximized(prefs.window.is_some_and(|it| it.maximized))
 }
 
 /// The newest scene and when it was first asked for: views count on from there.
@@ -102,8 +137,7 @@ struct Window {
     /// The scene that the windows and the desktop were told of last.
     told: Arc<Scene>,
     attendant: Attendant,
-    config: PathBuf,
-    kept: Prefs,
+    keeper: Keeper,
     closing: Closing,
     /// The process was told to end.
     leave: Arc<AtomicBool>,
@@ -121,19 +155,21 @@ impl Window {
     fn new(
         context: &egui::Context,
         folders: Folders,
+        kept: Kept,
         program: PathBuf,
         begin: Option<Start>,
     ) -> anyhow::Result<Self> {
         firedrill_console::install(context);
         fonts::install(context);
-        let prefs = settings::load(&folders.config);
         let wake = context.clone();
         let leave = Arc::new(AtomicBool::new(false));
         let desktop = Dialogs {
             context: context.clone(),
             leave: Arc::clone(&leave),
         };
-        let config = folders.config.clone();
+        let Kept { prefs, unread } = kept;
+        let keeper = Keeper::start(folders.config.clone(), prefs)
+            .context("the thread that keeps the settings cannot be started")?;
         let engine = start(Options {
             config_dir: folders.config,
             data_dir: folders.data,
@@ -147,6 +183,10 @@ impl Window {
         .context("the engine cannot be started; is the limit of threads reached?")?;
         let system = sys_locale::get_locale().map_or(Language::default(), |tag| Language::of_locale(&tag));
         let mut console = Console::new(prefs, TimeZone::system()).with_system_language(system);
+        if let Some(words) = unread {
+            tracing::warn!("{words}");
+            console.warn(words, engine.scene().wall_ms);
+        }
         match begin {
             Some(Start::Demo) => {
                 engine.ask(Ask::StartDemo);
@@ -167,8 +207,7 @@ impl Window {
             attendant: Attendant::start().context("the desktop's thread cannot be started")?,
             seen,
             engine,
-            config,
-            kept: prefs,
+            keeper,
             closing: Closing::No,
             leave,
         })
@@ -233,14 +272,8 @@ impl eframe::App for Window {
         self.console.ui(ui, frame);
         self.console.windows(ui.ctx(), &self.feed);
         self.ask_before_close(ui);
-        if self.console.prefs() != self.kept {
-            self.kept = self.console.prefs();
-            if let Err(error) = settings::save(&self.config, self.kept) {
-                tracing::warn!(
-                    "the settings cannot be kept in {}: {error}",
-                    self.config.display()
-                );
-            }
+        if !self.keeper.tell(self.console.prefs()) {
+            ui.ctx().request_repaint_after(KEEP_AGAIN);
         }
     }
 

@@ -715,3 +715,163 @@ change-finding = Change a finding
 evidence = Evidence: { $from } to { $until }, while the fault was on
 keep-finding = Keep the finding
 leave-it = Leave it
+
+## Design: plan, indicators, agents
+
+plan-part = Plan
+plan-title = Title
+plan-system = System
+plan-goal = Goal
+plan-goal-hint = what is to be learned
+metrics-from = Where indicators come from
+metrics-scrape = Scrape
+metrics-scrape-tip = exposition text of your services, evaluated here
+metrics-prometheus-tip = anything that speaks its HTTP API
+metrics-probe = Probe
+metrics-probe-tip = requests sent from here
+metrics-url = Base URL
+metrics-urls = URLs, between commas
+metrics-requests = Requests, between commas
+choose-one = Choose one.
+metrics-every = Every
+people = People
+facilitator = Facilitator
+facilitator-hint = leads the room
+operator = Operator
+operator-hint = drives the console
+observers = Observers, between commas
+observers-hint = watch, and write notes
+add-indicator = Add indicator
+remove = Remove
+indicator-name = Name
+indicator-unit = Unit: how it is shown
+indicator-unit-hint = %, ms, s, /s or a word
+good-events = Good events
+all-events = All events
+window = Window
+histogram = Histogram
+quantile = Quantile
+counter = Counter
+gauge = Gauge
+lines-share = as a share: 0.999 is 99.9 %
+lines-seconds = in seconds: 0.3 is 300 ms
+lines-source = in the source's unit
+min-rate = Traffic below this is no data
+say-ok = Said while it is in tolerance
+say-out = Said while it is out
+stops-drill = Stops the drill
+stop-tolerance = Out of tolerance
+stop-tolerance-tip = two bad samples in a row outside of what is tolerated
+stop-own = At a line of its own
+stop-own-tip = so many samples in a row outside of this line
+stop-never = Never
+stop-never-tip = its values never stop the drill; samples without data do
+stop-after = After so many bad samples in a row
+tokens-apart = Tokens are kept apart, in a file that only you can read: see Fleet.
+agent-name = Agent name
+agent-address = Address
+labels-tip = Labels: what targets choose by
+labels = Labels
+lines-in = Lines, { $unit }. Empty is open; tolerate and stop may be left out.
+line-of-band = Steady
+line-of-tolerance = Tolerated
+line-of-stop = Stop
+line-from = { $line } from
+line-to = { $line } to
+
+## Design: steps
+
+steps = Steps
+add-wait = Add a wait
+no-step = No step yet: choose a fault at the left.
+lanes-tip = Drag a step along the time or to another lane; with the arrow keys when it has the focus.
+
+## Design: kinds of indicators, lanes, text
+
+kind-ratio = Ratio
+    .tip = good events over all events in a window
+kind-quantile-tip = a quantile of a histogram in a window
+kind-rate = Rate
+    .tip = events per second in a window
+kind-gauge-tip = the sum of gauges as they are
+kind-promql-tip = raw PromQL; for a Prometheus source only
+step-name = Step { $number }: { $label }
+step-tip = { $label }, from { $from } to { $until }
+step-target = { $time } in { $lane }
+not-saved = not saved
+saved = saved
+no-file-yet = no file yet
+plan-text = Plan text
+mistake-line = line { $line }: { $message }
+number-expected = a number is expected, not "{ $typed }"
+
+## Design: experiments
+
+design-faults = Faults
+search-faults = Search faults
+search-hint = search …
+no-such-fault-name = No fault is called so.
+add-experiment = Add experiment
+no-experiment = No experiment yet
+no-experiment-words = An experiment is a hypothesis and the faults that test it. Add one, or choose a fault at the left.
+hypothesis-label = Hypothesis: what can turn out wrong
+experiment-name = Experiment name
+experiment-baseline = Steady first for
+experiment-recover = Back in the band within
+experiment-lease = Lease: how long a fault stays without us
+experiment-say = In words for the room; {"{n}"} of {"{all}"} are the hosts that are hit
+add-fault = Add { $fault }
+
+## Design: a step and its target
+
+remove-step = Remove this step
+no-such-fault = No such fault: choose one at the left.
+step-lane = Lane: side by side with others
+runs-once = Runs once
+repeats = Repeats
+runs-in-all = Runs in all
+start-to-start = Start to start
+target = Target
+how-many = How many of those
+no-agents-yet = The plan has no agents yet.
+hosts-with = Hosts with
+routes-known = Routes that the agents have
+route-label = Route
+named-by = Named by
+is-hit = is hit
+may-be-hit = may be hit
+is-not-hit = is not hit
+by-pid = process id
+by-process = process name
+by-command = command line
+by-port = listening port
+by-unit = systemd unit
+by-netns = network namespace
+step-wait = Wait
+step-for-wait = For
+step-for = for
+step-ramp = ramp: grows for
+step-at-once = at once
+hits = hits { $hit } of { $hosts }
+mode-one = one
+mode-all = all
+mode-two = two
+mode-half = half
+and-more = and { $more } more
+
+## Design
+
+check-plan = Check
+check-plan-tip = Shows the first mistake
+nothing-to-save = Nothing to save
+nothing-there = Nothing there
+no-mistakes = no mistakes
+form-waits = The form waits for the text
+file-newer = The file on disk is newer than this text.
+save-over = Save over it
+design-empty = No plan is open
+design-empty-words = A plan says what a system is, how well it must do, who injects, and what is tried on it.
+indicators-part = Indicators
+agents-part = Agents
+experiments-part = Experiments
+no-toml = The text at the right is no TOML at the moment.

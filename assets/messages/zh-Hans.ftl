@@ -685,3 +685,163 @@ change-finding = 修改发现项
 evidence = 证据：故障生效期间 { $from } 至 { $until }
 keep-finding = 保留发现项
 leave-it = 放弃
+
+## Design: plan, indicators, agents
+
+plan-part = 方案
+plan-title = 标题
+plan-system = 系统
+plan-goal = 目标
+plan-goal-hint = 想要学到什么
+metrics-from = 指标来源
+metrics-scrape = 抓取
+metrics-scrape-tip = 读取你的服务的指标文本，在此计算
+metrics-prometheus-tip = 任何支持其 HTTP API 的系统
+metrics-probe = 探测
+metrics-probe-tip = 由本机发出请求
+metrics-url = 基础地址
+metrics-urls = 地址，以逗号分隔
+metrics-requests = 请求，以逗号分隔
+choose-one = 请选择一项。
+metrics-every = 间隔
+people = 人员
+facilitator = 主持人
+facilitator-hint = 主持全场
+operator = 操作人
+operator-hint = 操作控制台
+observers = 观察人，以逗号分隔
+observers-hint = 观察并写备注
+add-indicator = 添加指标
+remove = 删除
+indicator-name = 名称
+indicator-unit = 单位：如何显示
+indicator-unit-hint = %、ms、s、/s 或一个词
+good-events = 良好事件
+all-events = 全部事件
+window = 窗口
+histogram = 直方图
+quantile = 分位数
+counter = 计数器
+gauge = 仪表值
+lines-share = 以比例表示：0.999 即 99.9 %
+lines-seconds = 以秒表示：0.3 即 300 ms
+lines-source = 以数据源的单位表示
+min-rate = 流量低于此值视为无数据
+say-ok = 在容忍范围内时的说法
+say-out = 越界时的说法
+stops-drill = 停止演练的条件
+stop-tolerance = 超出容忍
+stop-tolerance-tip = 连续两个样本超出容忍范围
+stop-own = 使用单独的停止线
+stop-own-tip = 连续若干样本超出此线
+stop-never = 从不
+stop-never-tip = 其数值从不停止演练；无数据的样本仍会
+stop-after = 连续坏样本数达到
+tokens-apart = 令牌另存于仅你可读的文件：见 Agent 视图。
+agent-name = Agent 名称
+agent-address = 地址
+labels-tip = 标签：目标据此选择
+labels = 标签
+lines-in = 各条线，{ $unit }。留空表示不限；容忍线和停止线可省略。
+line-of-band = 稳定
+line-of-tolerance = 可容忍
+line-of-stop = 停止
+line-from = { $line }下限
+line-to = { $line }上限
+
+## Design: steps
+
+steps = 步骤
+add-wait = 添加等待
+no-step = 尚无步骤：请在左侧选择一个故障。
+lanes-tip = 沿时间拖动步骤，或拖到另一泳道；获得焦点时可用方向键。
+
+## Design: kinds of indicators, lanes, text
+
+kind-ratio = 比率
+    .tip = 窗口内良好事件占全部事件之比
+kind-quantile-tip = 窗口内直方图的分位数
+kind-rate = 速率
+    .tip = 窗口内每秒事件数
+kind-gauge-tip = 各仪表值之和，原样
+kind-promql-tip = 原始 PromQL；仅用于 Prometheus 数据源
+step-name = 步骤 { $number }：{ $label }
+step-tip = { $label }，{ $from } 至 { $until }
+step-target = { $time }，泳道 { $lane }
+not-saved = 未保存
+saved = 已保存
+no-file-yet = 尚无文件
+plan-text = 方案文本
+mistake-line = 第 { $line } 行：{ $message }
+number-expected = 须为数值，而非“{ $typed }”
+
+## Design: experiments
+
+design-faults = 故障
+search-faults = 查找故障
+search-hint = 查找 …
+no-such-fault-name = 没有这样的故障。
+add-experiment = 添加实验
+no-experiment = 尚无实验
+no-experiment-words = 实验由一个假设和检验它的故障组成。请添加一个，或在左侧选择故障。
+hypothesis-label = 假设：可被推翻的判断
+experiment-name = 实验名称
+experiment-baseline = 先保持稳定
+experiment-recover = 须在此时间内恢复稳态
+experiment-lease = 租约：失去联系后故障最多保留多久
+experiment-say = 向全场说明的话；{"{n}"} 和 {"{all}"} 为受影响主机数与总数
+add-fault = 添加 { $fault }
+
+## Design: a step and its target
+
+remove-step = 删除此步骤
+no-such-fault = 没有这样的故障：请在左侧选择。
+step-lane = 泳道：与其他步骤并行
+runs-once = 运行一次
+repeats = 重复
+runs-in-all = 总次数
+start-to-start = 起始间隔
+target = 目标
+how-many = 其中多少
+no-agents-yet = 方案尚无 Agent。
+hosts-with = 具有以下标签的主机
+routes-known = Agent 已有的路由
+route-label = 路由
+named-by = 指定方式
+is-hit = 受影响
+may-be-hit = 可能受影响
+is-not-hit = 不受影响
+by-pid = 进程号
+by-process = 进程名
+by-command = 命令行
+by-port = 监听端口
+by-unit = systemd 单元
+by-netns = 网络命名空间
+step-wait = 等待
+step-for-wait = 时长
+step-for = 时长
+step-ramp = 渐强时长
+step-at-once = 立即
+hits = { $hosts }中 { $hit } 台受影响
+mode-one = 一台
+mode-all = 全部
+mode-two = 两台
+mode-half = 一半
+and-more = 另有 { $more } 个
+
+## Design
+
+check-plan = 检查
+check-plan-tip = 显示第一处错误
+nothing-to-save = 没有可保存的内容
+nothing-there = 没有可用的操作
+no-mistakes = 没有错误
+form-waits = 表单等待文本
+file-newer = 磁盘上的文件比此文本更新。
+save-over = 覆盖保存
+design-empty = 没有打开的方案
+design-empty-words = 方案说明系统是什么、须达到怎样的水平、由谁注入故障，以及对它做哪些实验。
+indicators-part = 指标
+agents-part = Agent
+experiments-part = 实验
+no-toml = 右侧文本目前不是合法的 TOML。

@@ -30,7 +30,7 @@ pub use windows::Feed;
 
 use commands::Command;
 use cx::Cx;
-use firedrill_scene::GameDayAsk;
+use firedrill_scene::{GameDayAsk, Level, Message};
 use messages::Say;
 use serde::{Deserialize, Serialize};
 
@@ -78,6 +78,19 @@ pub struct Prefs {
     pub language: Option<Language>,
     /// Where the ABORT window stood last, points of the desktop.
     pub abort_window: Option<[i32; 2]>,
+    /// The console's window as it was left.
+    pub window: Option<WindowSize>,
+}
+
+/// How large a window is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WindowSize {
+    /// Of its inside while it does not fill the screen, points.
+    pub width: u16,
+    /// Likewise.
+    pub height: u16,
+    /// It fills the screen.
+    pub maximized: bool,
 }
 
 /// How large everything is drawn, in percent.
@@ -182,7 +195,12 @@ pub struct Console {
     safety: views::safety::Safety,
     windows: windows::Windows,
     notices: notices::Notices,
+    /// Of the window itself: what no engine knows.
+    own: Vec<Message>,
 }
+
+/// Numbers of the window's own messages; the engine's count from 0.
+const OWN: u64 = 1 << 63;
 
 /// The least room that every view is drawn for, points.
 const LEAST: egui::Vec2 = egui::vec2(1_024.0, 640.0);
@@ -220,7 +238,18 @@ impl Console {
             safety: views::safety::Safety::default(),
             windows: windows::Windows::default(),
             notices: notices::Notices::default(),
+            own: Vec::new(),
         }
+    }
+
+    /// Shows a message until it is dismissed: `wall_ms` is when it came.
+    pub fn warn(&mut self, words: String, wall_ms: i64) {
+        self.own.push(Message {
+            id: OWN + self.own.len() as u64,
+            wall_ms,
+            level: Level::Warning,
+            words,
+        });
     }
 
     /// In this language unless the settings have one.
@@ -277,6 +306,7 @@ impl Console {
             ask(Ask::Abort);
         }
         self.apply_prefs(ui);
+        self.note_size(ui);
         self.design.take(scene);
         let window = ui.ctx().content_rect();
         ui.set_clip_rect(window);
@@ -331,6 +361,10 @@ impl Console {
             self.run(command, scene, since_ms, &mut wishes);
         }
         for wish in wishes {
+            if let Ask::Dismiss(id @ OWN..) = wish {
+                self.own.retain(|message| message.id != id);
+                continue;
+            }
             // A plan that is about to be replaced and is not saved is asked about first.
             if let Some(wish) = self.leave.hold(wish, &self.design) {
                 ask(wish);
@@ -373,7 +407,7 @@ impl Console {
             View::Fleet => self.fleet.ui(ui, cx),
             View::Gallery => views::gallery::ui(ui, cx),
         });
-        let taken = shell::messages(ui, places, cx);
+        let taken = shell::messages(ui, places, &self.own, cx);
         if taken != self.messages {
             // The view makes room in the next frame.
             self.messages = taken;
@@ -437,6 +471,27 @@ impl Console {
                 self.live.moved(command, scene, since_ms);
             }
         }
+    }
+
+    /// Keeps how large the window is now.
+    fn note_size(&mut self, ui: &egui::Ui) {
+        let (inside, maximized, covered) = ui.input(|input| {
+            let info = input.viewport();
+            let covered = info.minimized.unwrap_or(false) || info.fullscreen.unwrap_or(false);
+            (info.inner_rect, info.maximized.unwrap_or(false), covered)
+        });
+        let Some(inside) = inside.filter(|_| !covered) else {
+            return;
+        };
+        let size = inside.size() * ui.ctx().zoom_factor();
+        let now = WindowSize {
+            width: size.x.round() as u16,
+            height: size.y.round() as u16,
+            maximized,
+        };
+        // What fills the screen goes back to the size that it had.
+        let before = self.prefs.window.filter(|_| maximized);
+        self.prefs.window = Some(before.map_or(now, |it| WindowSize { maximized, ..it }));
     }
 
     fn apply_prefs(&self, ui: &mut egui::Ui) {

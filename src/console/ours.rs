@@ -7,7 +7,7 @@ use jiff::tz::TimeZone;
 use crate::{
     commands::Command,
     cx::Cx,
-    theme::{medium, regular},
+    theme::{medium, regular, size},
     widgets::{self, State, rich},
     words,
 };
@@ -32,12 +32,12 @@ pub fn ui(ui: &mut Ui, cx: &Cx<'_>, roomy: bool, clicked: &mut Vec<Command>) {
         rest.split(" · ").next().unwrap_or_default()
     };
     if !rest.is_empty() {
-        ui.label(rich(rest, regular(13.0), t.dim));
+        ui.label(rich(rest, regular(size::NOTE), t.dim));
     }
     let font = if state == State::Waiting {
-        regular(13.0)
+        regular(size::NOTE)
     } else {
-        medium(14.0)
+        medium(size::BODY)
     };
     let colour = if state == State::Good {
         t.text

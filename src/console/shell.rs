@@ -5,7 +5,7 @@ use egui::{
     WidgetInfo, pos2, vec2,
 };
 use firedrill_drill::Phase;
-use firedrill_scene::{Ask, DrillScene, Level, Ours};
+use firedrill_scene::{Ask, DrillScene, Level, Message, Ours};
 
 use crate::{
     View,
@@ -14,7 +14,7 @@ use crate::{
     messages::Say,
     ours,
     theme::{Tokens, medium, mono, radius, regular, size, space},
-    widgets::{self, State, rich},
+    widgets::{self, Icon, State, rich},
     words,
 };
 
@@ -107,7 +107,7 @@ fn header(ui: &mut Ui, places: &Places, cx: &Cx<'_>, clicked: &mut Vec<Command>)
     );
     widgets::region(ui, brand, |ui| {
         ui.spacing_mut().item_spacing.y = 3.0;
-        ui.label(rich("Firedrill", crate::theme::bold(16.0), t.strong));
+        ui.label(rich("Firedrill", crate::theme::bold(size::LARGE), t.strong));
         let file = cx.scene.plan.as_ref().map(|plan| match &plan.path {
             Some(path) => path
                 .file_name()
@@ -145,11 +145,11 @@ fn name(ui: &mut Ui, cx: &Cx<'_>) {
     let t = cx.tokens;
     match &cx.scene.drill {
         Some(drill) => {
-            ui.label(rich(&drill.experiment, medium(17.0), t.strong));
+            ui.label(rich(&drill.experiment, medium(size::HEADING), t.strong));
             ui.add_space(space::XS);
-            widgets::one_line(ui, rich(&drill.hypothesis, regular(13.0), t.dim));
+            widgets::one_line(ui, rich(&drill.hypothesis, regular(size::NOTE), t.dim));
         }
-        None => drop(ui.label(rich(cx.say.header_no_drill(), medium(17.0), t.strong))),
+        None => drop(ui.label(rich(cx.say.header_no_drill(), medium(size::HEADING), t.strong))),
     }
 }
 
@@ -160,7 +160,7 @@ fn clock(ui: &mut Ui, cx: &Cx<'_>, clicked: &mut Vec<Command>) {
     }
     ui.label(rich(
         words::clock(cx.now_ms(), cx.zone),
-        regular(18.0),
+        regular(size::TITLE),
         cx.tokens.strong,
     ));
     ui.add_space(space::S);
@@ -176,7 +176,7 @@ fn clock(ui: &mut Ui, cx: &Cx<'_>, clicked: &mut Vec<Command>) {
 fn phases(ui: &mut Ui, cx: &Cx<'_>, roomy: bool) {
     let t = cx.tokens;
     let Some(drill) = &cx.scene.drill else {
-        ui.label(rich(cx.say.header_begin(), regular(13.0), t.dim));
+        ui.label(rich(cx.say.header_begin(), regular(size::NOTE), t.dim));
         return;
     };
     ui.spacing_mut().item_spacing.x = 6.0;
@@ -191,7 +191,7 @@ fn phases(ui: &mut Ui, cx: &Cx<'_>, roomy: bool) {
         if stage == Stage::Now
             && let Some((_, words)) = &drill.progress
         {
-            widgets::one_line(ui, rich(words, regular(13.0), t.dim));
+            widgets::one_line(ui, rich(words, regular(size::NOTE), t.dim));
         }
     }
 }
@@ -224,9 +224,9 @@ fn phase(ui: &mut Ui, shown: Phase, stage: Stage, held: bool, roomy: bool, cx: &
         return;
     }
     let font = if stage == Stage::Now {
-        medium(13.0)
+        medium(size::NOTE)
     } else {
-        regular(13.0)
+        regular(size::NOTE)
     };
     ui.label(rich(label, font, colour));
 }
@@ -288,28 +288,34 @@ fn navigation(ui: &mut Ui, cx: &Cx<'_>, clicked: &mut Vec<Command>) {
     ui.spacing_mut().item_spacing.y = space::XS;
     for view in View::ALL {
         let command = Command::Show(view);
-        if entry(ui, cx.tokens, command.label(cx.say), view == cx.view)
-            .on_hover_text(command.tip(ui))
-            .clicked()
+        if entry(
+            ui,
+            cx.tokens,
+            icon_of(view),
+            command.label(cx.say),
+            view == cx.view,
+        )
+        .on_hover_text(command.tip(ui))
+        .clicked()
         {
             clicked.push(command);
         }
     }
-    let theme = if ui.visuals().dark_mode {
-        cx.say.theme_light()
+    let (sky, theme) = if ui.visuals().dark_mode {
+        (Icon::Light, cx.say.theme_light())
     } else {
-        cx.say.theme_dark()
+        (Icon::Dark, cx.say.theme_dark())
     };
     let foot = [
-        (Command::Stage, Command::Stage.label(cx.say)),
-        (Command::Theme, theme),
-        (Command::Help, Command::Help.label(cx.say)),
+        (Command::Stage, Icon::Stage, Command::Stage.label(cx.say)),
+        (Command::Theme, sky, theme),
+        (Command::Help, Icon::Help, Command::Help.label(cx.say)),
     ];
     let top = ui.max_rect().bottom() - foot.len() as f32 * (ENTRY + space::XS);
     let bottom = ui.max_rect().with_min_y(top);
     widgets::region(ui, bottom, |ui| {
-        for (command, label) in foot {
-            if entry(ui, cx.tokens, label, false)
+        for (command, icon, label) in foot {
+            if entry(ui, cx.tokens, icon, label, false)
                 .on_hover_text(command.tip(ui))
                 .clicked()
             {
@@ -319,7 +325,18 @@ fn navigation(ui: &mut Ui, cx: &Cx<'_>, clicked: &mut Vec<Command>) {
     });
 }
 
-fn entry(ui: &mut Ui, t: &Tokens, label: &str, chosen: bool) -> egui::Response {
+fn icon_of(view: View) -> Icon {
+    match view {
+        View::Welcome => Icon::Welcome,
+        View::Agenda => Icon::Agenda,
+        View::Design => Icon::Design,
+        View::Live => Icon::Live,
+        View::Review | View::Gallery => Icon::Review,
+        View::Fleet => Icon::Fleet,
+    }
+}
+
+fn entry(ui: &mut Ui, t: &Tokens, icon: Icon, label: &str, chosen: bool) -> egui::Response {
     let (rect, response) = ui.allocate_exact_size(vec2(ui.available_width(), ENTRY), Sense::click());
     let corner = CornerRadius::same(radius::MEDIUM);
     if chosen || response.hovered() {
@@ -338,7 +355,9 @@ fn entry(ui: &mut Ui, t: &Tokens, label: &str, chosen: bool) -> egui::Response {
             .rect_stroke(rect, corner, Stroke::new(2.0, t.series), StrokeKind::Inside);
     }
     let colour = if chosen { t.strong } else { t.text };
-    let at = pos2(rect.left() + space::M, rect.center().y);
+    let square = Icon::around(pos2(rect.left() + 17.0, rect.center().y), 17.0);
+    icon.paint(ui.painter(), square, colour);
+    let at = pos2(rect.left() + 31.0, rect.center().y);
     ui.painter()
         .text(at, Align2::LEFT_CENTER, label, regular(size::BODY), colour);
     response.widget_info(|| WidgetInfo::selected(Role::Button, true, chosen, label));
@@ -401,7 +420,14 @@ fn paint_abort(ui: &Ui, rect: Rect, cx: &Cx<'_>, response: &egui::Response) {
             StrokeKind::Middle,
         );
     }
-    widgets::spaced(painter, rect.center() - vec2(0.0, 9.0), "ABORT", 25.0, 3.5, ink);
+    widgets::spaced(
+        painter,
+        rect.center() - vec2(0.0, 9.0),
+        "ABORT",
+        size::ABORT,
+        3.5,
+        ink,
+    );
     let keys = Command::Abort.keys(ui).unwrap_or_default();
     let below = if working {
         cx.say.abort_sending().to_owned()
@@ -453,15 +479,15 @@ pub fn dialog<R>(
 }
 
 /// The newest messages, at the foot of the view. Gives how much height they take, for the next frame's view.
-pub fn messages(ui: &mut Ui, places: &Places, cx: &mut Cx<'_>) -> f32 {
+pub fn messages(ui: &mut Ui, places: &Places, own: &[Message], cx: &mut Cx<'_>) -> f32 {
     const SHOWN: usize = 3;
     const HEIGHT: f32 = 44.0;
     let messages = cx.scene.messages.clone();
     let mut bottom = places.content.bottom() - space::M;
     let newest_minute = cx.now_ms() - 60_000;
-    let shown = messages
+    let shown = own
         .iter()
-        .rev()
+        .chain(messages.iter().rev())
         .filter(|m| m.level != Level::Info || m.wall_ms > newest_minute);
     for message in shown.take(SHOWN) {
         let t = cx.tokens;

@@ -181,10 +181,24 @@ pub mod radius {
 pub mod size {
     /// Secondary text.
     pub const SMALL: f32 = 12.0;
+    /// The plan's file in the editor.
+    pub const CODE: f32 = 12.5;
+    /// Rows, second lines.
+    pub const NOTE: f32 = 13.0;
     /// Text.
     pub const BODY: f32 = 14.0;
+    /// Names in lists, first sentences.
+    pub const LEAD: f32 = 15.0;
+    /// The large button of a dialog.
+    pub const LARGE: f32 = 16.0;
+    /// The drill's name, its verdict.
+    pub const HEADING: f32 = 17.0;
     /// Titles.
     pub const TITLE: f32 = 18.0;
+    /// A view's or dialog's first line.
+    pub const HEADLINE: f32 = 24.0;
+    /// ABORT's letters.
+    pub const ABORT: f32 = 25.0;
     /// The number of a card, a dialog's title.
     pub const NUMBER: f32 = 30.0;
     /// On the Stage at 1920 × 1080: what is read at ten metres. Nothing is smaller but clock, ABORT and names of
@@ -303,7 +317,7 @@ fn style(theme: Theme) -> Style {
         (TextStyle::Body, regular(size::BODY)),
         (TextStyle::Button, regular(size::BODY)),
         (TextStyle::Heading, medium(size::TITLE)),
-        (TextStyle::Monospace, mono(13.0)),
+        (TextStyle::Monospace, mono(size::NOTE)),
     ]
     .into();
     style.animation_time = motion::CHANGE_S;

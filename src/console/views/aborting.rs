@@ -170,7 +170,9 @@ fn row(ui: &mut Ui, row: &AbortRow, latches: bool) {
     } else {
         (row.words.clone(), t.text)
     };
-    let galley = ui.painter().layout(seen, regular(13.0), ink, width - columns[5]);
+    let galley = ui
+        .painter()
+        .layout(seen, regular(size::NOTE), ink, width - columns[5]);
     let height = (galley.size().y + 20.0).max(52.0);
     let (rect, response) = ui.allocate_exact_size(vec2(width, height), Sense::hover());
     let took = words::took_us(row.took_us);
@@ -188,7 +190,7 @@ fn row(ui: &mut Ui, row: &AbortRow, latches: bool) {
         at(22.0, -9.0),
         Align2::LEFT_CENTER,
         &row.agent,
-        medium(15.0),
+        medium(size::LEAD),
         t.strong,
     );
     let missing = latches && row.latch.is_none();
@@ -254,7 +256,7 @@ fn by_hand(ui: &mut Ui, abort: &AbortScene) {
                 ui.label(RichText::new(words).font(regular(size::BODY)).color(t.strong));
                 ui.label(
                     RichText::new("firedrill-agent abort")
-                        .font(mono(13.0))
+                        .font(mono(size::NOTE))
                         .color(t.strong),
                 );
             });

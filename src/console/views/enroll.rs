@@ -74,7 +74,7 @@ fn trusted(ui: &mut Ui, join: &Join, cx: &Cx<'_>) {
     match &join.pin {
         Some(pin) => {
             ui.label(rich(say.trusted_certificate(), regular(size::SMALL), t.text));
-            ui.label(rich(pin.to_string(), mono(13.0), t.strong));
+            ui.label(rich(pin.to_string(), mono(size::NOTE), t.strong));
         }
         None => drop(widgets::dim(ui, say.trusted_no_certificate())),
     }

@@ -152,7 +152,11 @@ impl FleetView {
             .inner_margin(space::M)
             .show(ui, |ui| {
                 ui.set_width(ui.available_width());
-                ui.label(rich(say.latched_number(latch.number), medium(15.0), t.strong));
+                ui.label(rich(
+                    say.latched_number(latch.number),
+                    medium(size::LEAD),
+                    t.strong,
+                ));
                 widgets::text(ui, say.latched_by(&latch.who, &latch.reason));
                 let reason = self.reasons.entry(agent.name.clone()).or_default();
                 ui.label(rich(say.release_why(), regular(size::SMALL), t.text));
@@ -312,7 +316,7 @@ pub(super) fn pair(ui: &mut Ui, name: &str, value: &str, t: &Tokens) {
         rect.min + vec2(0.0, 1.0),
         Align2::LEFT_TOP,
         name,
-        regular(13.0),
+        regular(size::NOTE),
         t.dim,
     );
     ui.painter().galley(rect.min + vec2(104.0, 0.0), galley, t.text);
@@ -326,7 +330,7 @@ fn known(ui: &mut Ui, info: &AgentInfo) {
         widgets::title(ui, say.routes());
         for route in &info.routes {
             let words = say.route(&route.name, &route.listen, &route.upstream);
-            ui.label(rich(words, mono(13.0), t.text));
+            ui.label(rich(words, mono(size::NOTE), t.text));
         }
     }
     ui.add_space(space::S);
@@ -352,7 +356,9 @@ fn fault_row(ui: &mut Ui, fault: &FaultInfo, t: &Tokens) {
         say.fault_cannot(why, remedy)
     };
     let width = ui.available_width();
-    let galley = ui.painter().layout(words, regular(13.0), t.text, width - 150.0);
+    let galley = ui
+        .painter()
+        .layout(words, regular(size::NOTE), t.text, width - 150.0);
     let (rect, _) = ui.allocate_exact_size(vec2(width, galley.size().y.max(17.0) + 4.0), Sense::hover());
     let mark = Rect::from_min_size(rect.min, vec2(14.0, 18.0)).center();
     if fault.available {
@@ -364,7 +370,7 @@ fn fault_row(ui: &mut Ui, fault: &FaultInfo, t: &Tokens) {
         rect.min + vec2(24.0, 1.0),
         Align2::LEFT_TOP,
         fault.name.as_str(),
-        medium(13.0),
+        medium(size::NOTE),
         t.strong,
     );
     ui.painter().galley(rect.min + vec2(144.0, 1.0), galley, t.text);

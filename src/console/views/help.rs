@@ -18,7 +18,7 @@ pub struct Help {
 
 /// So many groups stand in the left column: about as many rows as in the right.
 const LEFT: usize = 3;
-const ROW: f32 = 27.0;
+const ROW: f32 = 25.5;
 
 impl Help {
     /// Opens it.

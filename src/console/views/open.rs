@@ -69,7 +69,7 @@ fn one(ui: &mut Ui, open: &OpenDrillScene, cx: &Cx<'_>) -> Option<Ask> {
     let t = Tokens::of(ui);
     let mut ask = None;
     let armed = words::clock(open.armed_ms, cx.zone);
-    ui.label(rich(&open.experiment, medium(16.0), t.strong));
+    ui.label(rich(&open.experiment, medium(size::LARGE), t.strong));
     let whose = if open.runs {
         cx.say.open_driven()
     } else {
@@ -83,7 +83,7 @@ fn one(ui: &mut Ui, open: &OpenDrillScene, cx: &Cx<'_>) -> Option<Ask> {
             widgets::shape(ui.painter(), rect.center(), 5.0, state, t);
             ui.label(rich(agent, medium(size::BODY), t.strong));
             let ink = if *may_be_on { t.out } else { t.text };
-            widgets::one_line(ui, rich(words, regular(13.0), ink));
+            widgets::one_line(ui, rich(words, regular(size::NOTE), ink));
         });
     }
     ui.push_id(&open.drill, |ui| {

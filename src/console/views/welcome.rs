@@ -47,8 +47,8 @@ pub fn ui(ui: &mut Ui, cx: &mut Cx<'_>) {
 fn demo(ui: &mut Ui, cx: &mut Cx<'_>) {
     let t = cx.tokens;
     ui.add_space(space::M);
-    ui.label(rich(cx.say.welcome_break(), regular(30.0), t.strong));
-    ui.label(rich(cx.say.welcome_stoppable(), regular(30.0), t.dim));
+    ui.label(rich(cx.say.welcome_break(), regular(size::NUMBER), t.strong));
+    ui.label(rich(cx.say.welcome_stoppable(), regular(size::NUMBER), t.dim));
     ui.add_space(space::L);
     if big_button(ui, cx).clicked() {
         cx.ask(Ask::StartDemo);
@@ -63,15 +63,20 @@ fn demo(ui: &mut Ui, cx: &mut Cx<'_>) {
             centre,
             Align2::CENTER_CENTER,
             (i + 1).to_string(),
-            medium(13.0),
+            medium(size::NOTE),
             t.text,
         );
         let at = rect.min + vec2(42.0, 3.0);
-        ui.painter()
-            .text(at, Align2::LEFT_TOP, heading(cx.say), medium(15.0), t.strong);
+        ui.painter().text(
+            at,
+            Align2::LEFT_TOP,
+            heading(cx.say),
+            medium(size::LEAD),
+            t.strong,
+        );
         let galley = ui.painter().layout(
             words(cx.say).to_owned(),
-            regular(13.0),
+            regular(size::NOTE),
             t.dim,
             rect.width() - 44.0,
         );
@@ -109,14 +114,14 @@ fn big_button(ui: &mut Ui, cx: &Cx<'_>) -> egui::Response {
         centre - vec2(0.0, 11.0),
         Align2::CENTER_CENTER,
         Command::Demo.label(cx.say),
-        bold(24.0),
+        bold(size::HEADLINE),
         t.ground,
     );
     ui.painter().text(
         centre + vec2(0.0, 18.0),
         Align2::CENTER_CENTER,
         cx.say.welcome_minute(),
-        regular(13.0),
+        regular(size::NOTE),
         t.ground,
     );
     response
@@ -146,7 +151,7 @@ fn plans(ui: &mut Ui, cx: &mut Cx<'_>) {
         });
         ui.add_space(space::S);
         widgets::rule(ui);
-        ui.label(rich(cx.say.recent_plans(), medium(13.0), t.dim));
+        ui.label(rich(cx.say.recent_plans(), medium(size::NOTE), t.dim));
         if recent.is_empty() {
             widgets::dim(ui, cx.say.recent_none());
         }
@@ -206,7 +211,7 @@ fn gamedays(ui: &mut Ui, cx: &mut Cx<'_>) {
                     } else {
                         cx.say.overdue(due, owner, symptom)
                     };
-                    widgets::one_line(ui, rich(words, medium(13.0), t.out));
+                    widgets::one_line(ui, rich(words, medium(size::NOTE), t.out));
                 });
             }
             let findings = match (it.open, it.overdue.len()) {

@@ -50,7 +50,7 @@ pub fn agent_card(ui: &mut Ui, agent: &AgentScene, chosen: bool, height: f32) ->
         pos2(left, rect.top() + 11.0),
         Align2::LEFT_TOP,
         &agent.name,
-        medium(15.0),
+        medium(size::LEAD),
         t.strong,
     );
     painter.text(
@@ -65,7 +65,7 @@ pub fn agent_card(ui: &mut Ui, agent: &AgentScene, chosen: bool, height: f32) ->
             pos2(rect.right() - space::M, y),
             Align2::RIGHT_TOP,
             text,
-            regular(13.0),
+            regular(size::NOTE),
             ink,
         );
     };

@@ -1,10 +1,12 @@
 //! The house's widgets: cards, text, buttons, pills and the shapes that repeat what words say.
 
 mod agent_card;
+mod icon;
 mod readout;
 mod shape;
 
 pub use agent_card::{agent_card, agent_state, agent_word};
+pub use icon::Icon;
 pub use readout::{fuse, lease, stat};
 pub use shape::{State, check, hatching, pill, shape, word};
 
@@ -29,7 +31,7 @@ pub fn title(ui: &mut Ui, text: impl Into<String>) -> Response {
 /// A dialog's or view's title.
 pub fn headline(ui: &mut Ui, text: impl Into<String>) -> Response {
     let colour = Tokens::of(ui).strong;
-    ui.label(rich(text, regular(24.0), colour))
+    ui.label(rich(text, regular(size::HEADLINE), colour))
 }
 
 /// Running text; wraps.
@@ -153,7 +155,7 @@ fn solid(ui: &mut Ui, enabled: bool, label: &str, fill: Color32, ink: Color32) -
     } else {
         (Tokens::of(ui).raised, Tokens::of(ui).dim)
     };
-    let text = rich(label, medium(16.0), ink);
+    let text = rich(label, medium(size::LARGE), ink);
     let button = Button::new(text)
         .fill(fill)
         .stroke(Stroke::NONE)

@@ -10,12 +10,13 @@ use egui_kittest::{
     Harness,
     kittest::{NodeT as _, Queryable as _},
 };
-use firedrill_console::{Scene, Theme, View};
+use firedrill_console::{Console, Frame, Prefs, Scene, Theme, TimeZone, View, install};
 
 use crate::{
     fixture,
     fixture::Moment,
-    kit::{SIZE, State, click, console},
+    kit,
+    kit::{SIZE, State, click, console, says},
 };
 
 /// Controls that can be clicked now, by their id in the accessibility tree. Scroll bars are no controls: what has the
@@ -167,4 +168,49 @@ fn a_size_that_leaves_no_room_is_not_taken_whole() {
     assert_eq!(harness.state().console.prefs().size.factor(), 2.0);
     let abort = harness.get_by_role_and_label(Role::Button, "ABORT").rect();
     assert!(abort.right() <= harness.ctx.content_rect().right(), "{abort:?}");
+}
+
+#[test]
+fn how_large_the_window_is_is_kept_also_under_a_whole_screen() {
+    let context = egui::Context::default();
+    install(&context);
+    let mut console = Console::new(Prefs::default(), TimeZone::UTC);
+    let mut seen = |size: [f32; 2], maximized, minimized| {
+        let inside = egui::Rect::from_min_size(egui::Pos2::ZERO, size.into());
+        let mut input = egui::RawInput {
+            screen_rect: Some(inside),
+            ..egui::RawInput::default()
+        };
+        let info = input.viewports.entry(egui::ViewportId::ROOT).or_default();
+        info.inner_rect = Some(inside);
+        info.maximized = Some(maximized);
+        info.minimized = Some(minimized);
+        let mut output = context.run_ui(input, |ui| {
+            let frame = Frame {
+                scene: &Scene::default(),
+                since_ms: 0,
+                ask: &mut |_| {},
+                abort: &mut || {},
+            };
+            console.ui(ui, frame);
+        });
+        output.textures_delta.clear();
+        let kept = console.prefs().window.expect("a size is kept");
+        (kept.width, kept.height, kept.maximized)
+    };
+    assert_eq!(seen([1_200.0, 800.0], false, false), (1_200, 800, false));
+    assert_eq!(seen([1_920.0, 1_080.0], true, false), (1_200, 800, true));
+    assert_eq!(seen([160.0, 28.0], false, true), (1_200, 800, true));
+    assert_eq!(seen([1_100.0, 700.0], false, false), (1_100, 700, false));
+}
+
+#[test]
+fn a_message_of_the_window_itself_stands_there_until_it_is_dismissed() {
+    let mut console = Console::new(Prefs::default(), TimeZone::UTC);
+    console.warn("The settings cannot be read".to_owned(), 0);
+    let mut harness = kit::harness(Scene::default(), View::Welcome, console, SIZE);
+    assert!(says(&harness, "Dismiss"));
+    click(&mut harness, "Dismiss");
+    assert!(!says(&harness, "Dismiss"));
+    assert!(harness.state().asks.is_empty(), "the engine knows nothing of it");
 }

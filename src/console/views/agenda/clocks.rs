@@ -58,7 +58,10 @@ impl Clocks {
                     widgets::shape(ui.painter(), rect.center(), 5.0, shape, t);
                     ui.label(rich(word(clock, say), medium(size::BODY), t.strong));
                     if let Some(stamp) = stamp {
-                        widgets::one_line(ui, rich(said(stamp, fault_ms, page, say), regular(13.0), t.text));
+                        widgets::one_line(
+                            ui,
+                            rich(said(stamp, fault_ms, page, say), regular(size::NOTE), t.text),
+                        );
                     }
                 },
                 |ui| {
@@ -108,13 +111,13 @@ impl Clocks {
             ui,
             26.0,
             |ui| match &stamp.struck {
-                None => drop(widgets::one_line(ui, rich(&line, regular(13.0), t.text))),
+                None => drop(widgets::one_line(ui, rich(&line, regular(size::NOTE), t.text))),
                 Some((by, why)) => {
                     let by = match why {
                         Some(why) => say.clock_struck_because(by, why),
                         None => say.clock_struck(by),
                     };
-                    ui.label(rich(&line, regular(13.0), t.dim).strikethrough());
+                    ui.label(rich(&line, regular(size::NOTE), t.dim).strikethrough());
                     widgets::one_line(ui, rich(by, regular(size::SMALL), t.dim));
                 }
             },

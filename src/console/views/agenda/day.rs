@@ -238,7 +238,7 @@ fn paint(
     let text = place.shrink2(vec2(6.0, 0.0)).with_max_x(right);
     let inside = painter.with_clip_rect(text.intersect(ui.clip_rect()));
     let at = place.min + vec2(9.0, 7.0);
-    inside.text(at, Align2::LEFT_TOP, &slot.id, medium(13.0), t.strong);
+    inside.text(at, Align2::LEFT_TOP, &slot.id, medium(size::NOTE), t.strong);
     let second = match &slot.standing {
         Standing::Over(outcome) => crate::views::live::outcome(Say::of(ui), *outcome)
             .1

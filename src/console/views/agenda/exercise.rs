@@ -33,7 +33,7 @@ impl Exercise {
             for answer in page.scene.state.answers.iter().filter(|it| it.question == i) {
                 ui.label(rich(
                     format!("{}: {}", answer.by, answer.words),
-                    regular(13.0),
+                    regular(size::NOTE),
                     t.text,
                 ));
             }
@@ -56,7 +56,7 @@ impl Exercise {
         heading(ui, say.decisions(), "");
         for it in decisions {
             let line = format!("{}  {}: {}", clock(it.at_ms, &page.zone), it.by, it.words);
-            ui.label(rich(line, regular(13.0), t.text));
+            ui.label(rich(line, regular(size::NOTE), t.text));
         }
     }
 }

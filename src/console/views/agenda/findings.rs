@@ -71,7 +71,7 @@ impl Findings {
             |ui| {
                 widgets::one_line(ui, rich(&finding.symptom, medium(size::BODY), t.strong));
             },
-            |ui| drop(widgets::pill(ui, shape, word, 12.0)),
+            |ui| drop(widgets::pill(ui, shape, word, size::SMALL)),
         );
         let mut facts: Vec<String> = Vec::new();
         facts.extend((!finding.owner.is_empty()).then(|| finding.owner.clone()));
@@ -83,11 +83,11 @@ impl Findings {
         }
         for (what, words) in [(say.cause(), &finding.cause), (say.impact(), &finding.impact)] {
             if !words.is_empty() {
-                ui.label(rich(say.namely(what, words), regular(13.0), t.text));
+                ui.label(rich(say.namely(what, words), regular(size::NOTE), t.text));
             }
         }
         if let Some((_, by, words)) = &noted.closed {
-            ui.label(rich(say.namely(by, words), regular(13.0), t.text));
+            ui.label(rich(say.namely(by, words), regular(size::NOTE), t.text));
         }
         ui.horizontal(|ui| self.acts(ui, noted, page, cx));
         self.closing_of(ui, noted, cx);

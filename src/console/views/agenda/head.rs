@@ -97,7 +97,7 @@ pub fn ui(ui: &mut Ui, page: &Page<'_>, cx: &mut Cx<'_>, resume: &mut String) {
             for more in [&day.place, &day.segment].into_iter().flatten() {
                 words = format!("{words} · {more}");
             }
-            widgets::one_line(ui, rich(words, regular(13.0), t.dim));
+            widgets::one_line(ui, rich(words, regular(size::NOTE), t.dim));
         },
         |ui| files(ui, page, cx),
     );
@@ -107,7 +107,7 @@ pub fn ui(ui: &mut Ui, page: &Page<'_>, cx: &mut Cx<'_>, resume: &mut String) {
         36.0,
         |ui| {
             let (state, word, words) = standing(page, say);
-            widgets::pill(ui, state, word, 14.0);
+            widgets::pill(ui, state, word, size::BODY);
             widgets::one_line(ui, rich(words, medium(size::BODY), t.strong));
         },
         |ui| next(ui, page, cx, resume),
@@ -176,7 +176,7 @@ fn next(ui: &mut Ui, page: &Page<'_>, cx: &mut Cx<'_>, resume: &mut String) {
     }
     if page.schedule.over_ms > 0 {
         let words = say.too_long(words::span_ms(say, page.schedule.over_ms));
-        ui.label(rich(words, medium(13.0), cx.tokens.fault))
+        ui.label(rich(words, medium(size::NOTE), cx.tokens.fault))
             .on_hover_text(say.too_long_tip());
     }
 }

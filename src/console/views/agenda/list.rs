@@ -51,7 +51,7 @@ impl AgendaView {
                     cx.say.ends_spare(ended, length(left.unsigned_abs()))
                 };
                 let ink = if left < 0 { t.fault } else { t.dim };
-                ui.label(rich(words, regular(13.0), ink));
+                ui.label(rich(words, regular(size::NOTE), ink));
             },
         );
         let chosen = self.row(page);
@@ -201,13 +201,13 @@ fn paint(
         number,
         Align2::CENTER_CENTER,
         (i + 1).to_string(),
-        medium(13.0),
+        medium(size::NOTE),
         ink,
     );
     let right = 250.0_f32.min(rect.width() * 0.46);
     let text = painter.with_clip_rect(rect.with_max_x(rect.right() - right).intersect(ui.clip_rect()));
     let at = rect.min + vec2(48.0, 11.0);
-    text.text(at, Align2::LEFT_TOP, &slot.id, medium(15.0), ink);
+    text.text(at, Align2::LEFT_TOP, &slot.id, medium(size::LEAD), ink);
     let times = if skipped {
         match &slot.standing {
             Standing::Skipped(Some(why)) => say.not_run_because(why),
@@ -225,7 +225,7 @@ fn paint(
         at + vec2(0.0, 21.0),
         Align2::LEFT_TOP,
         second,
-        regular(13.0),
+        regular(size::NOTE),
         t.dim,
     );
     fit(&painter, rect, right, page, slot, cx);
@@ -269,7 +269,7 @@ fn fit(painter: &egui::Painter, rect: Rect, right: f32, page: &Page<'_>, slot: &
         pos2(left + 18.0, rect.top() + 21.0),
         Align2::LEFT_CENTER,
         first,
-        medium(13.0),
+        medium(size::NOTE),
         ink,
     );
     painter.text(

@@ -181,14 +181,14 @@ fn nothing(ui: &mut Ui, cx: &mut Cx<'_>) {
     let recent = Arc::clone(&cx.scene.gamedays);
     widgets::empty(ui, cx.say.agenda_empty(), cx.say.agenda_empty_words(), |ui| {
         let command = "firedrill gameday new FOLDER --plan PLAN";
-        ui.label(rich(command, crate::theme::mono(13.0), cx.tokens.strong));
+        ui.label(rich(command, crate::theme::mono(size::NOTE), cx.tokens.strong));
         ui.add_space(space::M);
         if widgets::button(ui, Command::OpenGameDay.label(cx.say)).clicked() {
             cx.ask(Ask::GameDay(GameDayAsk::OpenDialog));
         }
         if !recent.is_empty() {
             ui.add_space(space::L);
-            ui.label(rich(cx.say.opened_before(), medium(13.0), cx.tokens.dim));
+            ui.label(rich(cx.say.opened_before(), medium(size::NOTE), cx.tokens.dim));
         }
         for it in recent.iter().take(6) {
             let overdue = match it.overdue.len() {
@@ -235,7 +235,7 @@ fn mistakes(ui: &mut Ui, scene: &GameDayScene, cx: &mut Cx<'_>) {
             .auto_shrink(false)
             .show(ui, |ui| {
                 for mistake in &scene.mistakes {
-                    ui.label(rich(mistake, crate::theme::mono(13.0), t.text));
+                    ui.label(rich(mistake, crate::theme::mono(size::NOTE), t.text));
                 }
             });
     });

@@ -65,7 +65,7 @@ impl Predict {
         let (t, say) = (cx.tokens, cx.say);
         labelled(ui, say.predict_who(), &mut self.who, say.your_name());
         ui.horizontal(|ui| {
-            ui.label(rich(say.predict_hypothesis(), regular(13.0), t.text));
+            ui.label(rich(say.predict_hypothesis(), regular(size::NOTE), t.text));
             for (breaks, label) in [(false, say.predict_holds()), (true, say.predict_breaks())] {
                 if choice(ui, self.breaks == breaks, label).clicked() {
                     self.breaks = breaks;
@@ -74,7 +74,7 @@ impl Predict {
         });
         let slis = page.scene.slis.get(row).map_or(&[][..], Vec::as_slice);
         ui.horizontal_wrapped(|ui| {
-            ui.label(rich(say.predict_first(), regular(13.0), t.text));
+            ui.label(rich(say.predict_first(), regular(size::NOTE), t.text));
             for (name, _) in slis {
                 let chosen = self.first.as_ref() == Some(name);
                 if choice(ui, chosen, name).clicked() {

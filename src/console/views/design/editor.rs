@@ -11,6 +11,7 @@ use firedrill_plan::{Diagnostic, Severity};
 
 use super::draft::Draft;
 use crate::{
+    messages::Say,
     theme::{Tokens, mono, regular, size, space},
     widgets::{self, State, rich},
 };
@@ -18,12 +19,13 @@ use crate::{
 /// Draws text and mistakes.
 pub fn editor(ui: &mut Ui, draft: &mut Draft, file: Option<&str>, jump: &mut Option<usize>) {
     let t = Tokens::of(ui);
+    let say = Say::of(ui);
     let saved = match (draft.unsaved(), file) {
-        (true, _) => "not saved",
-        (false, Some(_)) => "saved",
+        (true, _) => say.not_saved(),
+        (false, Some(_)) => say.saved(),
         (false, None) => "",
     };
-    let file = file.unwrap_or("no file yet");
+    let file = file.unwrap_or(say.no_file_yet());
     widgets::ends(
         ui,
         22.0,
@@ -65,7 +67,7 @@ fn text_pane(ui: &mut Ui, draft: &mut Draft, found: &[Diagnostic], jump: Option<
         .show(ui, |ui| {
             let under = ui.painter().add(egui::Shape::Noop);
             let mut layouter = |ui: &Ui, buffer: &dyn egui::TextBuffer, _wrap: f32| {
-                let job = colours(buffer.as_str(), mono(12.5), t);
+                let job = colours(buffer.as_str(), mono(size::CODE), t);
                 ui.fonts_mut(|fonts| fonts.layout_job(job))
             };
             let output = TextEdit::multiline(&mut text)
@@ -78,7 +80,7 @@ fn text_pane(ui: &mut Ui, draft: &mut Draft, found: &[Diagnostic], jump: Option<
                 .frame(egui::Frame::NONE.inner_margin(egui::Margin::symmetric(10, 4)))
                 .layouter(&mut layouter)
                 .show(ui);
-            widgets::named(output.response.response.clone(), "Plan text");
+            widgets::named(output.response.response.clone(), Say::of(ui).plan_text());
             let place = |span: &Range<usize>| {
                 lines_of(draft.text(), span, &output.galley).translate(output.galley_pos.to_vec2())
             };
@@ -119,7 +121,7 @@ fn text_pane(ui: &mut Ui, draft: &mut Draft, found: &[Diagnostic], jump: Option<
 
 /// Below the text: a row a mistake; gives the place that was clicked.
 fn mistakes(ui: &mut Ui, found: &[Diagnostic]) -> Option<usize> {
-    let t = Tokens::of(ui);
+    let (t, say) = (Tokens::of(ui), Say::of(ui));
     let mut jump = None;
     widgets::rule(ui);
     ScrollArea::vertical()
@@ -134,7 +136,7 @@ fn mistakes(ui: &mut Ui, found: &[Diagnostic]) -> Option<usize> {
                 } else {
                     (State::Fault, t.fault)
                 };
-                let words = format!("line {}: {}", mistake.line, mistake.message);
+                let words = say.mistake_line(mistake.line, &mistake.message);
                 let galley = ui.painter().layout(
                     words.clone(),
                     regular(size::SMALL),

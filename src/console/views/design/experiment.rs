@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     cx::Cx,
+    messages::Say,
     theme::{medium, regular, size, space},
     widgets::{self, choice},
 };
@@ -31,9 +32,10 @@ pub struct Chosen {
 
 /// The fault catalogue; a click appends a step.
 pub fn catalogue(ui: &mut Ui, form: &mut Form<'_>, chosen: &mut Chosen, cx: &Cx<'_>) {
+    let say = Say::of(ui);
     let t = cx.tokens;
-    widgets::title(ui, "Faults");
-    widgets::field(ui, "Search faults", &mut chosen.search, "search …");
+    widgets::title(ui, say.design_faults());
+    widgets::field(ui, say.search_faults(), &mut chosen.search, say.search_hint());
     ui.add_space(space::XS);
     let wanted = chosen.search.to_lowercase();
     let found = |fault: &&FaultSpec| {
@@ -53,7 +55,7 @@ pub fn catalogue(ui: &mut Ui, form: &mut Form<'_>, chosen: &mut Chosen, cx: &Cx<
                     t.dim,
                     ui.available_width() - 16.0,
                 );
-                let name = format!("Add {}", fault.name);
+                let name = say.add_fault(fault.name);
                 let (rect, response) =
                     widgets::painted(ui, vec2(ui.available_width(), words.size().y + 30.0), &name);
                 if response.hovered() || response.has_focus() {
@@ -67,7 +69,7 @@ pub fn catalogue(ui: &mut Ui, form: &mut Form<'_>, chosen: &mut Chosen, cx: &Cx<
                     rect.min + vec2(8.0, 6.0),
                     Align2::LEFT_TOP,
                     fault.name,
-                    medium(13.0),
+                    medium(size::NOTE),
                     t.strong,
                 );
                 ui.painter().galley(rect.min + vec2(8.0, 23.0), words, t.dim);
@@ -76,7 +78,7 @@ pub fn catalogue(ui: &mut Ui, form: &mut Form<'_>, chosen: &mut Chosen, cx: &Cx<
                 }
             }
             if !any {
-                widgets::dim(ui, "No fault is called so.");
+                widgets::dim(ui, say.no_such_fault_name());
             }
         });
 }
@@ -157,6 +159,7 @@ fn add_experiment(form: &mut Form<'_>, chosen: &mut Chosen) {
 
 /// The chosen experiment.
 pub fn experiment(ui: &mut Ui, form: &mut Form<'_>, chosen: &mut Chosen, cx: &Cx<'_>) {
+    let say = Say::of(ui);
     let count = form.draft.len(&["experiment"]);
     chosen.experiment = chosen.experiment.min(count.saturating_sub(1));
     ui.horizontal_wrapped(|ui| {
@@ -167,17 +170,14 @@ pub fn experiment(ui: &mut Ui, form: &mut Form<'_>, chosen: &mut Chosen, cx: &Cx
                 chosen.step = 0;
             }
         }
-        if widgets::link(ui, "Add experiment").clicked() {
+        if widgets::link(ui, say.add_experiment()).clicked() {
             add_experiment(form, chosen);
         }
     });
     if form.draft.len(&["experiment"]) == 0 {
         widgets::card(ui, |ui| {
-            widgets::title(ui, "No experiment yet");
-            widgets::text(
-                ui,
-                "An experiment is a hypothesis and the faults that test it. Add one, or choose a fault at the left.",
-            );
+            widgets::title(ui, say.no_experiment());
+            widgets::text(ui, say.no_experiment_words());
         });
         return;
     }
@@ -193,16 +193,17 @@ pub fn experiment(ui: &mut Ui, form: &mut Form<'_>, chosen: &mut Chosen, cx: &Cx
 }
 
 fn head(ui: &mut Ui, form: &mut Form<'_>, e: &str) {
+    let say = Say::of(ui);
     form.field(
         ui,
-        "Hypothesis: what can turn out wrong",
+        say.hypothesis_label(),
         &["experiment", e, "hypothesis"],
         "Orders stay within tolerance when payment answers 400 ms later.",
         Kind::Needed,
     );
     form.field(
         ui,
-        "In words for the room; {n} of {all} are the hosts that are hit",
+        say.experiment_say(),
         &["experiment", e, "say"],
         "Payment is slow on {n} of {all} hosts.",
         Kind::Text,
@@ -210,14 +211,14 @@ fn head(ui: &mut Ui, form: &mut Form<'_>, e: &str) {
     two(ui, form, |form, left, right| {
         form.field(
             left,
-            "Experiment name",
+            say.experiment_name(),
             &["experiment", e, "name"],
             "Payment is slow",
             Kind::Needed,
         );
         form.field(
             right,
-            "Steady first for",
+            say.experiment_baseline(),
             &["experiment", e, "baseline"],
             "60s",
             Kind::Text,
@@ -226,14 +227,14 @@ fn head(ui: &mut Ui, form: &mut Form<'_>, e: &str) {
     two(ui, form, |form, left, right| {
         form.field(
             left,
-            "Back in the band within",
+            say.experiment_recover(),
             &["experiment", e, "recover"],
             "2m",
             Kind::Text,
         );
         form.field(
             right,
-            "Lease: how long a fault stays without us",
+            say.experiment_lease(),
             &["experiment", e, "lease"],
             "10s",
             Kind::Text,

@@ -7,6 +7,7 @@ use firedrill_plan::{Severity, edit};
 
 use super::draft::{Draft, dotted};
 use crate::{
+    messages::Say,
     theme::{Tokens, regular, size},
     widgets::{self, choice, rich},
 };
@@ -56,7 +57,7 @@ impl Form<'_> {
             .filter(|found| found.severity == Severity::Error)
             .map(|f| f.message.clone());
         let wrong = if unread {
-            Some(format!("a number is expected, not \"{value}\""))
+            Some(Say::of(ui).number_expected(&value))
         } else {
             wrong
         };

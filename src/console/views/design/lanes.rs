@@ -13,6 +13,7 @@ use super::{
     moving::{Bar, MAIN, moved},
 };
 use crate::{
+    messages::Say,
     theme::{Tokens, medium, regular, size},
     widgets,
 };
@@ -136,20 +137,21 @@ impl Line {
 
 /// Draws them.
 pub fn steps(ui: &mut Ui, form: &mut Form<'_>, chosen: &mut Chosen, e: &str) {
+    let say = Say::of(ui);
     let t = Tokens::of(ui);
     let mut wait = false;
     widgets::ends(
         ui,
         24.0,
-        |ui| drop(widgets::title(ui, "Steps")),
-        |ui| wait = widgets::link(ui, "Add a wait").clicked(),
+        |ui| drop(widgets::title(ui, say.steps())),
+        |ui| wait = widgets::link(ui, say.add_wait()).clicked(),
     );
     if wait {
         form.push(&["experiment", e, "step"], "wait = \"30s\"\n");
     }
     let bars = bars(form, e);
     if bars.is_empty() {
-        widgets::text(ui, "No step yet: choose a fault at the left.");
+        widgets::text(ui, say.no_step());
         return;
     }
     let lanes = rows(&bars);
@@ -166,7 +168,7 @@ pub fn steps(ui: &mut Ui, form: &mut Form<'_>, chosen: &mut Chosen, e: &str) {
             clip.left_center(),
             Align2::LEFT_CENTER,
             *lane,
-            regular(13.0),
+            regular(size::NOTE),
             t.text,
         );
         for bar in bars.iter().filter(|bar| bar.lane == *lane) {
@@ -176,7 +178,7 @@ pub fn steps(ui: &mut Ui, form: &mut Form<'_>, chosen: &mut Chosen, e: &str) {
             target = wish.or(target);
         }
     }
-    let words = "Drag a step along the time or to another lane; with the arrow keys when it has the focus.";
+    let words = say.lanes_tip();
     let foot = pos2(line.left, area.bottom() - 8.0);
     ui.painter()
         .text(foot, Align2::LEFT_CENTER, words, regular(size::SMALL), t.dim);
@@ -278,7 +280,8 @@ fn step_bar(
     chosen: &mut Chosen,
     t: &Tokens,
 ) -> Option<Target> {
-    let name = format!("Step {}: {}", bar.step + 1, bar.label);
+    let say = Say::of(ui);
+    let name = say.step_name(bar.step + 1, &bar.label);
     let is_chosen = bar.step == chosen.step;
     let response = ui.interact(rect, bar_id(ui, bar.step), Sense::click_and_drag());
     response.widget_info(|| egui::WidgetInfo::selected(egui::Role::Button, true, is_chosen, &name));
@@ -322,12 +325,8 @@ fn step_bar(
         return wished;
     }
     if dragged.is_none() {
-        let words = format!(
-            "{}, from {} to {}",
-            bar.label,
-            quantity::show_ms(bar.from_ms),
-            quantity::show_ms(bar.until_ms)
-        );
+        let (from, until) = (quantity::show_ms(bar.from_ms), quantity::show_ms(bar.until_ms));
+        let words = say.step_tip(&bar.label, from, until);
         let moved = keys(ui, &response, bar, line, lanes, row);
         response.on_hover_text(words);
         return moved;
@@ -401,7 +400,7 @@ fn preview(ui: &Ui, place: Rect, target: &Target, t: &Tokens) {
         Stroke::new(2.0, t.series),
         StrokeKind::Inside,
     );
-    let words = format!("{} in {}", quantity::show_ms(target.at_ms), target.lane);
+    let words = Say::of(ui).step_target(quantity::show_ms(target.at_ms), &target.lane);
     let galley = painter.layout_no_wrap(words, medium(size::SMALL), t.strong);
     let ground = Rect::from_min_size(place.min + vec2(4.0, 6.0), galley.size()).expand2(vec2(4.0, 2.0));
     painter.rect_filled(ground, CornerRadius::same(3), t.raised);
@@ -447,7 +446,7 @@ fn paint_bar(ui: &Ui, rect: Rect, bar: &Bar, line: &Line, t: &Tokens) {
         pos2(start + 8.0, rect.center().y),
         Align2::LEFT_CENTER,
         &bar.label,
-        medium(13.0),
+        medium(size::NOTE),
         ink,
     );
 }

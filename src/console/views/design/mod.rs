@@ -46,11 +46,11 @@ enum Part {
     Experiments,
 }
 
-const PARTS: [(Part, &str); 4] = [
-    (Part::Plan, "Plan"),
-    (Part::Indicators, "Indicators"),
-    (Part::Agents, "Agents"),
-    (Part::Experiments, "Experiments"),
+const PARTS: [(Part, Words); 4] = [
+    (Part::Plan, Say::plan_part),
+    (Part::Indicators, Say::indicators_part),
+    (Part::Agents, Say::agents_part),
+    (Part::Experiments, Say::experiments_part),
 ];
 
 /// What Design remembers.
@@ -148,13 +148,13 @@ impl Design {
 
     /// Parts at the left, what can be done with the plan at the right.
     fn bar(&mut self, ui: &mut Ui, cx: &mut Cx<'_>) {
-        let t = cx.tokens;
+        let (t, say) = (cx.tokens, cx.say);
         let mistakes = self.draft.mistakes();
         let startable = self.startable(cx.scene).map_err(|why| why(cx.say));
         let (mut start, mut check, mut save) = (false, false, false);
         let parts = |part: &mut Part, ui: &mut Ui| {
             for (each, label) in PARTS {
-                if choice(ui, *part == each, label).clicked() {
+                if choice(ui, *part == each, label(say)).clicked() {
                     *part = each;
                 }
             }
@@ -170,26 +170,26 @@ impl Design {
                 start = widgets::button_if(ui, startable, Command::Begin.label(cx.say))
                     .on_hover_text(Command::Begin.tip(ui))
                     .clicked();
-                check = widgets::button(ui, "Check")
-                    .on_hover_text("Shows the first mistake")
+                check = widgets::button(ui, say.check_plan())
+                    .on_hover_text(say.check_plan_tip())
                     .clicked();
                 let saved = if draft.unsaved() {
                     Ok(())
                 } else {
-                    Err("Nothing to save")
+                    Err(say.nothing_to_save())
                 };
-                save = widgets::button_if(ui, saved, "Save")
+                save = widgets::button_if(ui, saved, Command::Save.label(say))
                     .on_hover_text(Command::Save.tip(ui))
                     .clicked();
-                let can = |can| if can { Ok(()) } else { Err("Nothing there") };
-                redo = widgets::button_if(ui, can(draft.can_redo()), "Redo")
+                let can = |can| if can { Ok(()) } else { Err(say.nothing_there()) };
+                redo = widgets::button_if(ui, can(draft.can_redo()), Command::Redo.label(say))
                     .on_hover_text(Command::Redo.tip(ui))
                     .clicked();
-                undo = widgets::button_if(ui, can(draft.can_undo()), "Undo")
+                undo = widgets::button_if(ui, can(draft.can_undo()), Command::Undo.label(say))
                     .on_hover_text(Command::Undo.tip(ui))
                     .clicked();
                 let (words, ink) = match mistakes {
-                    0 => ("no mistakes".to_owned(), t.steady),
+                    0 => (say.no_mistakes().to_owned(), t.steady),
                     n => (cx.say.mistakes(n), t.out),
                 };
                 ui.label(rich(words, medium(size::BODY), ink));
@@ -239,17 +239,15 @@ impl Design {
     }
 
     fn form(&mut self, ui: &mut Ui, cx: &Cx<'_>) {
+        let say = cx.say;
         if self.draft.broken() {
             widgets::card(ui, |ui| {
-                widgets::title(ui, "The form waits for the text");
+                widgets::title(ui, say.form_waits());
                 let first = self.draft.diagnostics().first();
-                let place = first.map_or_else(String::new, |found| {
-                    format!(" Line {}: {}", found.line, found.message)
-                });
-                widgets::text(
-                    ui,
-                    format!("The text at the right is no TOML at the moment.{place}"),
-                );
+                widgets::text(ui, say.no_toml());
+                if let Some(found) = first {
+                    widgets::text(ui, say.mistake_line(found.line, &found.message));
+                }
             });
             return;
         }
@@ -274,7 +272,7 @@ impl Design {
     }
 
     fn newer(&mut self, ui: &mut Ui, path: Option<std::path::PathBuf>, cx: &mut Cx<'_>) {
-        let t = cx.tokens;
+        let (t, say) = (cx.tokens, cx.say);
         let (mut again, mut over) = (false, false);
         widgets::ends(
             ui,
@@ -282,16 +280,12 @@ impl Design {
             |ui| {
                 drop(widgets::one_line(
                     ui,
-                    rich(
-                        "The file on disk is newer than this text.",
-                        regular(size::BODY),
-                        t.fault,
-                    ),
+                    rich(say.file_newer(), regular(size::BODY), t.fault),
                 ));
             },
             |ui| {
-                over = widgets::button(ui, "Save over it").clicked();
-                again = widgets::button(ui, "Read it again").clicked();
+                over = widgets::button(ui, say.save_over()).clicked();
+                again = widgets::button(ui, say.read_again()).clicked();
             },
         );
         match (again, over, path) {
@@ -306,8 +300,8 @@ impl Design {
 }
 
 fn nothing(ui: &mut Ui, cx: &mut Cx<'_>) {
-    let words = "A plan says what a system is, how well it must do, who injects, and what is tried on it.";
-    widgets::empty(ui, "No plan is open", words, |ui| {
+    let say = cx.say;
+    widgets::empty(ui, say.design_empty(), say.design_empty_words(), |ui| {
         let top = ui.cursor().top();
         let place = Rect::from_min_max(
             pos2(ui.max_rect().center().x - 120.0, top),
@@ -315,7 +309,7 @@ fn nothing(ui: &mut Ui, cx: &mut Cx<'_>) {
         );
         widgets::region(ui, place, |ui| {
             ui.horizontal(|ui| {
-                if widgets::button(ui, "New plan").clicked() {
+                if widgets::button(ui, say.new_plan()).clicked() {
                     cx.ask(Ask::NewPlan(TEMPLATE.to_owned()));
                 }
                 if Command::Open.button(ui, cx.scene, cx.view).clicked() {

@@ -5,36 +5,41 @@ use serde_json::Value;
 
 use super::form::{Form, Kind};
 use crate::{
+    commands::Words,
+    messages::Say,
     theme::space,
     widgets::{self, choice},
 };
 
 /// Title, system, goal, source, people.
 pub fn plan(ui: &mut Ui, form: &mut Form<'_>) {
+    let say = Say::of(ui);
     widgets::card(ui, |ui| {
-        widgets::title(ui, "Plan");
+        widgets::title(ui, say.plan_part());
         form.field(
             ui,
-            "Title",
+            say.plan_title(),
             &["title"],
             "Orders: payment provider slows down",
             Kind::Needed,
         );
         two(ui, form, |form, left, right| {
-            form.field(left, "System", &["system"], "orders", Kind::Needed);
-            form.field(right, "Goal", &["goal"], "what is to be learned", Kind::Text);
+            form.field(left, say.plan_system(), &["system"], "orders", Kind::Needed);
+            form.field(
+                right,
+                say.plan_goal(),
+                &["goal"],
+                say.plan_goal_hint(),
+                Kind::Text,
+            );
         });
     });
     widgets::card(ui, |ui| {
-        widgets::title(ui, "Where indicators come from");
+        widgets::title(ui, say.metrics_from());
         let kinds = [
-            (
-                "scrape",
-                "Scrape",
-                "exposition text of your services, evaluated here",
-            ),
-            ("prometheus", "Prometheus", "anything that speaks its HTTP API"),
-            ("probe", "Probe", "requests sent from here"),
+            ("scrape", say.metrics_scrape(), say.metrics_scrape_tip()),
+            ("prometheus", "Prometheus", say.metrics_prometheus_tip()),
+            ("probe", say.metrics_probe(), say.metrics_probe_tip()),
         ];
         let now = kinds
             .iter()
@@ -63,52 +68,52 @@ pub fn plan(ui: &mut Ui, form: &mut Form<'_>) {
         match now {
             "prometheus" => form.field(
                 ui,
-                "Base URL",
+                say.metrics_url(),
                 &["metrics", "prometheus"],
                 "http://127.0.0.1:9090",
                 Kind::Needed,
             ),
             "scrape" => form.field(
                 ui,
-                "URLs, between commas",
+                say.metrics_urls(),
                 &["metrics", "scrape"],
                 "http://127.0.0.1:8080/metrics",
                 Kind::List,
             ),
             "probe" => form.field(
                 ui,
-                "Requests, between commas",
+                say.metrics_requests(),
                 &["metrics", "probe"],
                 "GET http://127.0.0.1:8080/health",
                 Kind::List,
             ),
-            _ => drop(widgets::dim(ui, "Choose one.")),
+            _ => drop(widgets::dim(ui, say.choose_one())),
         }
-        form.field(ui, "Every", &["metrics", "every"], "1s", Kind::Text);
+        form.field(ui, say.metrics_every(), &["metrics", "every"], "1s", Kind::Text);
     });
     widgets::card(ui, |ui| {
-        widgets::title(ui, "People");
+        widgets::title(ui, say.people());
         two(ui, form, |form, left, right| {
             form.field(
                 left,
-                "Facilitator",
+                say.facilitator(),
                 &["people", "facilitator"],
-                "leads the room",
+                say.facilitator_hint(),
                 Kind::Text,
             );
             form.field(
                 right,
-                "Operator",
+                say.operator(),
                 &["people", "operator"],
-                "drives the console",
+                say.operator_hint(),
                 Kind::Text,
             );
         });
         form.field(
             ui,
-            "Observers, between commas",
+            say.observers(),
             &["people", "observers"],
-            "watch, and write notes",
+            say.observers_hint(),
             Kind::List,
         );
     });
@@ -123,23 +128,24 @@ pub fn two(ui: &mut Ui, form: &mut Form<'_>, draw: impl FnOnce(&mut Form<'_>, &m
     });
 }
 
-const INDICATORS: [(&str, &str, &str); 5] = [
-    ("ratio", "Ratio", "good events over all events in a window"),
-    ("quantile", "Quantile", "a quantile of a histogram in a window"),
-    ("rate", "Rate", "events per second in a window"),
-    ("gauge", "Gauge", "the sum of gauges as they are"),
-    ("promql", "PromQL", "raw PromQL; for a Prometheus source only"),
+const INDICATORS: [(&str, Words, Words); 5] = [
+    ("ratio", Say::kind_ratio, Say::kind_ratio_tip),
+    ("quantile", Say::quantile, Say::kind_quantile_tip),
+    ("rate", Say::kind_rate, Say::kind_rate_tip),
+    ("gauge", Say::gauge, Say::kind_gauge_tip),
+    ("promql", |_| "PromQL", Say::kind_promql_tip),
 ];
 
 /// Every SLI.
 pub fn indicators(ui: &mut Ui, form: &mut Form<'_>) {
+    let say = Say::of(ui);
     for i in 0..form.draft.len(&["sli"]) {
         let index = i.to_string();
         ui.push_id(("sli", i), |ui| {
             widgets::card(ui, |ui| indicator(ui, form, &index));
         });
     }
-    if widgets::button(ui, "Add indicator").clicked() {
+    if widgets::button(ui, say.add_indicator()).clicked() {
         let name = fresh(form, "sli", "Success");
         let body = format!(
             "name = \"{name}\"\nratio = {{ good = 'http_requests_total{{code!~\"5..\"}}', total = 'http_requests_total', window = \"30s\" }}\n\
@@ -150,25 +156,32 @@ pub fn indicators(ui: &mut Ui, form: &mut Form<'_>) {
 }
 
 fn indicator(ui: &mut Ui, form: &mut Form<'_>, i: &str) {
+    let say = Say::of(ui);
     let name = form.draft.shown(&["sli", i, "name"]);
     let mut remove = false;
     widgets::ends(
         ui,
         24.0,
         |ui| drop(widgets::title(ui, name)),
-        |ui| remove = widgets::link(ui, "Remove").clicked(),
+        |ui| remove = widgets::link(ui, say.remove()).clicked(),
     );
     if remove {
         form.remove(&["sli", i]);
         return;
     }
     two(ui, form, |form, left, right| {
-        form.field(left, "Name", &["sli", i, "name"], "Order success", Kind::Needed);
+        form.field(
+            left,
+            say.indicator_name(),
+            &["sli", i, "name"],
+            "Order success",
+            Kind::Needed,
+        );
         form.field(
             right,
-            "Unit: how it is shown",
+            say.indicator_unit(),
             &["sli", i, "unit"],
-            "%, ms, s, /s or a word",
+            say.indicator_unit_hint(),
             Kind::Text,
         );
     });
@@ -178,7 +191,8 @@ fn indicator(ui: &mut Ui, form: &mut Form<'_>, i: &str) {
         .map_or("", |k| k.0);
     ui.horizontal_wrapped(|ui| {
         for (key, label, tip) in INDICATORS {
-            if choice(ui, now == key, label).on_hover_text(tip).clicked() && now != key {
+            let chosen = choice(ui, now == key, label(say)).on_hover_text(tip(say));
+            if chosen.clicked() && now != key {
                 turn_into(form, i, now, key);
             }
         }
@@ -187,24 +201,30 @@ fn indicator(ui: &mut Ui, form: &mut Form<'_>, i: &str) {
         "ratio" => {
             form.field(
                 ui,
-                "Good events",
+                say.good_events(),
                 &["sli", i, "ratio", "good"],
                 "http_requests_total{code!~\"5..\"}",
                 Kind::Needed,
             );
             form.field(
                 ui,
-                "All events",
+                say.all_events(),
                 &["sli", i, "ratio", "total"],
                 "http_requests_total",
                 Kind::Needed,
             );
-            form.field(ui, "Window", &["sli", i, "ratio", "window"], "30s", Kind::Needed);
+            form.field(
+                ui,
+                say.window(),
+                &["sli", i, "ratio", "window"],
+                "30s",
+                Kind::Needed,
+            );
         }
         "quantile" => {
             form.field(
                 ui,
-                "Histogram",
+                say.histogram(),
                 &["sli", i, "quantile", "histogram"],
                 "http_request_duration_seconds",
                 Kind::Needed,
@@ -212,14 +232,14 @@ fn indicator(ui: &mut Ui, form: &mut Form<'_>, i: &str) {
             two(ui, form, |form, left, right| {
                 form.field(
                     left,
-                    "Quantile",
+                    say.quantile(),
                     &["sli", i, "quantile", "q"],
                     "0.95",
                     Kind::Number,
                 );
                 form.field(
                     right,
-                    "Window",
+                    say.window(),
                     &["sli", i, "quantile", "window"],
                     "30s",
                     Kind::Needed,
@@ -229,14 +249,20 @@ fn indicator(ui: &mut Ui, form: &mut Form<'_>, i: &str) {
         "rate" => {
             form.field(
                 ui,
-                "Counter",
+                say.counter(),
                 &["sli", i, "rate", "counter"],
                 "http_requests_total",
                 Kind::Needed,
             );
-            form.field(ui, "Window", &["sli", i, "rate", "window"], "30s", Kind::Needed);
+            form.field(
+                ui,
+                say.window(),
+                &["sli", i, "rate", "window"],
+                "30s",
+                Kind::Needed,
+            );
         }
-        "gauge" => form.field(ui, "Gauge", &["sli", i, "gauge"], "queue_depth", Kind::Needed),
+        "gauge" => form.field(ui, say.gauge(), &["sli", i, "gauge"], "queue_depth", Kind::Needed),
         "promql" => form.field(
             ui,
             "PromQL",
@@ -251,31 +277,26 @@ fn indicator(ui: &mut Ui, form: &mut Form<'_>, i: &str) {
 
 /// The three lines. In the source's base unit, so the form says which that is.
 fn lines(ui: &mut Ui, form: &mut Form<'_>, i: &str) {
+    let say = Say::of(ui);
     let unit = form.draft.shown(&["sli", i, "unit"]);
     let base = match unit.as_str() {
-        "%" => "as a share: 0.999 is 99.9 %",
-        "ms" => "in seconds: 0.3 is 300 ms",
-        _ => "in the source's unit",
+        "%" => say.lines_share(),
+        "ms" => say.lines_seconds(),
+        _ => say.lines_source(),
     };
-    widgets::dim(
-        ui,
-        format!("Lines, {base}. Empty is open; tolerate and stop may be left out."),
-    );
-    for (key, label) in [("band", "Steady"), ("tolerate", "Tolerated")] {
+    widgets::dim(ui, say.lines_in(base));
+    for (key, label) in [
+        ("band", say.line_of_band()),
+        ("tolerate", say.line_of_tolerance()),
+    ] {
         line(ui, form, i, key, label);
     }
     stop(ui, form, i);
     two(ui, form, |form, left, right| {
-        form.field(
-            left,
-            "Traffic below this is no data",
-            &["sli", i, "min_rate"],
-            "5/s",
-            Kind::Text,
-        );
+        form.field(left, say.min_rate(), &["sli", i, "min_rate"], "5/s", Kind::Text);
         form.field(
             right,
-            "Said while it is in tolerance",
+            say.say_ok(),
             &["sli", i, "say", "ok"],
             "Orders are fine",
             Kind::Text,
@@ -283,7 +304,7 @@ fn lines(ui: &mut Ui, form: &mut Form<'_>, i: &str) {
     });
     form.field(
         ui,
-        "Said while it is out",
+        say.say_out(),
         &["sli", i, "say", "out"],
         "Orders fail",
         Kind::Text,
@@ -291,16 +312,18 @@ fn lines(ui: &mut Ui, form: &mut Form<'_>, i: &str) {
 }
 
 fn line(ui: &mut Ui, form: &mut Form<'_>, i: &str, key: &str, label: &str) {
+    let say = Say::of(ui);
     two(ui, form, |form, left, right| {
-        let from = format!("{label} from");
+        let from = say.line_from(label);
         form.field(left, &from, &["sli", i, key, "min"], "", Kind::Number);
-        let to = format!("{label} to");
+        let to = say.line_to(label);
         form.field(right, &to, &["sli", i, key, "max"], "", Kind::Number);
     });
 }
 
 /// Where safety ends the drill: as tolerated, at a line of its own, or never by its values.
 fn stop(ui: &mut Ui, form: &mut Form<'_>, i: &str) {
+    let say = Say::of(ui);
     use firedrill_plan::edit::inline;
     let path = ["sli", i, "stop"];
     let now = match form.draft.value(&path) {
@@ -308,39 +331,27 @@ fn stop(ui: &mut Ui, form: &mut Form<'_>, i: &str) {
         Some(Value::String(_)) => 2,
         Some(_) => 1,
     };
-    widgets::dim(ui, "Stops the drill");
+    widgets::dim(ui, say.stops_drill());
     ui.horizontal_wrapped(|ui| {
         ui.spacing_mut().item_spacing.x = 4.0;
         let mut clicked = |number, label, tip| {
             choice(ui, now == number, label).on_hover_text(tip).clicked() && now != number
         };
-        if clicked(
-            0,
-            "Out of tolerance",
-            "two bad samples in a row outside of what is tolerated",
-        ) {
+        if clicked(0, say.stop_tolerance(), say.stop_tolerance_tip()) {
             form.remove(&path);
         }
-        if clicked(
-            1,
-            "At a line of its own",
-            "so many samples in a row outside of this line",
-        ) {
+        if clicked(1, say.stop_own(), say.stop_own_tip()) {
             form.set(&path, inline([("after", 2.into())]));
         }
-        if clicked(
-            2,
-            "Never",
-            "its values never stop the drill; samples without data do",
-        ) {
+        if clicked(2, say.stop_never(), say.stop_never_tip()) {
             form.set(&path, "never");
         }
     });
     if now == 1 {
-        line(ui, form, i, "stop", "Stop");
+        line(ui, form, i, "stop", say.line_of_stop());
         form.field(
             ui,
-            "After so many bad samples in a row",
+            say.stop_after(),
             &["sli", i, "stop", "after"],
             "2",
             Kind::Whole,
@@ -400,11 +411,12 @@ pub fn fresh(form: &Form<'_>, list: &str, wanted: &str) -> String {
 
 /// Every agent.
 pub fn agents(ui: &mut Ui, form: &mut Form<'_>) {
+    let say = Say::of(ui);
     for i in 0..form.draft.len(&["agent"]) {
         let index = i.to_string();
         ui.push_id(("agent", i), |ui| widgets::card(ui, |ui| agent(ui, form, &index)));
     }
-    if widgets::button(ui, "Add agent").clicked() {
+    if widgets::button(ui, say.add_agent()).clicked() {
         let number = form.draft.len(&["agent"]) + 1;
         let port = 7430 + number;
         let body = format!(
@@ -413,20 +425,18 @@ pub fn agents(ui: &mut Ui, form: &mut Form<'_>) {
         form.push(&["agent"], &body);
     }
     ui.add_space(space::XS);
-    widgets::dim(
-        ui,
-        "Tokens are kept apart, in a file that only you can read: see Fleet.",
-    );
+    widgets::dim(ui, say.tokens_apart());
 }
 
 fn agent(ui: &mut Ui, form: &mut Form<'_>, i: &str) {
+    let say = Say::of(ui);
     let name = form.draft.shown(&["agent", i, "name"]);
     let mut remove = false;
     widgets::ends(
         ui,
         24.0,
         |ui| drop(widgets::title(ui, name)),
-        |ui| remove = widgets::link(ui, "Remove").clicked(),
+        |ui| remove = widgets::link(ui, say.remove()).clicked(),
     );
     if remove {
         form.remove(&["agent", i]);
@@ -435,14 +445,14 @@ fn agent(ui: &mut Ui, form: &mut Form<'_>, i: &str) {
     two(ui, form, |form, left, right| {
         form.field(
             left,
-            "Agent name",
+            say.agent_name(),
             &["agent", i, "name"],
             "payments-1",
             Kind::Needed,
         );
         form.field(
             right,
-            "Address",
+            say.agent_address(),
             &["agent", i, "url"],
             "http://127.0.0.1:7431",
             Kind::Needed,
@@ -453,6 +463,7 @@ fn agent(ui: &mut Ui, form: &mut Form<'_>, i: &str) {
 
 /// Labels as `service = payments, zone = a`.
 fn labels(ui: &mut Ui, form: &mut Form<'_>, i: &str) {
+    let say = Say::of(ui);
     let path = ["agent", i, "labels"];
     let pairs = form
         .draft
@@ -472,12 +483,12 @@ fn labels(ui: &mut Ui, form: &mut Form<'_>, i: &str) {
     } else {
         pairs
     };
-    widgets::dim(ui, "Labels: what targets choose by");
+    widgets::dim(ui, say.labels_tip());
     let edit = egui::TextEdit::singleline(&mut value)
         .id(id)
         .desired_width(ui.available_width())
         .margin(egui::Margin::symmetric(10, 6));
-    let response = widgets::named(ui.add(edit), "Labels");
+    let response = widgets::named(ui.add(edit), say.labels());
     if response.changed() {
         let read: Vec<(&str, &str)> = value
             .split(',')

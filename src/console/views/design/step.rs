@@ -18,7 +18,7 @@ const SHOWN: usize = 12;
 /// Most labels that can be clicked; others are typed in the text.
 const LABELS: usize = 40;
 /// Keys of a target that are no labels.
-/// What a first click on "process id" or "listening port" writes: some number, to be typed over.
+/// What a first click on say.by_pid() or say.by_port() writes: some number, to be typed over.
 const FIRST_PID: i64 = 4211;
 const FIRST_PORT: i64 = 8080;
 
@@ -54,9 +54,10 @@ pub fn step(ui: &mut Ui, form: &mut Form<'_>, e: &str, s: &str, cx: &Cx<'_>) {
 
 /// The fault with its parameters, or the wait.
 fn what(ui: &mut Ui, form: &mut Form<'_>, base: &[&str], wait: bool, cx: &Cx<'_>) {
+    let say = Say::of(ui);
     let mut remove = false;
     let name = if wait {
-        "Wait".to_owned()
+        say.step_wait().to_owned()
     } else {
         form.draft.shown(&[base, &["inject"]].concat())
     };
@@ -64,29 +65,32 @@ fn what(ui: &mut Ui, form: &mut Form<'_>, base: &[&str], wait: bool, cx: &Cx<'_>
     widgets::ends(
         ui,
         24.0,
-        |ui| drop(ui.label(rich(&name, medium(16.0), t.strong))),
-        |ui| remove = widgets::link(ui, "Remove this step").clicked(),
+        |ui| drop(ui.label(rich(&name, medium(size::LARGE), t.strong))),
+        |ui| remove = widgets::link(ui, say.remove_step()).clicked(),
     );
     if remove {
         form.remove(base);
     } else if wait {
         super::parts::two(ui, form, |form, left, right| {
-            form.field(left, "For", &[base, &["wait"]].concat(), "30s", Kind::Needed);
+            form.field(
+                left,
+                say.step_for_wait(),
+                &[base, &["wait"]].concat(),
+                "30s",
+                Kind::Needed,
+            );
             lane(right, form, base);
         });
     } else {
         match find(&name) {
             Some(fault) => parameters(ui, form, base, fault),
-            None => drop(widgets::small(
-                ui,
-                "No such fault: choose one at the left.",
-                t.out,
-            )),
+            None => drop(widgets::small(ui, say.no_such_fault(), t.out)),
         }
     }
 }
 
 fn parameters(ui: &mut Ui, form: &mut Form<'_>, base: &[&str], fault: &FaultSpec) {
+    let say = Say::of(ui);
     widgets::dim(ui, format!("{}. {}", fault.summary, fault.undo_words));
     let at = |keys: &[&'static str]| -> Vec<String> {
         base.iter()
@@ -95,11 +99,11 @@ fn parameters(ui: &mut Ui, form: &mut Form<'_>, base: &[&str], fault: &FaultSpec
             .collect()
     };
     let mut fields: Vec<(String, Vec<String>, String, Kind)> = vec![
-        ("for".into(), at(&["for"]), "30s".into(), Kind::Needed),
+        (say.step_for().into(), at(&["for"]), "30s".into(), Kind::Needed),
         (
-            "ramp: grows for".into(),
+            say.step_ramp().into(),
             at(&["ramp"]),
-            "at once".into(),
+            say.step_at_once().into(),
             Kind::Text,
         ),
     ];
@@ -166,9 +170,10 @@ fn one_of(ui: &mut Ui, form: &mut Form<'_>, path: &[&str], param: &ParamSpec, wo
 
 /// Steps of one lane run one after another, lanes side by side.
 fn lane(ui: &mut Ui, form: &mut Form<'_>, base: &[&str]) {
+    let say = Say::of(ui);
     form.field(
         ui,
-        "Lane: side by side with others",
+        say.step_lane(),
         &[base, &["lane"]].concat(),
         super::moving::MAIN,
         Kind::Text,
@@ -177,14 +182,15 @@ fn lane(ui: &mut Ui, form: &mut Form<'_>, base: &[&str]) {
 
 /// Once, or how often and how far apart.
 fn repeat(ui: &mut Ui, form: &mut Form<'_>, base: &[&str]) {
+    let say = Say::of(ui);
     let path = [base, &["repeat"]].concat();
     let repeats = form.draft.value(&path).is_some();
     ui.horizontal_wrapped(|ui| {
         ui.spacing_mut().item_spacing.x = 4.0;
-        if choice(ui, !repeats, "Runs once").clicked() && repeats {
+        if choice(ui, !repeats, say.runs_once()).clicked() && repeats {
             form.remove(&path);
         }
-        if choice(ui, repeats, "Repeats").clicked() && !repeats {
+        if choice(ui, repeats, say.repeats()).clicked() && !repeats {
             let length = form.draft.shown(&[base, &["for"]].concat());
             let every_ms = quantity::duration_ms(&length).map_or(60_000, |ms| (ms * 2).max(1_000));
             form.set(
@@ -199,9 +205,9 @@ fn repeat(ui: &mut Ui, form: &mut Form<'_>, base: &[&str]) {
     if repeats {
         super::parts::two(ui, form, |form, left, right| {
             let times = [&path[..], &["times"]].concat();
-            form.field(left, "Runs in all", &times, "2", Kind::Whole);
+            form.field(left, say.runs_in_all(), &times, "2", Kind::Whole);
             let every = [&path[..], &["every"]].concat();
-            form.field(right, "Start to start", &every, "2m", Kind::Needed);
+            form.field(right, say.start_to_start(), &every, "2m", Kind::Needed);
         });
     }
 }
@@ -273,6 +279,7 @@ fn hits(mode: &str, matching: usize) -> usize {
 }
 
 fn target(ui: &mut Ui, form: &mut Form<'_>, base: &[&str], cx: &Cx<'_>) {
+    let say = Say::of(ui);
     let t = cx.tokens;
     let agents = agents(form);
     let path = [base, &["target"]].concat();
@@ -293,9 +300,9 @@ fn target(ui: &mut Ui, form: &mut Form<'_>, base: &[&str], cx: &Cx<'_>) {
     widgets::ends(
         ui,
         22.0,
-        |ui| drop(widgets::title(ui, "Target")),
+        |ui| drop(widgets::title(ui, say.target())),
         |ui| {
-            let words = format!("hits {hit} of {}", Say::of(ui).hosts(agents.len()));
+            let words = say.hits(hit, say.hosts(agents.len()));
             ui.label(rich(
                 words,
                 medium(size::BODY),
@@ -307,13 +314,13 @@ fn target(ui: &mut Ui, form: &mut Form<'_>, base: &[&str], cx: &Cx<'_>) {
     let mode_path = [&path[..], &["mode"]].concat();
     form.choose(
         ui,
-        "How many of those",
+        say.how_many(),
         &mode_path,
         &[
-            ("one", "one"),
-            ("all", "all"),
-            ("fixed:2", "two"),
-            ("percent:50", "half"),
+            ("one", say.mode_one()),
+            ("all", say.mode_all()),
+            ("fixed:2", say.mode_two()),
+            ("percent:50", say.mode_half()),
         ],
     );
     if let Some(fault) = find(&form.draft.shown(&[base, &["inject"]].concat())) {
@@ -325,10 +332,10 @@ fn target(ui: &mut Ui, form: &mut Form<'_>, base: &[&str], cx: &Cx<'_>) {
         agent_row(ui, agent, inside, hit == matching.len(), t);
     }
     if agents.len() > SHOWN {
-        widgets::dim(ui, format!("and {} more", agents.len() - SHOWN));
+        widgets::dim(ui, say.and_more(agents.len() - SHOWN));
     }
     if agents.is_empty() {
-        widgets::dim(ui, "The plan has no agents yet.");
+        widgets::dim(ui, say.no_agents_yet());
     }
 }
 
@@ -343,7 +350,7 @@ fn label_choices(
     let mut all: Vec<&(String, String)> = agents.iter().flat_map(|agent| &agent.labels).collect();
     all.sort();
     all.dedup();
-    widgets::dim(ui, "Hosts with");
+    widgets::dim(ui, Say::of(ui).hosts_with());
     ui.horizontal_wrapped(|ui| {
         ui.spacing_mut().item_spacing = vec2(4.0, 4.0);
         for pair in all.into_iter().take(LABELS) {
@@ -405,21 +412,22 @@ fn route(ui: &mut Ui, form: &mut Form<'_>, path: &[&str], cx: &Cx<'_>) {
     known.dedup();
     let options: Vec<(&str, &str)> = known.into_iter().map(|name| (name, name)).collect();
     if !options.is_empty() {
-        form.choose(ui, "Routes that the agents have", &at, &options);
+        form.choose(ui, cx.say.routes_known(), &at, &options);
     }
-    form.field(ui, "Route", &at, "payment-http", Kind::Needed);
+    form.field(ui, cx.say.route_label(), &at, "payment-http", Kind::Needed);
 }
 
 /// Which process, cgroup or network namespace: how it is named, and its name.
 fn named(ui: &mut Ui, form: &mut Form<'_>, path: &[&str], keys: &[&'static str]) {
+    let say = Say::of(ui);
     let is_given = |form: &Form<'_>, key: &str| form.draft.value(&[path, &[key]].concat()).is_some();
     let given = keys.iter().copied().find(|key| is_given(form, key));
-    widgets::dim(ui, "Named by");
+    widgets::dim(ui, say.named_by());
     let mut chosen = None;
     ui.horizontal_wrapped(|ui| {
         ui.spacing_mut().item_spacing = vec2(4.0, 4.0);
         for &key in keys {
-            if choice(ui, given == Some(key), named_by(key)).clicked() && given != Some(key) {
+            if choice(ui, given == Some(key), named_by(say, key)).clicked() && given != Some(key) {
                 chosen = Some(key);
             }
         }
@@ -445,24 +453,25 @@ fn named(ui: &mut Ui, form: &mut Form<'_>, path: &[&str], keys: &[&'static str])
             "netns" => ("blue", Kind::Needed),
             _ => ("nginx", Kind::Needed),
         };
-        form.field(ui, named_by(key), &[path, &[key]].concat(), hint, kind);
+        form.field(ui, named_by(say, key), &[path, &[key]].concat(), hint, kind);
     }
 }
 
 /// A scope key as people say it.
-fn named_by(key: &'static str) -> &'static str {
+fn named_by(say: Say, key: &'static str) -> &'static str {
     match key {
-        "pid" => "process id",
-        "process" => "process name",
-        "command" => "command line",
-        "port" => "listening port",
-        "unit" => "systemd unit",
-        "netns" => "network namespace",
+        "pid" => say.by_pid(),
+        "process" => say.by_process(),
+        "command" => say.by_command(),
+        "port" => say.by_port(),
+        "unit" => say.by_unit(),
+        "netns" => say.by_netns(),
         key => key,
     }
 }
 
 fn agent_row(ui: &mut Ui, agent: &Agent, inside: bool, surely: bool, t: &Tokens) {
+    let say = Say::of(ui);
     ui.spacing_mut().interact_size.y = 20.0;
     ui.horizontal(|ui| {
         let (rect, _) = ui.allocate_exact_size(vec2(12.0, 18.0), egui::Sense::hover());
@@ -471,9 +480,9 @@ fn agent_row(ui: &mut Ui, agent: &Agent, inside: bool, surely: bool, t: &Tokens)
         let ink = if inside { t.strong } else { t.dim };
         ui.label(rich(&agent.name, regular(size::BODY), ink));
         let words = match (inside, surely) {
-            (true, true) => "is hit",
-            (true, false) => "may be hit",
-            (false, _) => "is not hit",
+            (true, true) => say.is_hit(),
+            (true, false) => say.may_be_hit(),
+            (false, _) => say.is_not_hit(),
         };
         widgets::dim(ui, words);
     });

@@ -57,7 +57,7 @@ pub fn tour(ui: &mut Ui, rect: Rect, tour: &TourScene, brief: bool, cx: &mut Cx<
                     12.0,
                 );
                 ui.add_space(space::XS);
-                widgets::one_line(ui, rich(&tour.now, medium(15.0), t.strong));
+                widgets::one_line(ui, rich(&tour.now, medium(size::LEAD), t.strong));
             },
             |ui| {
                 if tour.offers_fix {
@@ -73,7 +73,7 @@ pub fn tour(ui: &mut Ui, rect: Rect, tour: &TourScene, brief: bool, cx: &mut Cx<
             comparison(ui, tour, cx);
         } else if rect.width() > 760.0 && !brief {
             for sentence in &tour.words {
-                widgets::one_line(ui, rich(sentence, regular(13.0), t.dim));
+                widgets::one_line(ui, rich(sentence, regular(size::NOTE), t.dim));
             }
         }
     });
@@ -128,10 +128,10 @@ pub fn verdict(ui: &mut Ui, rect: Rect, verdict: &Verdict, drill: &DrillScene, c
             ui,
             36.0,
             |ui| {
-                widgets::pill(ui, state, word, 17.0);
+                widgets::pill(ui, state, word, size::HEADING);
                 ui.add_space(space::S);
                 if let Some(first) = verdict.reasons.first() {
-                    widgets::one_line(ui, rich(&first.words, medium(15.0), t.strong));
+                    widgets::one_line(ui, rich(&first.words, medium(size::LEAD), t.strong));
                 }
             },
             |ui| {
@@ -153,7 +153,7 @@ pub fn verdict(ui: &mut Ui, rect: Rect, verdict: &Verdict, drill: &DrillScene, c
                 ui,
                 rich(
                     format!("{time}  {}: {}", more.rule, more.words),
-                    regular(13.0),
+                    regular(size::NOTE),
                     t.text,
                 ),
             );
@@ -167,7 +167,7 @@ pub fn verdict(ui: &mut Ui, rect: Rect, verdict: &Verdict, drill: &DrillScene, c
                 .map(|injection| injection.agent.clone())
                 .collect();
             let words = cx.say.verdict_may_be_on(words::names(cx.say, &agents));
-            widgets::one_line(ui, rich(words, medium(13.0), t.out));
+            widgets::one_line(ui, rich(words, medium(size::NOTE), t.out));
         }
     });
 }
@@ -202,9 +202,9 @@ pub fn held(ui: &mut Ui, rect: Rect, hold: &HoldScene, drill: &DrillScene, cx: &
             ui,
             36.0,
             |ui| {
-                widgets::pill(ui, State::Waiting, word, 17.0);
+                widgets::pill(ui, State::Waiting, word, size::HEADING);
                 ui.add_space(space::S);
-                widgets::one_line(ui, rich(first, medium(15.0), t.strong));
+                widgets::one_line(ui, rich(first, medium(size::LEAD), t.strong));
             },
             |ui| {
                 if Command::Resume.button(ui, cx.scene, cx.view).clicked() {
@@ -212,7 +212,7 @@ pub fn held(ui: &mut Ui, rect: Rect, hold: &HoldScene, drill: &DrillScene, cx: &
                 }
             },
         );
-        widgets::one_line(ui, rich(second, regular(13.0), t.text));
+        widgets::one_line(ui, rich(second, regular(size::NOTE), t.text));
     });
 }
 
@@ -279,7 +279,7 @@ pub fn check_row(ui: &mut Ui, row: &CheckRow, split: f32) {
     };
     let galley = ui
         .painter()
-        .layout(words.to_owned(), regular(13.0), ink, width - left - 28.0);
+        .layout(words.to_owned(), regular(size::NOTE), ink, width - left - 28.0);
     let height = (galley.size().y + 15.0).max(31.0);
     let (rect, response) = ui.allocate_exact_size(vec2(width, height), egui::Sense::hover());
     let word = match row.ok {

@@ -181,7 +181,12 @@ fn says(ui: &mut Ui, sli: &SliScene, scale: Scale, look: Look, cx: &Cx<'_>) {
     widgets::stat(ui, sli, scale, [points, size::BODY]);
     ui.horizontal(|ui| {
         ui.spacing_mut().item_spacing.x = space::S;
-        widgets::pill(ui, State::from(sli.state), widgets::word(cx.say, sli.state), 13.0);
+        widgets::pill(
+            ui,
+            State::from(sli.state),
+            widgets::word(cx.say, sli.state),
+            size::NOTE,
+        );
         if look.clock
             && let Some(age) = sli.age_ms
         {

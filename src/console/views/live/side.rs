@@ -151,9 +151,12 @@ pub fn log_lines(ui: &mut Ui, drill: &DrillScene, filter: Filter, cx: &Cx<'_>) {
             let origin = ui.min_rect().min;
             let mut y = 0.0;
             for line in lines {
-                let words =
-                    ui.painter()
-                        .layout(line.words.clone(), regular(13.0), t.text, width - indent - 4.0);
+                let words = ui.painter().layout(
+                    line.words.clone(),
+                    regular(size::NOTE),
+                    t.text,
+                    width - indent - 4.0,
+                );
                 let height = 18.0 + words.size().y + 13.0;
                 if y + height >= sight.top() && y <= sight.bottom() {
                     let at = origin + vec2(0.0, y);
@@ -171,7 +174,7 @@ pub fn log_lines(ui: &mut Ui, drill: &DrillScene, filter: Filter, cx: &Cx<'_>) {
                         at + vec2(indent, 0.0),
                         egui::Align2::LEFT_TOP,
                         &line.title,
-                        medium(13.0),
+                        medium(size::NOTE),
                         ink,
                     );
                     painter.galley(at + vec2(indent, 18.0), words, t.text);
