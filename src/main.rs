@@ -5,6 +5,7 @@
 mod cli;
 mod desktop;
 mod fonts;
+mod picture;
 mod settings;
 mod window;
 

@@ -16,7 +16,7 @@ use eframe::egui;
 use firedrill_conductor::engine::{Choose, Desktop, EngineHandle, Options, start};
 use firedrill_console::{Console, Feed, Frame, Language, Prefs, TimeZone, View};
 use firedrill_fleet::BoxFuture;
-use firedrill_scene::{Ask, Scene};
+use firedrill_scene::{Ask, Review, Scene};
 
 use crate::{
     cli,
@@ -331,6 +331,11 @@ impl Desktop for Dialogs {
 
     fn show(&self, path: &Path) -> io::Result<()> {
         open::that_detached(path)
+    }
+
+    fn picture(&self, review: &Arc<Review>, folder: &Path) -> Result<(), String> {
+        let file = folder.join(crate::picture::REPORT);
+        crate::picture::of_review(review, &file).map_err(|error| format!("{error:#}"))
     }
 
     fn leave(&self) {

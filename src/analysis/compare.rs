@@ -45,7 +45,8 @@ fn worst(tolerate: Range, numbers: &Numbers) -> f64 {
     }
 }
 
-fn ms(ms: Option<u64>, none: &str) -> String {
+/// A measured time in words; `none`: there is none.
+pub fn ms(ms: Option<u64>, none: &str) -> String {
     ms.map_or_else(
         || none.to_owned(),
         |ms| {

@@ -1,11 +1,13 @@
 //! What a drill found, from its journal alone: the verdict with numbers before, during and after, the measured
-//! times, and two drills side by side.
+//! times, two drills side by side, and the window as it was at any moment of it.
 //!
 //! Pure: a journal's entries are stepped through a fresh drill, so the same journal gives the same review.
 //! Uses `drill`, `scene` and `series`.
 
 mod compare;
 mod numbers;
+mod replay;
+mod side_by_side;
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -16,6 +18,8 @@ use firedrill_scene::{
 
 pub use compare::compare;
 use numbers::{Spans, numbers};
+pub use replay::Replay;
+pub use side_by_side::{Difference, SideBySide, side_by_side};
 
 /// What is known of the journal itself.
 #[derive(Clone, Debug)]
@@ -57,10 +61,15 @@ pub fn review(entries: &[Stamped], record: Record) -> Result<Review, ReplayError
 /// the journal knows.
 pub fn scene_at(entries: &[Stamped], until_us: Option<u64>) -> Result<Scene, ReplayError> {
     let (drill, scene) = replayed(entries, until_us)?;
+    Ok(window(&drill, scene))
+}
+
+/// The whole window around a drill of a journal.
+fn window(drill: &Drill, scene: DrillScene) -> Scene {
     let text = drill.setup().plan_text.to_string();
-    let ours = ours(&drill, scene.now);
+    let ours = ours(drill, scene.now);
     let armed = matches!(ours, Ours::On { .. } | Ours::MayBeOn { .. });
-    Ok(Scene {
+    Scene {
         wall_ms: scene.now.wall_ms,
         plan: Some(Arc::new(PlanScene {
             text,
@@ -68,14 +77,26 @@ pub fn scene_at(entries: &[Stamped], until_us: Option<u64>) -> Result<Scene, Rep
             ..PlanScene::default()
         })),
         ours,
-        fleet: Arc::new(fleet(&drill)),
+        fleet: Arc::new(fleet(drill)),
         abort: AbortScene {
             armed,
             ..AbortScene::default()
         },
         drill: Some(Arc::new(scene)),
         ..Scene::default()
-    })
+    }
+}
+
+/// The clocks at `until_us`, after `last` was the last that had happened: they went on until something did. At and
+/// after the end they stand.
+fn clocks(last: At, until_us: u64, end_us: u64) -> At {
+    let until_us = until_us.min(end_us).max(last.mono_us);
+    At {
+        mono_us: until_us,
+        wall_ms: last
+            .wall_ms
+            .saturating_add_unsigned((until_us - last.mono_us) / 1_000),
+    }
 }
 
 fn fleet(drill: &Drill) -> Vec<AgentScene> {
@@ -102,6 +123,7 @@ fn fleet(drill: &Drill) -> Vec<AgentScene> {
 
 fn replayed(entries: &[Stamped], until_us: Option<u64>) -> Result<(Drill, DrillScene), ReplayError> {
     let until_us = until_us.unwrap_or(u64::MAX);
+    let end_us = entries.iter().map(|entry| entry.at.mono_us).max().unwrap_or(0);
     let end = entries
         .iter()
         .position(|entry| entry.at.mono_us > until_us)
@@ -113,7 +135,8 @@ fn replayed(entries: &[Stamped], until_us: Option<u64>) -> Result<(Drill, DrillS
             .get_or_insert_with(|| SceneBuilder::new(drill.setup()))
             .feed(drill, at, event);
     })?;
-    let now = entries.last().map_or(drill.at(), |entry| entry.at);
+    let last = entries.last().map_or(drill.at(), |entry| entry.at);
+    let now = clocks(last, until_us, end_us);
     let builder = builder.unwrap_or_else(|| SceneBuilder::new(drill.setup()));
     let scene = builder.scene(&drill, now);
     Ok((drill, scene))

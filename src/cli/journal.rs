@@ -10,10 +10,12 @@ use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 use firedrill_analysis::{Record, review, scene_at};
 use firedrill_catalogue::quantity;
-use firedrill_console::{Console, Frame, Prefs, Theme, TimeZone, View, raster};
+use firedrill_console::{Theme, View};
 use firedrill_drill::Entry;
 use firedrill_journal::{Journal, handed};
-use firedrill_scene::{Review, Scene};
+use firedrill_scene::{ReplayMoment, ReplayScene, ReplaySpeed, ReplayStage, Review, Scene};
+
+use crate::picture;
 
 #[derive(Args)]
 pub struct RenderArguments {
@@ -42,6 +44,8 @@ enum ViewName {
     Design,
     Live,
     Review,
+    /// Review's replay, at the moment
+    Replay,
     Fleet,
 }
 
@@ -160,6 +164,7 @@ pub fn replay(path: &Path) -> anyhow::Result<ExitCode> {
 pub fn report(path: &Path, folder: &Path) -> anyhow::Result<ExitCode> {
     let (_, review) = rebuilt(path)?;
     let written = firedrill_report::write(&review, folder)?;
+    picture::of_review(&Arc::new(review), &folder.join(picture::REPORT))?;
     println!("{}", written.html.display());
     Ok(ExitCode::SUCCESS)
 }
@@ -167,51 +172,47 @@ pub fn report(path: &Path, folder: &Path) -> anyhow::Result<ExitCode> {
 /// `firedrill render --view live --out FILE.png JOURNAL`.
 pub fn render(arguments: RenderArguments) -> anyhow::Result<ExitCode> {
     let (journal, review) = rebuilt(&arguments.journal)?;
-    let scene = Scene {
-        reviews: Arc::new(vec![Arc::new(review)]),
-        ..scene_at(&journal.entries, arguments.at)?
-    };
+    let mut scene = scene_at(&journal.entries, arguments.at)?;
+    if matches!(arguments.view, ViewName::Replay) {
+        scene = replayed(scene, &review);
+    }
+    scene.reviews = Arc::new(vec![Arc::new(review)]);
     let theme = match arguments.theme {
         ThemeName::Dark => Theme::Dark,
         ThemeName::Light => Theme::Light,
     };
-    let mut console = Console::new(
-        Prefs {
-            theme,
-            ..Prefs::default()
-        },
-        TimeZone::UTC,
-    );
-    console.show(match arguments.view {
+    let view = match arguments.view {
         ViewName::Welcome => View::Welcome,
         ViewName::Design => View::Design,
         ViewName::Live => View::Live,
-        ViewName::Review => View::Review,
+        ViewName::Review | ViewName::Replay => View::Review,
         ViewName::Fleet => View::Fleet,
-    });
-    // A picture asks for nothing and stops nothing.
-    let picture = raster::render(arguments.size, 1.0, |ui| {
-        console.ui(
-            ui,
-            Frame {
-                scene: &scene,
-                since_ms: 0,
-                ask: &mut |_| {},
-                abort: &mut || {},
-            },
-        );
-    });
-    let [width, height] = picture.size.map(|pixels| pixels as u32);
-    image::save_buffer(
-        &arguments.out,
-        &picture.rgba,
-        width,
-        height,
-        image::ColorType::Rgba8,
-    )
-    .with_context(|| format!("cannot write the picture {}", arguments.out.display()))?;
+    };
+    picture::draw(&scene, view, theme, arguments.size, &arguments.out)?;
     println!("{}", arguments.out.display());
     Ok(ExitCode::SUCCESS)
+}
+
+/// A window that replays the drill, and stands at the moment of `then`.
+fn replayed(then: Scene, review: &Review) -> Scene {
+    let moment = ReplayMoment {
+        at_us: then.drill.as_ref().map_or(0, |drill| drill.now.mono_us),
+        end_us: review.scene.now.mono_us,
+        playing: false,
+        speed: ReplaySpeed::default(),
+        bookmarks: Arc::default(),
+        scene: Arc::new(then),
+    };
+    Scene {
+        wall_ms: review.scene.now.wall_ms,
+        drill: Some(Arc::clone(&review.scene)),
+        ours: review.scene.ours(),
+        replay: Some(Arc::new(ReplayScene {
+            drill: review.drill.clone(),
+            stage: ReplayStage::Open(moment),
+        })),
+        ..Scene::default()
+    }
 }
 
 fn size(text: &str) -> Result<[usize; 2], String> {

@@ -64,6 +64,16 @@ pub enum Command {
     Later,
     /// The plots follow now again.
     Follow,
+    /// A replay goes on by itself, or stands still.
+    Play,
+    /// A replay goes to the last event before.
+    PreviousEvent,
+    /// A replay goes to the next event.
+    NextEvent,
+    /// Mark the moment that a replay shows.
+    Mark,
+    /// Write what Review shows to a folder.
+    Export,
     /// Open a game day's folder.
     OpenGameDay,
     /// People did something in the drill that is on.
@@ -106,6 +116,8 @@ pub enum Group {
     Plan,
     /// What the plots show.
     Plots,
+    /// A drill that is over.
+    Review,
     /// The views.
     Views,
     /// Windows, sizes, looks.
@@ -114,11 +126,12 @@ pub enum Group {
 
 impl Group {
     /// Every group, in the order of the help sheet.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Drill,
         Self::GameDay,
         Self::Plan,
         Self::Plots,
+        Self::Review,
         Self::Views,
         Self::Window,
     ];
@@ -130,6 +143,7 @@ impl Group {
             Self::GameDay => say.group_gameday(),
             Self::Plan => say.group_plan(),
             Self::Plots => say.group_plots(),
+            Self::Review => say.group_review(),
             Self::Views => say.group_views(),
             Self::Window => say.group_window(),
         }
@@ -189,6 +203,11 @@ pub const ALL: &[Command] = &[
     Command::Earlier,
     Command::Later,
     Command::Follow,
+    Command::Play,
+    Command::PreviousEvent,
+    Command::NextEvent,
+    Command::Mark,
+    Command::Export,
     Command::Show(View::Welcome),
     Command::Show(View::Design),
     Command::Show(View::Live),
@@ -386,6 +405,41 @@ impl Command {
                 Modifiers::NONE,
                 Key::Home,
             ),
+            Self::Play => row(
+                Group::Review,
+                Say::command_play,
+                Say::command_play_tip,
+                Modifiers::NONE,
+                Key::Space,
+            ),
+            Self::PreviousEvent => row(
+                Group::Review,
+                Say::command_previous_event,
+                Say::command_previous_event_tip,
+                Modifiers::NONE,
+                Key::ArrowLeft,
+            ),
+            Self::NextEvent => row(
+                Group::Review,
+                Say::command_next_event,
+                Say::command_next_event_tip,
+                Modifiers::NONE,
+                Key::ArrowRight,
+            ),
+            Self::Mark => row(
+                Group::Review,
+                Say::command_mark,
+                Say::command_mark_tip,
+                Modifiers::NONE,
+                Key::B,
+            ),
+            Self::Export => row(
+                Group::Review,
+                Say::command_export,
+                Say::command_export_tip,
+                CTRL,
+                Key::E,
+            ),
             Self::Show(view) => Self::show(view),
             Self::Palette => row(
                 Group::Window,
@@ -532,8 +586,24 @@ impl Command {
             Self::TestAbort if scene.fleet.is_empty() => Err(Say::why_no_agents),
             Self::ZoomIn | Self::ZoomOut | Self::Earlier | Self::Later | Self::Follow => match phase {
                 Some(_) if view == View::Live => Ok(()),
+                _ if view == View::Review && replayed(scene) => Ok(()),
                 _ => Err(Say::why_only_live),
             },
+            Self::Play | Self::PreviousEvent | Self::NextEvent | Self::Mark => {
+                if view == View::Review && replayed(scene) {
+                    Ok(())
+                } else {
+                    Err(Say::why_only_replay)
+                }
+            }
+            Self::Export => {
+                let anything = !scene.reviews.is_empty() || scene.gameday.is_some();
+                if view == View::Review && anything {
+                    Ok(())
+                } else {
+                    Err(Say::why_only_review)
+                }
+            }
             Self::Clock(_) => {
                 let gameday = scene.gameday.as_ref();
                 let on = gameday.is_some_and(|it| it.state.running().is_some());
@@ -625,6 +695,8 @@ impl Command {
     /// only keys with Ctrl are commands.
     pub fn pressed(ui: &Ui, scene: &Scene, view: View, heard: impl Fn(Self) -> bool) -> Vec<Self> {
         let typing = ui.ctx().egui_wants_keyboard_input();
+        // Space presses what has the focus, and arrows are its own.
+        let held = ui.memory(|memory| memory.focused().is_some());
         let mut pressed = Vec::new();
         // Those with more modifiers first: Ctrl+Z would else take Ctrl+Shift+Z too.
         let mut order = ALL.to_vec();
@@ -634,7 +706,9 @@ impl Command {
             let text = typing && !keys.modifiers.command && keys.logical_key != Key::F11;
             // The hot key is looked for in the raw events, by the shell, before everything else.
             let heard = command != Self::Abort && heard(command);
-            if !heard || text || command.enabled(scene, view).is_err() {
+            let taken = held && matches!(keys.logical_key, Key::Space | Key::ArrowLeft | Key::ArrowRight);
+            let taken = taken && keys.modifiers.is_none();
+            if !heard || text || taken || command.enabled(scene, view).is_err() {
                 continue;
             }
             if ui.input_mut(|input| input.consume_shortcut(&keys) || command.second_keys(input)) {
@@ -643,6 +717,11 @@ impl Command {
         }
         pressed
     }
+}
+
+/// A moment of a drill is shown again.
+fn replayed(scene: &Scene) -> bool {
+    crate::views::review::moment(scene).is_some()
 }
 
 fn in_design(view: View) -> Result<(), Words> {

@@ -20,6 +20,8 @@ pub struct Cx<'a> {
     pub say: Say,
     /// The view that is shown.
     pub view: View,
+    /// The scene is a moment of the past: nothing can be asked of it, and its clocks stand.
+    pub past: bool,
     /// A view that a view wishes to change to, after this frame.
     pub goto: Option<View>,
     /// Wishes of this frame, in order.

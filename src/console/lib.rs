@@ -328,6 +328,7 @@ impl Console {
             tokens: theme::Tokens::of(ui),
             say: self.say(),
             view: self.view,
+            past: false,
             goto: None,
             wishes: &mut wishes,
         };
@@ -467,8 +468,15 @@ impl Console {
                 drill: None,
                 when: String::new(),
             })),
+            Command::Play | Command::PreviousEvent | Command::NextEvent | Command::Mark | Command::Export => {
+                self.review.given(command, scene, wishes);
+            }
             Command::ZoomIn | Command::ZoomOut | Command::Earlier | Command::Later | Command::Follow => {
-                self.live.moved(command, scene, since_ms);
+                if self.view == View::Review {
+                    self.review.given(command, scene, wishes);
+                } else {
+                    self.live.moved(command, scene, since_ms);
+                }
             }
         }
     }

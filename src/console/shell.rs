@@ -173,7 +173,8 @@ fn clock(ui: &mut Ui, cx: &Cx<'_>, clicked: &mut Vec<Command>) {
     }
 }
 
-fn phases(ui: &mut Ui, cx: &Cx<'_>, roomy: bool) {
+/// The phases of the drill, in a row: where it was, where it is, what is to come.
+pub fn phases(ui: &mut Ui, cx: &Cx<'_>, roomy: bool) {
     let t = cx.tokens;
     let Some(drill) = &cx.scene.drill else {
         ui.label(rich(cx.say.header_begin(), regular(size::NOTE), t.dim));

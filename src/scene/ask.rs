@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use firedrill_plan::Rule;
 
-use crate::GameDayAsk;
+use crate::{GameDayAsk, ReplayAsk};
 
 /// A wish of the person at the console.
 #[derive(Clone, Debug, PartialEq)]
@@ -105,6 +105,8 @@ pub enum Ask {
     OpenJournalDialog,
     /// Write the report of this drill to a folder chosen by dialog.
     ExportReport(String),
+    /// Something of a replay.
+    Replay(ReplayAsk),
     /// Show this file or folder with the system's program.
     Show(PathBuf),
     /// A message was read.

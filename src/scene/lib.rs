@@ -15,6 +15,7 @@ mod drill;
 mod fleet;
 mod gameday;
 mod ours;
+mod replay;
 mod review;
 mod safety;
 
@@ -24,6 +25,7 @@ pub use drill::*;
 pub use fleet::*;
 pub use gameday::*;
 pub use ours::*;
+pub use replay::*;
 pub use review::*;
 pub use safety::*;
 
@@ -50,6 +52,8 @@ pub struct Scene {
     pub tour: Option<Arc<TourScene>>,
     /// Finished drills, newest first.
     pub reviews: Arc<Vec<Arc<Review>>>,
+    /// The finished drill that is replayed.
+    pub replay: Option<Arc<ReplayScene>>,
     /// What went wrong or was done, newest last; at most 50.
     pub messages: Arc<Vec<Message>>,
     /// Plans to start from.

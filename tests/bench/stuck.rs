@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, anyhow};
 use firedrill_conductor::engine::{Choose, Desktop, EngineHandle, Options, start};
 use firedrill_fleet::BoxFuture;
-use firedrill_scene::{Ask, Ours, Scene};
+use firedrill_scene::{Ask, Ours, Review, Scene};
 use firedrill_testing::{Agent, Firedrill, PATIENCE, Upstream, programs, wait_until};
 use parking_lot::{Mutex, MutexGuard};
 use serde_json::json;
@@ -118,6 +118,10 @@ impl Desktop for Hog {
     }
 
     fn show(&self, _: &Path) -> std::io::Result<()> {
+        Ok(())
+    }
+
+    fn picture(&self, _review: &Arc<Review>, _folder: &Path) -> Result<(), String> {
         Ok(())
     }
 

@@ -11,7 +11,7 @@
 #[path = "../../drill/tests/drill/world/mod.rs"]
 mod world;
 
-use firedrill_analysis::{Record, compare, review, scene_at};
+use firedrill_analysis::{Record, Replay, compare, review, scene_at, side_by_side};
 use firedrill_drill::{Arming, Outcome, Phase, Reading, ReplayError};
 use firedrill_journal::{Encoder, Journal, decode};
 use firedrill_scene::{Ours, Review, SceneBuilder};
@@ -154,6 +154,103 @@ fn two_drills_side_by_side() {
     assert_eq!(row("Success, worst"), ("50 %", "96 %"));
     assert_eq!(row("bad samples"), ("2", "0"));
     assert_eq!(row("left tolerance").1, "never");
+}
+
+/// Stepping on from a state that was kept gives what stepping from the beginning gives, in whatever order.
+#[test]
+fn any_moment_in_any_order_is_the_same_as_from_the_beginning() {
+    let mut world = World::new(&PLAN.replace("for = \"10s\"", "for = \"2m\""), Arming::AtOnce);
+    world.run_to(Phase::Verdict);
+    let entries = journal_of(&world).entries;
+    assert!(
+        entries.len() > 1_000,
+        "more than one state is kept: {}",
+        entries.len()
+    );
+    let end_us = entries.last().unwrap().at.mono_us;
+    let mut replay = Replay::new(entries.clone()).unwrap();
+    assert_eq!(replay.end_us(), end_us);
+    let mut place = 0x9E37_79B9_u64;
+    for turn in 0..40 {
+        place = place
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        let us = match turn {
+            0 => 0,
+            1 => end_us + 5,
+            // Exactly at an entry, and anywhere.
+            2..20 => entries[(place >> 33) as usize % entries.len()].at.mono_us,
+            _ => (place >> 20) % end_us,
+        };
+        let (near, far) = (replay.at(us), scene_at(&entries, Some(us)).unwrap());
+        assert_eq!(format!("{near:?}"), format!("{far:?}"), "at {us} of {end_us}");
+        assert_eq!(near.drill.unwrap().now.mono_us, us.min(end_us));
+    }
+}
+
+#[test]
+fn clocks_go_on_between_two_entries_and_stand_at_the_end() {
+    let world = drilled(0.96);
+    let entries = journal_of(&world).entries;
+    let pair = entries
+        .windows(2)
+        .find(|it| it[1].at.mono_us > it[0].at.mono_us + 20_000);
+    let [before, after] = [pair.unwrap()[0].at, pair.unwrap()[1].at];
+    let between = before.mono_us + 10_000;
+    let now = |us| scene_at(&entries, Some(us)).unwrap().drill.unwrap().now;
+    assert_eq!(now(between).mono_us, between);
+    assert_eq!(now(between).wall_ms, before.wall_ms + 10);
+    assert_eq!(now(after.mono_us).mono_us, after.mono_us);
+    let end = entries.last().unwrap().at;
+    assert_eq!(now(end.mono_us + 1_000_000), end);
+}
+
+#[test]
+fn a_comparison_says_what_is_common_and_every_difference_with_its_sign() {
+    let (broken, held) = (reviewed(&drilled(0.5)), reviewed(&drilled(0.96)));
+    let both = side_by_side(&broken, &held);
+    assert_eq!(both.common, [[0, 0], [1, 1]]);
+    assert!(both.alone.is_empty());
+    let on = broken.scene.injections.iter().filter_map(|it| it.from_us).min();
+    assert_eq!(Some(both.zero_us[0]), on);
+    let row = |of: &str, measure: &str| {
+        let found = both.rows.iter().find(|it| it.of == of && it.measure == measure);
+        let found = found.unwrap();
+        (
+            found.values[0].as_str(),
+            found.values[1].as_str(),
+            found.change.as_str(),
+        )
+    };
+    assert_eq!(row("the drill", "verdict"), ("broken", "held", ""));
+    assert_eq!(row("the drill", "bad samples"), ("2", "0", "\u{2212} 2"));
+    assert_eq!(row("Success", "during, smallest"), ("50 %", "96 %", "+ 46 %"));
+    assert_eq!(row("Success", "before, median"), ("99.9 %", "99.9 %", ""));
+    assert_eq!(row("the drill", "left tolerance after").1, "never");
+    // The other way round.
+    let back = side_by_side(&held, &broken);
+    let bad = back.rows.iter().find(|it| it.measure == "bad samples").unwrap();
+    assert_eq!(bad.change, "+ 2");
+}
+
+#[test]
+fn what_only_one_drill_has_is_named() {
+    let (one, mut other) = (reviewed(&drilled(0.96)), reviewed(&drilled(0.96)));
+    let mut scene = firedrill_scene::DrillScene::clone(&other.scene);
+    scene.slis[0].name = "Orders".to_owned();
+    scene.slis[1].unit = "s".to_owned();
+    other.scene = std::sync::Arc::new(scene);
+    let both = side_by_side(&one, &other);
+    assert!(both.common.is_empty(), "another unit is another indicator");
+    let alone: Vec<(&str, usize)> = both
+        .alone
+        .iter()
+        .map(|(name, which)| (name.as_str(), *which))
+        .collect();
+    assert_eq!(
+        alone,
+        [("Success", 0), ("Latency", 0), ("Orders", 1), ("Latency", 1)]
+    );
 }
 
 #[test]

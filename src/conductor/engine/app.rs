@@ -14,6 +14,7 @@ use super::{
     gameday::GameDays,
     gameday_disk::GameDayWork,
     publish::Publisher,
+    replays::Replays,
     tour::Tour,
 };
 use crate::{
@@ -82,6 +83,7 @@ pub(crate) struct App {
     /// What was begun last.
     pub(crate) begun: Option<Begun>,
     pub(crate) gamedays: GameDays,
+    pub(crate) replays: Replays,
 }
 
 impl App {
@@ -103,6 +105,7 @@ impl App {
             tour: None,
             begun: None,
             gamedays: GameDays::default(),
+            replays: Replays::default(),
         }
     }
 
@@ -228,6 +231,7 @@ impl App {
             Ask::Enroll(line) => self.enroll(&line),
             Ask::OpenJournalDialog => self.open_journal_dialog(),
             Ask::ExportReport(drill) => self.export(&drill),
+            Ask::Replay(ask) => self.replay_asked(ask),
             Ask::Show(path) => self.show_path(path),
             Ask::Dismiss(id) => self.publisher.update(|scene| {
                 Arc::make_mut(&mut scene.messages).retain(|message| message.id != id);

@@ -10,6 +10,7 @@ mod open;
 mod plan_file;
 mod plans;
 mod publish;
+mod replays;
 mod tour;
 
 use std::{
@@ -20,7 +21,7 @@ use std::{
 };
 
 use firedrill_fleet::BoxFuture;
-use firedrill_scene::{Ask, Level, Scene};
+use firedrill_scene::{Ask, Level, Review, Scene};
 use parking_lot::Mutex;
 pub use plan_file::{PlanFileError, is_newer, read_plan, save_plan};
 use publish::Publisher;
@@ -62,6 +63,9 @@ pub trait Desktop: Send + Sync + 'static {
 
     /// Shows a file or folder with the system's program.
     fn show(&self, path: &Path) -> io::Result<()>;
+
+    /// Draws a finished drill into `report.png` in a folder: whoever has the window can draw it.
+    fn picture(&self, review: &Arc<Review>, folder: &Path) -> Result<(), String>;
 
     /// Closes the window, whatever it would ask first.
     fn leave(&self);

@@ -224,12 +224,16 @@ impl App {
             let folder = choosing.await?.join(format!("firedrill-{}", review.drill));
             let written = tokio::task::spawn_blocking(move || {
                 let written = firedrill_report::write(&review, &folder).map_err(|error| error.to_string())?;
+                desktop.picture(&review, &folder)?;
                 // Only a kindness.
                 desktop.show(&written.html).ok();
-                Ok::<_, String>(written.html)
+                Ok::<_, String>(folder)
             });
             Some(match written.await.ok()? {
-                Ok(path) => Work::Say(Level::Info, format!("the report is in {}", path.display())),
+                Ok(folder) => Work::Say(
+                    Level::Info,
+                    format!("HTML, Markdown, JSON, JUnit and PNG are in {}", folder.display()),
+                ),
                 Err(why) => Work::Say(Level::Error, why),
             })
         });

@@ -17,8 +17,8 @@ pub struct Help {
 }
 
 /// So many groups stand in the left column: about as many rows as in the right.
-const LEFT: usize = 3;
-const ROW: f32 = 25.5;
+const LEFT: usize = 4;
+const ROW: f32 = 23.0;
 
 impl Help {
     /// Opens it.

@@ -8,7 +8,7 @@ mod shape;
 pub use agent_card::{agent_card, agent_state, agent_word};
 pub use icon::Icon;
 pub use readout::{fuse, lease, stat};
-pub use shape::{State, check, hatching, pill, shape, word};
+pub use shape::{State, check, hatch, hatching, pill, shape, word};
 
 use egui::{
     Align, Button, Color32, CornerRadius, FontId, Frame, Label, Layout, Margin, Rect, Response, RichText,

@@ -19,7 +19,7 @@ use firedrill_conductor::{
 };
 use firedrill_fleet::{BoxFuture, Driver};
 use firedrill_plan::Rule;
-use firedrill_scene::{AgentHealth, Ask, Ours, Scene};
+use firedrill_scene::{AgentHealth, Ask, Ours, Review, Scene};
 use firedrill_wire::InjectionView;
 use tokio::sync::mpsc;
 
@@ -359,6 +359,10 @@ impl Desktop for Hog {
 
     fn show(&self, path: &Path) -> io::Result<()> {
         NoDesktop.show(path)
+    }
+
+    fn picture(&self, _review: &Arc<Review>, _folder: &Path) -> Result<(), String> {
+        Ok(())
     }
 
     fn leave(&self) {}

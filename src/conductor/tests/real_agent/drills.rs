@@ -21,7 +21,7 @@ use firedrill_conductor::{
 };
 use firedrill_drill::{Arming, At, Command, Entry, Outcome, Phase, Setup, Stamped};
 use firedrill_fleet::{BoxFuture, Credentials, Driver, NativeDriver, Token};
-use firedrill_scene::{AgentHealth, Ask, Ours, Scene};
+use firedrill_scene::{AgentHealth, Ask, Ours, Review, Scene};
 use tokio::sync::mpsc;
 
 pub const PATIENCE: Duration = Duration::from_secs(40);
@@ -285,6 +285,10 @@ impl Desktop for NoDesktop {
     }
 
     fn show(&self, _: &Path) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn picture(&self, _review: &Arc<Review>, _folder: &Path) -> Result<(), String> {
         Ok(())
     }
 

@@ -9,4 +9,5 @@ mod languages;
 mod levers;
 mod pictures;
 mod reach;
+mod review;
 mod stage;

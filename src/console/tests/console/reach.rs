@@ -97,6 +97,13 @@ fn every_control_of_every_view_is_reached_by_tab() {
         );
     }
     check(
+        "a replay",
+        &mut console(fixture::replay(), View::Review, Theme::Dark, SIZE),
+    );
+    let mut harness = console(fixture::two_reviews(), View::Review, Theme::Dark, SIZE);
+    click(&mut harness, "Compare");
+    check("two drills", &mut harness);
+    check(
         "the tour",
         &mut console(fixture::tour(), View::Live, Theme::Dark, SIZE),
     );

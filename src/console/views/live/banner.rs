@@ -135,7 +135,7 @@ pub fn verdict(ui: &mut Ui, rect: Rect, verdict: &Verdict, drill: &DrillScene, c
                 }
             },
             |ui| {
-                if widgets::button(ui, cx.say.open_review()).clicked() {
+                if !cx.past && widgets::button(ui, cx.say.open_review()).clicked() {
                     cx.goto = Some(View::Review);
                 }
                 // A drill of which nothing can be said is begun again with one key.
@@ -207,7 +207,7 @@ pub fn held(ui: &mut Ui, rect: Rect, hold: &HoldScene, drill: &DrillScene, cx: &
                 widgets::one_line(ui, rich(first, medium(size::LEAD), t.strong));
             },
             |ui| {
-                if Command::Resume.button(ui, cx.scene, cx.view).clicked() {
+                if !cx.past && Command::Resume.button(ui, cx.scene, cx.view).clicked() {
                     cx.ask(Ask::Resume);
                 }
             },

@@ -60,7 +60,7 @@ impl Levers {
                     .trailing_fill(true)
                     .handle_shape(HandleShape::Circle)
                     .show_value(false);
-                let response = widgets::focus_ring(ui, |ui| ui.add(slider));
+                let response = widgets::focus_ring(ui, |ui| ui.add_enabled(!cx.past, slider));
                 let name = cx.say.lever_name(&injection.fault, &injection.agent);
                 let said = shown.clone();
                 ui.ctx().accesskit_node_builder(response.id, |node| {
@@ -125,6 +125,7 @@ impl Levers {
         widgets::dim(
             ui,
             match &scene.asked {
+                None if cx.past => say.lever_then().to_owned(),
                 Some((_, asked)) => say.lever_asked(&scene.on_words, asked),
                 None => say.lever_hint().to_owned(),
             },

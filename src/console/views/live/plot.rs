@@ -198,7 +198,7 @@ pub fn faint(t: &Tokens) -> Color32 {
 }
 
 /// Edge of the band solid, tolerance dashed, stop dotted.
-fn limits(plot: &mut egui_plot::PlotUi<'_>, source: &Source<'_>, bold: f32, t: &Tokens) {
+pub(super) fn limits(plot: &mut egui_plot::PlotUi<'_>, source: &Source<'_>, bold: f32, t: &Tokens) {
     for line in limit_lines(source) {
         let (style, width, colour) = match line.kind {
             Limit::Steady => (LineStyle::Solid, 1.5, t.steady),
@@ -283,7 +283,7 @@ fn bad(plot: &mut egui_plot::PlotUi<'_>, source: &Source<'_>, bounds: PlotBounds
 }
 
 /// From the lowest to the highest that must be seen, in the shown unit.
-fn height(source: &Source<'_>, edges: &RangeInclusive<u64>, points: f32) -> (f64, f64) {
+pub(super) fn height(source: &Source<'_>, edges: &RangeInclusive<u64>, points: f32) -> (f64, f64) {
     let (sli, factor) = (source.sli, source.scale.factor);
     let data = sli.series.min_max(*edges.start(), *edges.end());
     let judged = [sli.band.min, sli.band.max, sli.tolerate.min, sli.tolerate.max];
@@ -324,7 +324,7 @@ fn height(source: &Source<'_>, edges: &RangeInclusive<u64>, points: f32) -> (f64
 }
 
 /// The band's ground, and over it bar and hatch of every injection.
-struct Ground {
+pub(super) struct Ground {
     base: PlotItemBase,
     band: (f64, f64),
     windows: Vec<(f64, f64)>,
@@ -335,7 +335,7 @@ struct Ground {
 }
 
 impl Ground {
-    fn of(source: &Source<'_>, bold: f32, t: &Tokens) -> Self {
+    pub(super) fn of(source: &Source<'_>, bold: f32, t: &Tokens) -> Self {
         let factor = source.scale.factor;
         let band = source.sli.band;
         let end = |until: Option<u64>| until.unwrap_or(source.now_us) as f64 / 1e6;
@@ -355,6 +355,15 @@ impl Ground {
             hatch: t.hatch,
             bold,
         }
+    }
+
+    /// The same with every injection earlier by so many seconds.
+    pub(super) fn earlier(mut self, seconds: f64) -> Self {
+        for (from, until) in &mut self.windows {
+            *from -= seconds;
+            *until -= seconds;
+        }
+        self
     }
 }
 
@@ -428,7 +437,14 @@ impl PlotItem for Ground {
 }
 
 /// `steady`, `tolerated`, `stop` on their lines; one that would lie on another moves to the right of it.
-fn labels(ui: &Ui, area: Rect, source: &Source<'_>, (low, high): (f64, f64), dress: Dress, t: &Tokens) {
+pub(super) fn labels(
+    ui: &Ui,
+    area: Rect,
+    source: &Source<'_>,
+    (low, high): (f64, f64),
+    dress: Dress,
+    t: &Tokens,
+) {
     let painter = ui
         .painter()
         .with_clip_rect(area.expand(1.0).intersect(ui.clip_rect()));
@@ -461,7 +477,7 @@ fn labels(ui: &Ui, area: Rect, source: &Source<'_>, (low, high): (f64, f64), dre
 }
 
 /// Round values at the right.
-fn numbers(ui: &Ui, area: Rect, low: f64, high: f64, t: &Tokens) {
+pub(super) fn numbers(ui: &Ui, area: Rect, low: f64, high: f64, t: &Tokens) {
     let wanted = f64::from((area.height() / 40.0).clamp(3.0, 6.0));
     let (step, marks) = ticks(low, high, wanted);
     let digits = |step: f64| {

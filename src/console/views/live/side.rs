@@ -84,7 +84,7 @@ impl Side {
         );
         people(ui, drill);
         ui.add_space(space::S);
-        let live = drill.phase != Phase::Verdict;
+        let live = drill.phase != Phase::Verdict && !cx.past;
         let foot = if live { 46.0 } else { 0.0 };
         let list = Rect::from_min_max(ui.cursor().min, ui.max_rect().max - vec2(0.0, foot));
         widgets::region(ui, list, |ui| log_lines(ui, drill, self.filter, cx));
@@ -245,7 +245,7 @@ fn faults(ui: &mut Ui, drill: &DrillScene, levers: &mut Levers, cx: &mut Cx<'_>)
                 }
                 fault(ui, drill, injection, levers, cx);
             }
-            asked = actions(ui, drill);
+            asked = actions(ui, drill, cx.past);
         });
     if let Some(action) = asked {
         cx.ask(Ask::RunAction(action));
@@ -253,7 +253,7 @@ fn faults(ui: &mut Ui, drill: &DrillScene, levers: &mut Levers, cx: &mut Cx<'_>)
 }
 
 /// Emergency actions, sent by hand while the drill runs; gives which.
-fn actions(ui: &mut Ui, drill: &DrillScene) -> Option<usize> {
+fn actions(ui: &mut Ui, drill: &DrillScene, past: bool) -> Option<usize> {
     let say = Say::of(ui);
     let mut asked = None;
     if drill.safety.actions.is_empty() {
@@ -268,7 +268,7 @@ fn actions(ui: &mut Ui, drill: &DrillScene) -> Option<usize> {
             let t = Tokens::of(ui);
             widgets::small(ui, last, if action.failed { t.out } else { t.text });
         }
-        if drill.verdict.is_none() {
+        if drill.verdict.is_none() && !past {
             let label = say.action_send(action.index + 1);
             if widgets::button(ui, &label).clicked() {
                 asked = Some(action.index);

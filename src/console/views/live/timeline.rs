@@ -12,7 +12,8 @@ use crate::{
 };
 
 const TITLE: f32 = 22.0;
-const PHASES: f32 = 18.0;
+/// Height of the bars of phases, points.
+pub const PHASES: f32 = 18.0;
 const LANE: f32 = 22.0;
 const MARKS: f32 = 18.0;
 
@@ -100,14 +101,19 @@ fn title(ui: &mut Ui, place: Rect, window: &Window, hidden: f64, cx: &Cx<'_>) {
     });
 }
 
-struct Axis {
-    left: f32,
-    right: f32,
-    total_us: u64,
+/// From the begin of a drill to its end, across.
+pub struct Axis {
+    /// Where it begins, points.
+    pub left: f32,
+    /// Where it ends.
+    pub right: f32,
+    /// How long it is, microseconds.
+    pub total_us: u64,
 }
 
 impl Axis {
-    fn x(&self, us: u64) -> f32 {
+    /// Where a time stands; what is beyond the end stands at it.
+    pub fn x(&self, us: u64) -> f32 {
         let share = us as f64 / self.total_us.max(1) as f64;
         self.left + (self.right - self.left) * share.min(1.0) as f32
     }
@@ -133,7 +139,8 @@ fn total(drill: &DrillScene, now_us: u64) -> u64 {
     (expected + expected / 5).max(now_us + now_us / 12).max(1_000_000)
 }
 
-fn phases(ui: &Ui, axis: &Axis, y: f32, drill: &DrillScene, now_us: u64, cx: &Cx<'_>) {
+/// Every phase and hold as a bar, from `y` down.
+pub fn phases(ui: &Ui, axis: &Axis, y: f32, drill: &DrillScene, now_us: u64, cx: &Cx<'_>) {
     let (t, say) = (cx.tokens, cx.say);
     let painter = ui.painter();
     let ends = drill.phases.iter().skip(1).map(|(_, at)| *at).chain([now_us]);
@@ -256,7 +263,8 @@ fn wedge(rect: Rect, ramp: f32, fill: egui::Color32) -> Shape {
     Shape::convex_polygon(corners, fill, Stroke::NONE)
 }
 
-fn marks(ui: &Ui, axis: &Axis, y: f32, drill: &DrillScene, t: &Tokens) {
+/// What people did and what was bad, on a line.
+pub fn marks(ui: &Ui, axis: &Axis, y: f32, drill: &DrillScene, t: &Tokens) {
     let painter = ui.painter();
     painter.hline(axis.left..=axis.right, y, Stroke::new(1.0, t.line));
     for line in drill.log.iter() {

@@ -15,6 +15,10 @@ const FADE: f32 = 1.0;
 /// samples cost no more than few.
 const COLUMN: f32 = 2.0;
 
+/// Of a dashed line, points; whole columns.
+const DASH: f32 = 8.0;
+const GAP: f32 = 4.0;
+
 /// One series of a plot whose time is in seconds.
 pub struct Trace<'a> {
     base: PlotItemBase,
@@ -26,6 +30,8 @@ pub struct Trace<'a> {
     colour: Color32,
     /// The line's width, times this.
     bold: f32,
+    /// With gaps, so that two series differ by more than their colour.
+    dashed: bool,
 }
 
 impl<'a> Trace<'a> {
@@ -38,12 +44,18 @@ impl<'a> Trace<'a> {
             factor,
             colour,
             bold: 1.0,
+            dashed: false,
         }
     }
 
     /// The same with another line.
     pub fn bold(self, bold: f32) -> Self {
         Self { bold, ..self }
+    }
+
+    /// The same with gaps.
+    pub fn dashed(self) -> Self {
+        Self { dashed: true, ..self }
     }
 }
 
@@ -60,6 +72,18 @@ impl PlotItem for Trace<'_> {
         };
         for run in &self.drawn.runs {
             let points = run.iter().map(place);
+            if self.dashed && run.len() > 1 {
+                let points: Vec<Pos2> = points.collect();
+                let stroke = Stroke::new(WIDTH * self.bold, self.colour);
+                if self.drawn.samples_per_pixel > 1.0 {
+                    let dashes = dashes(&points);
+                    shapes
+                        .extend(dashes.map(|it| strip(it.iter().copied(), self.colour, stroke.width).into()));
+                } else {
+                    shapes.extend(Shape::dashed_line(&points, stroke, DASH, GAP));
+                }
+                continue;
+            }
             shapes.push(match run.len() {
                 1 => Shape::circle_filled(place(&run[0]), 1.5 * self.bold, self.colour),
                 _ if self.drawn.samples_per_pixel > 1.0 => {
@@ -91,6 +115,19 @@ impl PlotItem for Trace<'_> {
     fn base_mut(&mut self) -> &mut PlotItemBase {
         &mut self.base
     }
+}
+
+/// Where several samples are on a pixel a dash is as long as that across: along the line it would be lost in it.
+fn dashes(points: &[Pos2]) -> impl Iterator<Item = &[Pos2]> {
+    fn turn(point: Pos2) -> f32 {
+        (point.x / (DASH + GAP)).floor()
+    }
+    fn on(point: Pos2) -> bool {
+        point.x - turn(point) * (DASH + GAP) < DASH
+    }
+    points
+        .chunk_by(|a, b| on(*a) == on(*b) && turn(*a) == turn(*b))
+        .filter(|dash| dash.first().is_some_and(|first| on(*first)))
 }
 
 /// What a line through `points`, which go to the right, covers: from the highest to the lowest in each column, and a
@@ -208,6 +245,15 @@ mod tests {
         // From where the first column ended.
         assert_eq!(covered(&mesh, 1), (3.0, 7.0));
         assert_eq!(covered(&mesh, 2), (4.0, 4.0));
+    }
+
+    #[test]
+    fn dashes_leave_gaps_and_nothing_else_out() {
+        let points: Vec<Pos2> = (0..220).map(|i| pos2(i as f32 / 10.0, 0.0)).collect();
+        let found: Vec<(f32, f32)> = dashes(&points)
+            .map(|dash| (dash[0].x, dash[dash.len() - 1].x))
+            .collect();
+        assert_eq!(found, [(0.0, 7.9), (12.0, 19.9)]);
     }
 
     #[test]

@@ -51,6 +51,7 @@ pub fn ui(ui: &mut Ui, scene: &Scene, since_ms: u64, zone: &TimeZone, sealed: bo
         tokens: Tokens::of(ui),
         say: Say::of(ui),
         view: View::Live,
+        past: false,
         goto: None,
         wishes: &mut wishes,
     };
@@ -115,6 +116,7 @@ pub fn abort_only(ui: &mut Ui, scene: &Scene, since_ms: u64, zone: &TimeZone, se
         tokens: Tokens::of(ui),
         say: Say::of(ui),
         view: View::Live,
+        past: false,
         goto: None,
         wishes: &mut wishes,
     };

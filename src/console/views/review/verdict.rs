@@ -1,88 +1,40 @@
-//! Drills that are over: verdict with reasons, numbers before, during and after, the plots, the log, the journal.
-
-use std::sync::Arc;
+//! What a drill found: the verdict with its reasons, numbers before, during and after, the plots, the log, the journal.
 
 use egui::{Align2, Rect, ScrollArea, Sense, Stroke, Ui, pos2, vec2};
 use firedrill_scene::{Ask, Numbers, Review, SliNumbers};
 
-use super::live::{Before, Filter, Look, Window, cards, log_lines, outcome, people, tour, tour_height};
+use super::super::live::{Before, Filter, Look, Window, cards, log_lines, outcome, people};
 use crate::{
     cx::Cx,
     messages::Say,
     theme::{Tokens, medium, mono, regular, size, space},
-    widgets::{self, State, choice, rich},
+    widgets::{self, State, rich},
     words::{self, Scale},
 };
 
-/// What Review remembers.
+/// What it remembers: which part of which drill the plots show.
 #[derive(Default)]
-pub struct ReviewView {
-    /// The drill that is shown; the newest until one is chosen.
-    chosen: Option<String>,
+pub struct Found {
     window: Option<(String, Window)>,
 }
 
-impl ReviewView {
+impl Found {
     /// Draws it.
-    pub fn ui(&mut self, ui: &mut Ui, cx: &mut Cx<'_>) {
-        let reviews = cx.scene.reviews.clone();
-        let Some(review) = self.shown(&reviews) else {
-            nothing(ui, cx);
-            return;
-        };
-        let mut rest = ui.max_rect();
-        if let Some(step) = cx
-            .scene
-            .tour
-            .clone()
-            .filter(|tour| tour.offers_fix || !tour.comparison.is_empty())
-        {
-            let place = rest.with_max_y(rest.top() + tour_height(&step, rest.width(), true));
-            tour(ui, place, &step, true, cx);
-            rest.set_top(place.bottom() + space::M);
-        }
-        if reviews.len() > 1 {
-            let place = rest.with_max_y(rest.top() + 30.0);
-            widgets::region(ui, place, |ui| self.choose(ui, &reviews, &review, cx));
-            rest.set_top(place.bottom() + space::S);
-        }
-        let side = if rest.width() > 1300.0 { 380.0 } else { 330.0 };
-        let (left, right) = rest.split_left_right_at_x(rest.right() - side);
+    pub fn ui(&mut self, ui: &mut Ui, rect: Rect, review: &Review, cx: &mut Cx<'_>) {
+        let side = if rect.width() > 1300.0 { 380.0 } else { 330.0 };
+        let (left, right) = rect.split_left_right_at_x(rect.right() - side);
         let left = left.with_max_x(left.right() - space::M);
-        let head = left.with_max_y(left.top() + head_height(&review));
-        widgets::card_at(ui, head, |ui| verdict(ui, &review, cx));
-        let table = (70.0 + 26.0 * (review.numbers.len().max(1) as f32 + 1.0)).min(rest.height() * 0.34);
+        let head = left.with_max_y(left.top() + head_height(review));
+        widgets::card_at(ui, head, |ui| verdict(ui, review, cx));
+        let table = (70.0 + 26.0 * (review.numbers.len().max(1) as f32 + 1.0)).min(rect.height() * 0.34);
         let foot = left.with_min_y(left.bottom() - table);
         let plots = Rect::from_min_max(
             pos2(left.left(), head.bottom() + space::M),
             pos2(left.right(), foot.top() - space::M),
         );
-        self.plots(ui, plots, &review, cx);
-        widgets::card_at(ui, foot, |ui| numbers(ui, &review));
-        aside(ui, right, &review, cx);
-    }
-
-    fn shown(&self, reviews: &[Arc<Review>]) -> Option<Arc<Review>> {
-        let chosen = self
-            .chosen
-            .as_ref()
-            .and_then(|id| reviews.iter().find(|review| review.drill == *id));
-        chosen.or_else(|| reviews.first()).cloned()
-    }
-
-    fn choose(&mut self, ui: &mut Ui, reviews: &[Arc<Review>], shown: &Review, cx: &Cx<'_>) {
-        ScrollArea::horizontal().id_salt("reviews").show(ui, |ui| {
-            ui.horizontal(|ui| {
-                for review in reviews {
-                    let time = words::clock(review.scene.origin_wall_ms, cx.zone);
-                    let word = outcome(cx.say, review.verdict.outcome).1.to_lowercase();
-                    let label = format!("{time}  {} · {word}", review.scene.experiment);
-                    if choice(ui, review.drill == shown.drill, &label).clicked() {
-                        self.chosen = Some(review.drill.clone());
-                    }
-                }
-            });
-        });
+        self.plots(ui, plots, review, cx);
+        widgets::card_at(ui, foot, |ui| numbers(ui, review));
+        aside(ui, right, review, cx);
     }
 
     fn plots(&mut self, ui: &mut Ui, rect: Rect, review: &Review, cx: &Cx<'_>) {
@@ -99,18 +51,6 @@ impl ReviewView {
         cards(ui, rect, &review.scene, &mut window, look, cx);
         self.window = Some((review.drill.clone(), window));
     }
-}
-
-fn nothing(ui: &mut Ui, cx: &mut Cx<'_>) {
-    let words = "A drill that is over is here with its verdict and its numbers. A journal of an earlier one can be opened too.";
-    widgets::empty(ui, "No drill is over yet", words, |ui| {
-        ui.horizontal(|ui| {
-            ui.add_space((ui.available_width() - 150.0).max(0.0) / 2.0);
-            if widgets::button(ui, "Open a journal …").clicked() {
-                cx.ask(Ask::OpenJournalDialog);
-            }
-        });
-    });
 }
 
 fn head_height(review: &Review) -> f32 {
@@ -151,8 +91,8 @@ fn verdict(ui: &mut Ui, review: &Review, cx: &Cx<'_>) {
                         mono(size::SMALL),
                         t.dim,
                     ));
-                    ui.label(rich(&reason.rule, medium(13.0), state.colour(t)));
-                    widgets::one_line(ui, rich(&reason.words, regular(13.0), t.text));
+                    ui.label(rich(&reason.rule, medium(size::NOTE), state.colour(t)));
+                    widgets::one_line(ui, rich(&reason.words, regular(size::NOTE), t.text));
                 });
             }
             if review.verdict.reasons.is_empty() {
@@ -208,7 +148,7 @@ fn number_row(ui: &mut Ui, row: &SliNumbers, scale: Scale, width: f32, x: &dyn F
     let painter = ui.painter();
     painter.hline(rect.x_range(), rect.top(), Stroke::new(1.0, t.line));
     let name = format!("{}, {}", row.name, row.unit);
-    let galley = painter.layout_no_wrap(name.clone(), medium(13.0), t.strong);
+    let galley = painter.layout_no_wrap(name.clone(), medium(size::NOTE), t.strong);
     let clip = rect.with_max_x(rect.left() + width * NAMES + 6.0);
     painter
         .with_clip_rect(clip.intersect(painter.clip_rect()))
@@ -225,7 +165,7 @@ fn number_row(ui: &mut Ui, row: &SliNumbers, scale: Scale, width: f32, x: &dyn F
         for (j, cell) in cells.into_iter().enumerate() {
             let at = pos2(rect.left() + x(i * 3 + j + 1) - 8.0, rect.center().y);
             let ink = if i == 1 { t.strong } else { t.text };
-            painter.text(at, Align2::RIGHT_CENTER, cell, regular(13.0), ink);
+            painter.text(at, Align2::RIGHT_CENTER, cell, regular(size::NOTE), ink);
         }
     }
     let samples = |n: Option<Numbers>| n.map_or(0, |n| n.samples);
@@ -238,7 +178,7 @@ fn number_row(ui: &mut Ui, row: &SliNumbers, scale: Scale, width: f32, x: &dyn F
 }
 
 fn aside(ui: &mut Ui, rect: Rect, review: &Review, cx: &mut Cx<'_>) {
-    let (facts, log) = rect.split_top_bottom_at_y(rect.top() + 276.0);
+    let (facts, log) = rect.split_top_bottom_at_y(rect.top() + 262.0);
     widgets::card_at(ui, facts, |ui| times(ui, review, cx));
     let log = log.with_min_y(log.top() + space::M);
     widgets::card_at(ui, log, |ui| {
@@ -270,7 +210,7 @@ fn times(ui: &mut Ui, review: &Review, cx: &mut Cx<'_>) {
         widgets::ends(
             ui,
             20.0,
-            |ui| drop(ui.label(rich(what, regular(13.0), t.text))),
+            |ui| drop(ui.label(rich(what, regular(size::NOTE), t.text))),
             |ui| drop(ui.label(rich(value, medium(size::BODY), t.strong))),
         );
     }
@@ -284,10 +224,14 @@ fn times(ui: &mut Ui, review: &Review, cx: &mut Cx<'_>) {
         };
         widgets::shape(ui.painter(), rect.center(), 5.0, state, t);
         match &review.sealed {
-            Ok(()) => drop(ui.label(rich("Journal sealed, its chain is whole", regular(13.0), t.text))),
+            Ok(()) => drop(ui.label(rich(
+                "Journal sealed, its chain is whole",
+                regular(size::NOTE),
+                t.text,
+            ))),
             Err(why) => drop(widgets::one_line(
                 ui,
-                rich(format!("Journal: {why}"), regular(13.0), t.out),
+                rich(format!("Journal: {why}"), regular(size::NOTE), t.out),
             )),
         }
     });
@@ -297,14 +241,9 @@ fn times(ui: &mut Ui, review: &Review, cx: &mut Cx<'_>) {
             .on_hover_text(&review.hash);
     }
     ui.add_space(2.0);
-    ui.horizontal(|ui| {
-        if widgets::button(ui, "Export report …").clicked() {
-            cx.ask(Ask::ExportReport(review.drill.clone()));
-        }
-        if let Some(path) = &review.journal
-            && widgets::button(ui, "Show journal").clicked()
-        {
-            cx.ask(Ask::Show(path.clone()));
-        }
-    });
+    if let Some(path) = &review.journal
+        && widgets::button(ui, "Show journal").clicked()
+    {
+        cx.ask(Ask::Show(path.clone()));
+    }
 }
