@@ -137,6 +137,8 @@ struct Window {
     /// The scene that the windows and the desktop were told of last.
     told: Arc<Scene>,
     attendant: Attendant,
+    /// For the desktop's dialogs.
+    language: Arc<Mutex<Language>>,
     keeper: Keeper,
     closing: Closing,
     /// The process was told to end.
@@ -163,8 +165,10 @@ impl Window {
         fonts::install(context);
         let wake = context.clone();
         let leave = Arc::new(AtomicBool::new(false));
+        let language = Arc::new(Mutex::new(Language::default()));
         let desktop = Dialogs {
             context: context.clone(),
+            language: Arc::clone(&language),
             leave: Arc::clone(&leave),
         };
         let Kept { prefs, unread } = kept;
@@ -208,6 +212,7 @@ impl Window {
             seen,
             engine,
             keeper,
+            language,
             closing: Closing::No,
             leave,
         })
@@ -223,23 +228,14 @@ impl Window {
         if self.closing != Closing::Asked {
             return;
         }
-        let question = egui::Window::new("The plan is not saved")
-            .collapsible(false)
-            .resizable(false);
-        question
-            .anchor(egui::Align2::CENTER_CENTER, egui::Vec2::ZERO)
-            .show(ui.ctx(), |ui| {
-                ui.label("Its changes are lost when the window closes.");
-                ui.horizontal(|ui| {
-                    if ui.button("Keep editing").clicked() {
-                        self.closing = Closing::No;
-                    }
-                    if ui.button("Close without saving").clicked() {
-                        self.closing = Closing::Confirmed;
-                        ui.send_viewport_cmd(egui::ViewportCommand::Close);
-                    }
-                });
-            });
+        match self.console.ask_before_close(ui) {
+            Some(true) => {
+                self.closing = Closing::Confirmed;
+                ui.send_viewport_cmd(egui::ViewportCommand::Close);
+            }
+            Some(false) => self.closing = Closing::No,
+            None => {}
+        }
     }
 }
 
@@ -272,6 +268,7 @@ impl eframe::App for Window {
         self.console.ui(ui, frame);
         self.console.windows(ui.ctx(), &self.feed);
         self.ask_before_close(ui);
+        *self.language.lock().unwrap_or_else(PoisonError::into_inner) = self.console.language();
         if !self.keeper.tell(self.console.prefs()) {
             ui.ctx().request_repaint_after(KEEP_AGAIN);
         }
@@ -285,11 +282,18 @@ impl eframe::App for Window {
 /// The system's own dialogs; never on the window's thread.
 struct Dialogs {
     context: egui::Context,
+    /// That everything is shown in.
+    language: Arc<Mutex<Language>>,
     leave: Arc<AtomicBool>,
 }
 
 impl Desktop for Dialogs {
     fn choose(&self, what: Choose, suggested: Option<String>) -> BoxFuture<'static, Option<PathBuf>> {
+        let titles = self
+            .language
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .titles();
         let mut dialog = rfd::AsyncFileDialog::new();
         if let Some(name) = suggested {
             dialog = dialog.set_file_name(name);
@@ -298,32 +302,27 @@ impl Desktop for Dialogs {
             let chosen = match what {
                 Choose::OpenPlan => {
                     dialog
-                        .set_title("Open a plan")
-                        .add_filter("plans", &["toml"])
+                        .set_title(titles.open_plan)
+                        .add_filter(titles.plans, &["toml"])
                         .pick_file()
                         .await
                 }
                 Choose::SavePlan => {
                     dialog
-                        .set_title("Save the plan")
-                        .add_filter("plans", &["toml"])
+                        .set_title(titles.save_plan)
+                        .add_filter(titles.plans, &["toml"])
                         .save_file()
                         .await
                 }
                 Choose::OpenJournal => {
                     dialog
-                        .set_title("Open a drill's journal")
-                        .add_filter("journals", &["jsonl"])
+                        .set_title(titles.open_journal)
+                        .add_filter(titles.journals, &["jsonl"])
                         .pick_file()
                         .await
                 }
-                Choose::ReportFolder => dialog.set_title("Where to write the report").pick_folder().await,
-                Choose::OpenGameDay => {
-                    dialog
-                        .set_title("Open a game day: the folder with gameday.toml")
-                        .pick_folder()
-                        .await
-                }
+                Choose::ReportFolder => dialog.set_title(titles.report_folder).pick_folder().await,
+                Choose::OpenGameDay => dialog.set_title(titles.open_gameday).pick_folder().await,
             };
             chosen.map(|file| file.path().to_owned())
         })

@@ -947,3 +947,38 @@ compare-plot = Plot of { $name } in both drills
 compare-values = first { $first }  · second { $second }
 compare-beyond = not begun or over
 compare-zero = first fault
+
+## The window's own question, and the desktop's dialogs
+
+close-words = Its changes are lost when the window closes.
+close-stay = Keep editing
+close-anyway = Close without saving
+dialog-open-plan = Open a plan
+dialog-save-plan = Save the plan
+dialog-plans = plans
+dialog-open-journal = Open a drill's journal
+dialog-journals = journals
+dialog-report-folder = Where to write the report
+dialog-open-gameday = Open a game day: the folder with gameday.toml
+
+## Review: the verdict
+
+no-reason = No reason was given.
+numbers-title = Before, during and after the fault
+times-title = How long it took
+never-broke = never broke
+not-reached = not reached
+time-to-break = fault to broken
+time-to-stop = bad sample to reverted
+time-to-recover = reverted to steady
+bad-samples = bad samples
+journal-sealed = Journal sealed, its chain is whole
+show-journal = Show journal
+span-before = before
+span-during = during
+span-after = after
+median = median
+maximum = max
+samples-of = { $name }: { $before } samples before, { $during } during, { $after } after
+no-stop = no stop
+journal-broken = Journal: { $why }

@@ -917,3 +917,38 @@ compare-plot = { $name } 在两次演练中的图
 compare-values = 第一次 { $first }  · 第二次 { $second }
 compare-beyond = 未开始或已结束
 compare-zero = 首个故障
+
+## The window's own question, and the desktop's dialogs
+
+close-words = 关闭窗口后，这些更改将丢失。
+close-stay = 继续编辑
+close-anyway = 不保存并关闭
+dialog-open-plan = 打开方案
+dialog-save-plan = 保存方案
+dialog-plans = 方案
+dialog-open-journal = 打开演练记录
+dialog-journals = 演练记录
+dialog-report-folder = 报告写入何处
+dialog-open-gameday = 打开演练日：含 gameday.toml 的文件夹
+
+## Review: the verdict
+
+no-reason = 未给出理由。
+numbers-title = 故障之前、期间与之后
+times-title = 用时
+never-broke = 从未不成立
+not-reached = 未达到
+time-to-break = 故障至不成立
+time-to-stop = 坏样本至撤回
+time-to-recover = 撤回至稳定
+bad-samples = 坏样本
+journal-sealed = 演练记录已封存，链完整
+show-journal = 显示演练记录
+span-before = 之前
+span-during = 期间
+span-after = 之后
+median = 中位数
+maximum = 最大
+samples-of = { $name }：之前 { $before } 个样本，期间 { $during } 个，之后 { $after } 个
+no-stop = 未停止
+journal-broken = 演练记录：{ $why }

@@ -4,7 +4,12 @@ use firedrill_drill::Phase;
 use firedrill_scene::{Ask, DrillScene, Scene};
 use jiff::tz::TimeZone;
 
-use crate::{View, messages::Say, theme::Tokens, words};
+use crate::{
+    View,
+    messages::{Language, Say},
+    theme::Tokens,
+    words,
+};
 
 /// Everything a view may look at.
 pub struct Cx<'a> {
@@ -24,6 +29,8 @@ pub struct Cx<'a> {
     pub past: bool,
     /// A view that a view wishes to change to, after this frame.
     pub goto: Option<View>,
+    /// A language that a person chose in a view, from the next frame on.
+    pub language: Option<Language>,
     /// Wishes of this frame, in order.
     pub wishes: &'a mut Vec<Ask>,
 }

@@ -23,7 +23,7 @@ mod words;
 
 pub use firedrill_scene::{Ask, Scene};
 pub use jiff::tz::TimeZone;
-pub use messages::Language;
+pub use messages::{Language, Titles};
 pub use notices::{Attention, Notice};
 pub use theme::install;
 pub use windows::Feed;
@@ -287,6 +287,17 @@ impl Console {
         self.design.unsaved()
     }
 
+    /// The language that everything is shown in.
+    pub fn language(&self) -> Language {
+        self.say().0
+    }
+
+    /// Asks whether the window may close though the editor holds what is not on disk; gives the answer. The question
+    /// covers neither ABORT nor anything else.
+    pub fn ask_before_close(&self, ui: &egui::Ui) -> Option<bool> {
+        views::leave::before_close(ui, self.say())
+    }
+
     /// What the desktop is to do at this scene. For each scene once, also while no window is drawn.
     pub fn attention(&mut self, scene: &Scene) -> Attention {
         let say = self.say();
@@ -330,6 +341,7 @@ impl Console {
             view: self.view,
             past: false,
             goto: None,
+            language: None,
             wishes: &mut wishes,
         };
         let dialog = self.dialog(scene);
@@ -355,6 +367,7 @@ impl Console {
         if let Some(view) = cx.goto {
             self.view = view;
         }
+        self.prefs.language = cx.language.or(self.prefs.language);
         for command in commands {
             if command == Command::CopyOurs {
                 ours::copy(ui, scene, since_ms, &zone);

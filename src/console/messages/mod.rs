@@ -55,6 +55,41 @@ impl Language {
     }
 }
 
+/// What the desktop's own dialogs are called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Titles {
+    /// Choosing a plan.
+    pub open_plan: &'static str,
+    /// Where a plan is to be written.
+    pub save_plan: &'static str,
+    /// The kind of file of both.
+    pub plans: &'static str,
+    /// Choosing a drill's journal.
+    pub open_journal: &'static str,
+    /// The kind of file of it.
+    pub journals: &'static str,
+    /// Where a report is to be written.
+    pub report_folder: &'static str,
+    /// Choosing a game day's folder.
+    pub open_gameday: &'static str,
+}
+
+impl Language {
+    /// What the desktop's own dialogs are called.
+    pub fn titles(self) -> Titles {
+        let say = Say(self);
+        Titles {
+            open_plan: say.dialog_open_plan(),
+            save_plan: say.dialog_save_plan(),
+            plans: say.dialog_plans(),
+            open_journal: say.dialog_open_journal(),
+            journals: say.dialog_journals(),
+            report_folder: say.dialog_report_folder(),
+            open_gameday: say.dialog_open_gameday(),
+        }
+    }
+}
+
 /// Says things in one language: a method for each message.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Say(pub Language);

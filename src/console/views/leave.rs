@@ -7,10 +7,32 @@ use super::design::Design;
 use crate::{
     View,
     cx::Cx,
+    messages::Say,
     shell::{Places, dialog},
     theme::space,
     widgets,
 };
+
+/// Asks whether the window may close with changes that are not saved; gives the answer.
+pub fn before_close(ui: &Ui, say: Say) -> Option<bool> {
+    let mut answer = None;
+    egui::Window::new(say.leave_title())
+        .collapsible(false)
+        .resizable(false)
+        .anchor(egui::Align2::CENTER_CENTER, egui::Vec2::ZERO)
+        .show(ui.ctx(), |ui| {
+            widgets::text(ui, say.close_words());
+            ui.horizontal(|ui| {
+                if widgets::button(ui, say.close_stay()).clicked() {
+                    answer = Some(false);
+                }
+                if widgets::button(ui, say.close_anyway()).clicked() {
+                    answer = Some(true);
+                }
+            });
+        });
+    answer
+}
 
 /// A wish that waits for the answer.
 #[derive(Default)]

@@ -9,7 +9,7 @@ use crate::{
     View,
     commands::{Command, Words},
     cx::Cx,
-    messages::Say,
+    messages::{Language, Say},
     theme::{bold, medium, radius, regular, size, space},
     views::design,
     widgets::{self, rich},
@@ -83,7 +83,17 @@ fn demo(ui: &mut Ui, cx: &mut Cx<'_>) {
         ui.painter().galley(at + vec2(0.0, 20.0), galley, t.dim);
     }
     ui.add_space(space::S);
-    widgets::dim(ui, cx.say.welcome_local());
+    ui.horizontal(|ui| {
+        widgets::dim(ui, cx.say.welcome_local());
+        // Called what it calls itself: who looks for it may read no other.
+        let other = match cx.say.0 {
+            Language::English => Language::Chinese,
+            Language::Chinese => Language::English,
+        };
+        if widgets::link(ui, other.name()).clicked() {
+            cx.language = Some(other);
+        }
+    });
 }
 
 fn big_button(ui: &mut Ui, cx: &Cx<'_>) -> egui::Response {

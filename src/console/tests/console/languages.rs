@@ -84,6 +84,16 @@ fn the_language_is_the_systems_until_somebody_chooses_one_and_that_is_kept() {
     assert_eq!(harness.state().console.prefs().language, None);
 }
 
+#[test]
+fn the_first_screen_offers_the_other_language() {
+    let mut harness = kit::console(Scene::default(), View::Welcome, Theme::Dark, SIZE);
+    kit::click(&mut harness, "简体中文");
+    assert!(says(&harness, "开始演示"));
+    kit::click(&mut harness, "English");
+    assert!(says(&harness, "Start the demo"));
+    assert_eq!(harness.state().console.prefs().language, Some(Language::English));
+}
+
 /// The hot key, the word and the place of ABORT are the same in every language.
 #[test]
 fn abort_is_abort_in_every_language() {

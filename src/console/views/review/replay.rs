@@ -84,6 +84,7 @@ impl Player {
             view: cx.view,
             past: true,
             goto: None,
+            language: None,
             wishes: &mut dropped,
         };
         says(ui, banner, moment, &past);

@@ -66,7 +66,7 @@ fn verdict(ui: &mut Ui, review: &Review, cx: &Cx<'_>) {
         ui,
         36.0,
         |ui| {
-            widgets::pill(ui, state, word, 17.0);
+            widgets::pill(ui, state, word, size::HEADING);
             ui.add_space(space::S);
             widgets::one_line(ui, rich(&review.scene.experiment, medium(size::TITLE), t.strong));
         },
@@ -96,7 +96,7 @@ fn verdict(ui: &mut Ui, review: &Review, cx: &Cx<'_>) {
                 });
             }
             if review.verdict.reasons.is_empty() {
-                widgets::dim(ui, "No reason was given.");
+                widgets::dim(ui, cx.say.no_reason());
             }
         });
 }
@@ -106,10 +106,11 @@ const NAMES: f32 = 0.24;
 
 /// Before, during and after: median, 95 of 100, worst side, samples.
 fn numbers(ui: &mut Ui, review: &Review) {
+    let say = Say::of(ui);
     let t = Tokens::of(ui);
-    widgets::title(ui, "Before, during and after the fault");
+    widgets::title(ui, say.numbers_title());
     let width = ui.available_width();
-    let spans = ["before", "during", "after"];
+    let spans = [say.span_before(), say.span_during(), say.span_after()];
     let x = |column: usize| width * NAMES + column as f32 * width * (1.0 - NAMES) / 9.0;
     let (rect, _) = ui.allocate_exact_size(vec2(width, 36.0), Sense::hover());
     for (i, span) in spans.into_iter().enumerate() {
@@ -119,7 +120,7 @@ fn numbers(ui: &mut Ui, review: &Review) {
             .text(at, Align2::CENTER_CENTER, span, medium(size::SMALL), t.text);
         ui.painter()
             .hline(left..=right, rect.top() + 16.0, Stroke::new(1.0, t.line));
-        for (j, word) in ["median", "95 %", "max"].into_iter().enumerate() {
+        for (j, word) in [say.median(), "95 %", say.maximum()].into_iter().enumerate() {
             let at = pos2(rect.left() + x(i * 3 + j + 1) - 8.0, rect.top() + 26.0);
             ui.painter()
                 .text(at, Align2::RIGHT_CENTER, word, regular(size::SMALL), t.dim);
@@ -169,12 +170,8 @@ fn number_row(ui: &mut Ui, row: &SliNumbers, scale: Scale, width: f32, x: &dyn F
         }
     }
     let samples = |n: Option<Numbers>| n.map_or(0, |n| n.samples);
-    response.on_hover_text(format!(
-        "{name}: {} samples before, {} during, {} after",
-        samples(row.before),
-        samples(row.during),
-        samples(row.after)
-    ));
+    let (before, during, after) = (samples(row.before), samples(row.during), samples(row.after));
+    response.on_hover_text(Say::of(ui).samples_of(name, before, during, after));
 }
 
 fn aside(ui: &mut Ui, rect: Rect, review: &Review, cx: &mut Cx<'_>) {
@@ -182,7 +179,7 @@ fn aside(ui: &mut Ui, rect: Rect, review: &Review, cx: &mut Cx<'_>) {
     widgets::card_at(ui, facts, |ui| times(ui, review, cx));
     let log = log.with_min_y(log.top() + space::M);
     widgets::card_at(ui, log, |ui| {
-        widgets::title(ui, "Log");
+        widgets::title(ui, cx.say.log());
         people(ui, &review.scene);
         ui.add_space(space::XS);
         let place = ui.available_rect_before_wrap();
@@ -191,20 +188,26 @@ fn aside(ui: &mut Ui, rect: Rect, review: &Review, cx: &mut Cx<'_>) {
 }
 
 fn times(ui: &mut Ui, review: &Review, cx: &mut Cx<'_>) {
-    let t = cx.tokens;
+    let (t, say) = (cx.tokens, cx.say);
     ui.spacing_mut().item_spacing.y = 5.0;
-    widgets::title(ui, "How long it took");
+    widgets::title(ui, say.times_title());
     let ms = |value: Option<u64>, none: &str| {
         value.map_or_else(|| none.to_owned(), |ms| words::span_ms(Say::of(ui), ms))
     };
     let stop = review
         .time_to_stop_ms
-        .map_or_else(|| "no stop".to_owned(), |ms| words::took_us(ms * 1_000));
+        .map_or_else(|| say.no_stop().to_owned(), |ms| words::took_us(ms * 1_000));
     let rows = [
-        ("fault to broken", ms(review.time_to_break_ms, "never broke")),
-        ("bad sample to reverted", stop),
-        ("reverted to steady", ms(review.time_to_recover_ms, "not reached")),
-        ("bad samples", review.bad_samples.to_string()),
+        (
+            say.time_to_break(),
+            ms(review.time_to_break_ms, say.never_broke()),
+        ),
+        (say.time_to_stop(), stop),
+        (
+            say.time_to_recover(),
+            ms(review.time_to_recover_ms, say.not_reached()),
+        ),
+        (say.bad_samples(), review.bad_samples.to_string()),
     ];
     for (what, value) in rows {
         widgets::ends(
@@ -224,14 +227,10 @@ fn times(ui: &mut Ui, review: &Review, cx: &mut Cx<'_>) {
         };
         widgets::shape(ui.painter(), rect.center(), 5.0, state, t);
         match &review.sealed {
-            Ok(()) => drop(ui.label(rich(
-                "Journal sealed, its chain is whole",
-                regular(size::NOTE),
-                t.text,
-            ))),
+            Ok(()) => drop(ui.label(rich(say.journal_sealed(), regular(size::NOTE), t.text))),
             Err(why) => drop(widgets::one_line(
                 ui,
-                rich(format!("Journal: {why}"), regular(size::NOTE), t.out),
+                rich(say.journal_broken(why), regular(size::NOTE), t.out),
             )),
         }
     });
@@ -242,7 +241,7 @@ fn times(ui: &mut Ui, review: &Review, cx: &mut Cx<'_>) {
     }
     ui.add_space(2.0);
     if let Some(path) = &review.journal
-        && widgets::button(ui, "Show journal").clicked()
+        && widgets::button(ui, say.show_journal()).clicked()
     {
         cx.ask(Ask::Show(path.clone()));
     }

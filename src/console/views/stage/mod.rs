@@ -53,6 +53,7 @@ pub fn ui(ui: &mut Ui, scene: &Scene, since_ms: u64, zone: &TimeZone, sealed: bo
         view: View::Live,
         past: false,
         goto: None,
+        language: None,
         wishes: &mut wishes,
     };
     ui.painter().rect_filled(window, 0.0, cx.tokens.ground);
@@ -118,6 +119,7 @@ pub fn abort_only(ui: &mut Ui, scene: &Scene, since_ms: u64, zone: &TimeZone, se
         view: View::Live,
         past: false,
         goto: None,
+        language: None,
         wishes: &mut wishes,
     };
     let t = cx.tokens;
