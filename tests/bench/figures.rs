@@ -1,11 +1,12 @@
 //! The figures that Firedrill is held to, with the machine's own floor measured in the same run.
 //!
-//! `cargo bench --bench figures` measures all; words after `--` choose groups (`abort fleet latency proxy agent
-//! stop stuck killed frame window`), `--quick` takes a tenth of the samples. Prints a row a figure, with reached or not, and
+//! `cargo bench --bench figures` measures all; words after `--` choose groups (`abort fleet latency faults proxy
+//! agent stop stuck killed frame window`), `--quick` takes a tenth of the samples. Prints a row a figure, with reached or not, and
 //! writes them to `target/bench/figures.json`. Nothing fails by a figure: machines differ.
 
 mod abort;
 mod agent;
+mod faults;
 mod fleet;
 mod frame;
 mod hosts;
@@ -18,6 +19,7 @@ mod servers;
 mod stop;
 mod stuck;
 mod tap;
+mod victims;
 mod window;
 
 use std::path::PathBuf;
@@ -34,6 +36,7 @@ const GROUPS: &[Group] = &[
     ("abort", abort::measure),
     ("fleet", fleet::measure),
     ("latency", latency::measure),
+    ("faults", faults::measure),
     ("proxy", proxy::measure),
     ("agent", agent::measure),
     ("stop", stop::measure),
@@ -63,6 +66,7 @@ fn main() -> ExitCode {
     let result = match words.split_first() {
         // A server of the benchmark, in a process of its own.
         Some((word, rest)) if word == "serve" => servers::serve(rest),
+        Some((word, rest)) if word == "victim" => victims::run(rest),
         Some((word, rest)) if word == "agents" => hosts::serve(rest),
         // A keeper or a proxy of those agents.
         Some((word, rest)) if ["keeper", "proxy"].contains(&word.as_str()) && rest.len() > 1 => {

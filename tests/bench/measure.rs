@@ -25,6 +25,11 @@ impl Samples {
         self.0.extend(other.0);
     }
 
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// The one added last; NaN without samples.
     pub fn last(&self) -> f64 {
         self.0.last().copied().unwrap_or(f64::NAN)
@@ -56,8 +61,8 @@ impl Samples {
     /// All of it in a line of JSON.
     pub fn json(&self) -> Value {
         json!({
-            "samples": self.0.len(), "min": self.quantile(0.0), "p50": self.p50(), "p99": self.p99(),
-            "max": self.max(),
+            "samples": self.0.len(), "min": self.quantile(0.0), "p50": self.p50(), "p95": self.quantile(0.95),
+            "p99": self.p99(), "max": self.max(),
         })
     }
 }
@@ -110,6 +115,15 @@ impl Row {
     #[must_use]
     pub fn with(mut self, details: Value) -> Self {
         self.details = details;
+        self
+    }
+
+    /// With one thing more behind it.
+    #[must_use]
+    pub fn and(mut self, name: &str, detail: Value) -> Self {
+        if let Value::Object(details) = &mut self.details {
+            details.insert(name.to_owned(), detail);
+        }
         self
     }
 

@@ -7,6 +7,7 @@
 
 mod accessible;
 mod agent;
+mod cgroup;
 mod display;
 mod firedrill;
 mod folder;
@@ -20,6 +21,7 @@ use std::time::{Duration, Instant};
 
 pub use accessible::Accessibility;
 pub use agent::{Agent, AgentBuilder, Drill};
+pub use cgroup::Cgroup;
 pub use display::Display;
 pub use firedrill::{Console, Finished, Firedrill};
 pub use folder::{Folder, working_in};

@@ -2,14 +2,14 @@
 
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use firedrill_testing::{Agent, Folder, Peer, Process, Upstream, programs};
+use firedrill_testing::{Agent, Cgroup, Folder, Peer, Process, Upstream, programs};
 use serde_json::{Value, json};
 
 use crate::{Row, Scene, Seen, holding_child};
@@ -117,51 +117,11 @@ fn nameless_bytes(pid: i32) -> u64 {
     nameless.map(|file| file.blocks() * 512).sum()
 }
 
-/// A cgroup of the test's own, in the hierarchy that has this controller.
-struct Cgroup(PathBuf);
-
-impl Cgroup {
-    /// `ONE TWO`: its names in version 1 and 2; `-`: every cgroup of version 2 has it.
-    fn new(controller: &str) -> anyhow::Result<Self> {
-        static NUMBER: AtomicU32 = AtomicU32::new(0);
-        let (one, two) = controller.split_once(' ').context("two names")?;
-        let mounts = fs::read_to_string("/proc/mounts")?;
-        let root = mounts.lines().find_map(|line| {
-            let fields: Vec<&str> = line.split(' ').collect();
-            let folder = Path::new(fields[1]);
-            let has = match fields[2] {
-                "cgroup" => fields[3].split(',').any(|it| it == one),
-                "cgroup2" => fs::read_to_string(folder.join("cgroup.subtree_control"))
-                    .is_ok_and(|all| two == "-" || all.split_whitespace().any(|it| it == two)),
-                _ => false,
-            };
-            has.then(|| folder.to_owned())
-        });
-        let root = root.with_context(|| format!("no cgroups with {controller} are mounted"))?;
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let folder = root.join(format!("firedrill-test-{}-{number}", std::process::id()));
-        fs::create_dir(&folder)?;
-        Ok(Self(folder))
-    }
-}
-
-impl Drop for Cgroup {
-    fn drop(&mut self) {
-        // The last process of it may be on its way out still.
-        for _ in 0..200 {
-            if fs::remove_dir(&self.0).is_ok() {
-                return;
-            }
-            std::thread::sleep(Duration::from_millis(10));
-        }
-    }
-}
-
 /// A shell that does something again and again, in a cgroup with this controller.
 fn repeating(cgroup: Option<&Cgroup>, what: &str, folder: &Path) -> anyhow::Result<Process> {
     let mut command = Command::new("sh");
     let join = match cgroup {
-        Some(cgroup) => format!("echo $$ > {}/cgroup.procs; ", cgroup.0.display()),
+        Some(cgroup) => format!("echo $$ > {}; ", cgroup.procs().display()),
         None => String::new(),
     };
     let script = format!("exec 2>/dev/null; {join}while :; do {what}; done");
@@ -203,7 +163,7 @@ fn cpu_throttle() -> anyhow::Result<Scene> {
         look: Box::new(move || {
             let _kept = (&folder, &victim);
             let throttled = || -> anyhow::Result<u64> {
-                let text = fs::read_to_string(cgroup.0.join("cpu.stat"))?;
+                let text = fs::read_to_string(cgroup.folder.join("cpu.stat"))?;
                 let line = text.lines().find_map(|line| line.strip_prefix("nr_throttled "));
                 Ok(line.context("no nr_throttled")?.parse()?)
             };

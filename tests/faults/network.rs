@@ -1,15 +1,13 @@
 //! Faults on one service's network: the victim is a shell in a cgroup of its own, which says what it sees.
 
-use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
-use std::path::PathBuf;
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use firedrill_testing::{Agent, Folder, Peer, Process, programs};
+use firedrill_testing::{Agent, Cgroup, Folder, Peer, Process, Upstream, programs};
 use serde_json::{Value, json};
 
 use crate::{Row, Scene, Seen};
@@ -97,64 +95,50 @@ pub const ROWS: &[Row] = &[
         set: || shaking_hands("hang"),
         ..ROW
     },
+    Row {
+        fault: "http.status",
+        form: "without a route",
+        counter: Some("answered"),
+        set: || calling(|port| json!({ "code": 503, "port": port })),
+        ..ROW
+    },
+    Row {
+        fault: "http.latency",
+        form: "without a route",
+        counter: Some("seen"),
+        set: || calling(|port| json!({ "delay": "500ms", "port": port })),
+        ..ROW
+    },
+    Row {
+        fault: "tcp.latency",
+        form: "without a route",
+        counter: Some("delayed"),
+        set: || calling(|port| json!({ "delay": "500ms", "port": port, "peer": "127.0.0.1" })),
+        ..ROW
+    },
 ];
 
 /// How long the victim may say nothing before that counts as hit.
 const SILENCE: Duration = Duration::from_millis(700);
 
-/// A cgroup of version 2, removed with the scene.
-struct Group {
-    folder: PathBuf,
-    name: String,
-}
-
-impl Group {
-    /// `None`: there is no hierarchy, and the agent says so too.
-    fn new() -> anyhow::Result<Option<Self>> {
-        static NEXT: AtomicU32 = AtomicU32::new(1);
-        let mounts = fs::read_to_string("/proc/mounts")?;
-        let root = mounts.lines().find_map(|line| {
-            let mut fields = line.split_whitespace().skip(1);
-            let place = fields.next()?;
-            (fields.next()? == "cgroup2").then(|| PathBuf::from(place))
-        });
-        let Some(root) = root else { return Ok(None) };
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("firedrill-row-{}-{number}", std::process::id());
-        let folder = root.join(&name);
-        fs::create_dir(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
-        Ok(Some(Self { folder, name }))
-    }
-}
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        fs::write(self.folder.join("cgroup.kill"), "1").ok();
-        // Gone once the last process in it is.
-        for _ in 0..200 {
-            if fs::remove_dir(&self.folder).is_ok() {
-                return;
-            }
-            std::thread::sleep(Duration::from_millis(5));
-        }
-    }
-}
-
 /// A victim that runs `script` of bash; it says `healthy` again and again while it is.
 fn victim(script: &str, parameters: Value, healthy: &'static str) -> anyhow::Result<Scene> {
     let agent = Agent::build(programs!()).start()?;
-    let Some(group) = Group::new()? else {
-        return Ok(Scene {
-            agent,
-            parameters,
-            scope: json!({}),
-            look: Box::new(|| anyhow::bail!("there is no cgroup for a victim")),
-        });
+    let group = match Cgroup::new("- -") {
+        Ok(group) => group,
+        // Then the agent says so too.
+        Err(error) => {
+            return Ok(Scene {
+                agent,
+                parameters,
+                scope: json!({}),
+                look: Box::new(move || anyhow::bail!("there is no cgroup for a victim: {error:#}")),
+            });
+        }
     };
     let folder = Folder::new()?;
     let mut command = Command::new("bash");
-    let procs = group.folder.join("cgroup.procs");
-    command.args(["-c", &format!("echo $$ > {}; {script}", procs.display())]);
+    command.args(["-c", &format!("echo $$ > {}; {script}", group.procs().display())]);
     let mut process = Process::start("victim", command, folder.path())?;
     Ok(Scene {
         agent,
@@ -249,4 +233,21 @@ fn shaking_hands(how: &str) -> anyhow::Result<Scene> {
         "while :; do {{ exec 3<>/dev/tcp/127.0.0.1/{port}; printf '{hello}' >&3; timeout 0.2 dd bs=16 count=1 status=none <&3 | od -An -tx1; exec 3>&-; }} 2>/dev/null; sleep 0.01; done"
     );
     victim(&script, json!({ "how": how, "port": port }), "53")
+}
+
+/// Asks for a page again and again, each time on a new connection, and says the status that comes within 200 ms.
+fn calling(parameters: fn(u16) -> Value) -> anyhow::Result<Scene> {
+    let service = Upstream::start()?;
+    let port = service.address().port();
+    let request = r"GET / HTTP/1.1\r\nHost: shop\r\n\r\n";
+    let script = format!(
+        "while :; do {{ exec 3<>/dev/tcp/127.0.0.1/{port}; printf '{request}' >&3; read -t 0.2 -u 3 v code rest && echo $code; exec 3>&-; }} 2>/dev/null; sleep 0.01; done"
+    );
+    let mut scene = victim(&script, parameters(port), "200")?;
+    let mut look = scene.look;
+    scene.look = Box::new(move || {
+        let _kept = &service;
+        look()
+    });
+    Ok(scene)
 }

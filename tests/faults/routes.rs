@@ -4,7 +4,7 @@ use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-use firedrill_testing::{Agent, Upstream, get, programs};
+use firedrill_testing::{Agent, Peer, Upstream, get, programs};
 use serde_json::{Value, json};
 
 use crate::{Row, Scene, Seen};
@@ -52,7 +52,15 @@ pub const ROWS: &[Row] = &[
     Row {
         fault: "tcp.refuse",
         counter: None,
-        set: || tcp(json!({}), |route| Ok(is_hit(get(route, "/", WAIT).is_err()))),
+        set: refuse,
+        ..TCP
+    },
+    Row {
+        fault: "tcp.refuse",
+        form: "counted",
+        needs: &[Peer::Root],
+        counter: Some("connects_refused"),
+        set: refuse,
         ..TCP
     },
     Row {
@@ -69,6 +77,10 @@ pub const WAIT: Duration = Duration::from_secs(5);
 
 pub fn is_hit(hit: bool) -> Seen {
     if hit { Seen::Hit } else { Seen::Healthy }
+}
+
+fn refuse() -> anyhow::Result<Scene> {
+    tcp(json!({}), |route| Ok(is_hit(get(route, "/", WAIT).is_err())))
 }
 
 fn slow(route: SocketAddr) -> anyhow::Result<Seen> {

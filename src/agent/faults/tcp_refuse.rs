@@ -24,7 +24,9 @@ pub struct Knocks(Table);
 impl Knocks {
     /// From now on they are counted. The error says why they cannot be.
     pub fn at(port: SocketAddr, key: &Key) -> Result<Self, String> {
-        let name = format!("{}_knocks", nft::name_of(key.epoch.0, key.id.as_str()));
+        // Another agent of this host may have a drill and an injection of the same names.
+        let name = nft::name_of(key.epoch.0, key.id.as_str());
+        let name = format!("{name}_knocks_{}", std::process::id());
         let rules = |_| knocks(port.port());
         Table::begin(&name, &[Family::Both], rules)
             .map(Self)

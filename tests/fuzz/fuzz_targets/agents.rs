@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use firedrill_drill::{Arming, At, Drill, Effect, Event, Setup};
-use firedrill_wire::{AbortLine, AgentEvent, AgentInfo, Closed, InjectionView, Opened, Problem, Renewed};
+use firedrill_wire::{AbortLine, ActionDone, AgentEvent, AgentInfo, Closed, InjectionView, Opened, Problem, Renewed};
 use libfuzzer_sys::fuzz_target;
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -22,6 +22,15 @@ fn round<T: DeserializeOwned + Serialize + PartialEq + std::fmt::Debug>(body: &[
     let text = serde_json::to_vec(&first).expect("what was read can be written");
     let again: T = serde_json::from_slice(&text).expect("what was written can be read");
     assert_eq!(first, again);
+}
+
+/// How a command ended is told in one short line, whatever it said.
+fn action(body: &[u8]) {
+    round::<ActionDone>(body);
+    let Ok(done) = serde_json::from_slice::<ActionDone>(body) else { return };
+    let words = done.words();
+    assert!(!words.contains(char::is_control), "{words:?}");
+    assert!(words.chars().count() < 300, "{words:?}");
 }
 
 fuzz_target!(|bytes: &[u8]| {
@@ -50,6 +59,7 @@ fuzz_target!(|bytes: &[u8]| {
                     b'a' => round::<AbortLine>(body),
                     b'e' => round::<AgentEvent>(body),
                     b'p' => round::<Problem>(body),
+                    b'x' => action(body),
                     _ => {}
                 }
             }

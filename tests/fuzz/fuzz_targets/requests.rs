@@ -9,7 +9,7 @@
 use std::collections::BTreeSet;
 
 use firedrill_ward::{AskId, Durable, Effect, Event, Limits, Ward};
-use firedrill_wire::{AbortLine, AbortRequest, Epoch, Evidence, HolderSecret, Tick, Undo};
+use firedrill_wire::{AbortLine, AbortRequest, ActionRequest, Epoch, Evidence, HolderSecret, Tick, Undo};
 use libfuzzer_sys::fuzz_target;
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -66,6 +66,11 @@ impl Host {
             b'r' => Some(Event::Revert { ask: self.ask(), id: id() }),
             b'a' => Some(self.abort(body)),
             b'l' => read(body).map(|request| Event::Release { ask: self.ask(), request }),
+            // Which command it runs is not the body's to say: it is read, and no more.
+            b'x' => {
+                read::<ActionRequest>(body);
+                None
+            }
             b't' => {
                 self.tick += 1_000 * u64::from(body.first().copied().unwrap_or(1)).pow(2);
                 Some(Event::Tick)
