@@ -982,3 +982,25 @@ maximum = max
 samples-of = { $name }: { $before } samples before, { $during } during, { $after } after
 no-stop = no stop
 journal-broken = Journal: { $why }
+
+## Library
+
+command-library = Library
+    .tip = Plans to start from
+command-use-template = Use this template
+    .tip = Opens the plan as filled in here in Design; it has no file yet
+command-try-template = Try it on the demo
+    .tip = Starts the order system on this computer and the chosen experiment on it; it asks you before the first fault
+why-only-library = Only in Library
+why-mend-answers = Mend the mistakes first
+library-start = From the library
+library-no-mistakes = no mistakes
+library-your-system = Your system
+library-as-it-ships = As it ships
+library-needs = It needs
+library-tries = It tries
+library-on-demo = On the demo, { $build } build
+library-without = without { $what }: { $why }
+library-short = times are short there: a drill takes about half a minute
+library-not-on-demo = not on the demo: { $why }
+library-counts = { $experiments } experiments · { $questions } questions

@@ -952,3 +952,25 @@ maximum = 最大
 samples-of = { $name }：之前 { $before } 个样本，期间 { $during } 个，之后 { $after } 个
 no-stop = 未停止
 journal-broken = 演练记录：{ $why }
+
+## 模板库
+
+command-library = 模板库
+    .tip = 可以由此开始的方案
+command-use-template = 使用此模板
+    .tip = 在“设计”中打开按此填写的方案；它还没有文件
+command-try-template = 在演示系统上试运行
+    .tip = 在本机启动订单系统并运行所选实验；注入第一个故障前会先询问您
+why-only-library = 仅在“模板库”中可用
+why-mend-answers = 请先改正错误
+library-start = 从模板库开始
+library-no-mistakes = 没有错误
+library-your-system = 您的系统
+library-as-it-ships = 恢复为原始值
+library-needs = 所需条件
+library-tries = 尝试内容
+library-on-demo = 在演示系统上（{ $build } 版本）
+library-without = 不含 { $what }：{ $why }
+library-short = 那里的时间较短：一次演练约需半分钟
+library-not-on-demo = 演示系统上不可用：{ $why }
+library-counts = { $experiments } 个实验 · { $questions } 个问题

@@ -295,17 +295,22 @@ fn live_one(plan: Arc<Plan>, text: String, experiment: &str, journals: &Path) ->
         version: env!("CARGO_PKG_VERSION").to_owned(),
         program: std::env::current_exe().context("where this program is cannot be found out")?,
     };
+    Ok(told_preflight(&job, experiment))
+}
+
+/// Runs a preflight and tells it row by row. Whether it passed.
+pub fn told_preflight(job: &Headless, experiment: &str) -> bool {
     println!("\nPreflight of \"{experiment}\"");
     let Preflight {
         checks,
         guardrails,
         journal,
         passed,
-    } = match preflight(&job, |_| {}) {
+    } = match preflight(job, |_| {}) {
         Ok(found) => found,
         Err(error) => {
             println!("  ■ {error}");
-            return Ok(false);
+            return false;
         }
     };
     for row in checks {
@@ -325,7 +330,7 @@ fn live_one(plan: Arc<Plan>, text: String, experiment: &str, journals: &Path) ->
         );
     }
     println!("  its record: {}", journal.display());
-    Ok(passed)
+    passed
 }
 
 /// The agenda with the time each drill really needs.

@@ -6,6 +6,7 @@ mod abort;
 mod enroll;
 mod gameday;
 mod journal;
+mod library;
 mod plan;
 #[cfg(all(target_os = "linux", feature = "agent"))]
 mod prove;
@@ -56,6 +57,11 @@ enum Command {
         /// Preflight every experiment too: asks agents and sources, injects nothing but `noop`
         #[arg(long)]
         live: bool,
+    },
+    /// Plans to start from: what there is, a plan of your own from one, a try on the demo
+    Library {
+        #[command(subcommand)]
+        command: library::LibraryCommand,
     },
     /// A game day as a folder: agenda, preparation, people, and what happened
     Gameday {
@@ -118,6 +124,7 @@ pub fn main() -> ExitCode {
         Some(Command::Demo { headless, report }) => run::demo(headless, report),
         Some(Command::Run(arguments)) => run::run(arguments),
         Some(Command::Check { plan, explain, live }) => plan::check(&plan, explain, live),
+        Some(Command::Library { command }) => library::run(command),
         Some(Command::Gameday { command }) => gameday::gameday(command),
         Some(Command::Schema { of }) => plan::schema(of),
         Some(Command::Abort(arguments)) => abort::abort(arguments),

@@ -23,7 +23,7 @@ use super::{USAGE, abort::who};
 use crate::{settings, window};
 
 /// Nothing can be said: exit code 4.
-const INCONCLUSIVE: u8 = 4;
+pub const INCONCLUSIVE: u8 = 4;
 /// An open drill that was found has this long to be proved clean, or for its leases to end (60 s at most).
 const FOUND_LIMIT: Duration = Duration::from_secs(70);
 
@@ -122,12 +122,17 @@ pub fn run(arguments: RunArguments) -> anyhow::Result<ExitCode> {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         program: std::env::current_exe().context("where this program is cannot be found out")?,
     };
+    Ok(ExitCode::from(told(&headless, &arguments.report)))
+}
+
+/// Runs a drill, tells it, and writes its report; gives the exit code.
+pub fn told(job: &Headless, report: &Path) -> u8 {
     let mut progress = Progress::new();
-    let result = run_headless(&headless, |scene| progress.show(scene));
+    let result = run_headless(job, |scene| progress.show(scene));
     progress.end();
     match result {
-        Ok(review) => Ok(finish(&review, &arguments.report)),
-        Err(error) => Ok(not_run(&error)),
+        Ok(review) => finish(&review, report),
+        Err(error) => not_run(&error),
     }
 }
 
@@ -215,8 +220,8 @@ pub fn demo(headless: bool, report: Option<PathBuf>) -> anyhow::Result<ExitCode>
     progress.end();
     match result {
         Ok(ran) => compared(&ran, &report),
-        Err(DemoRunError::Aborted(review)) => Ok(finish(&review, &report)),
-        Err(error) => Ok(not_run(&error)),
+        Err(DemoRunError::Aborted(review)) => Ok(ExitCode::from(finish(&review, &report))),
+        Err(error) => Ok(ExitCode::from(not_run(&error))),
     }
 }
 
@@ -237,7 +242,7 @@ fn compared(ran: &DemoRan, report: &Path) -> anyhow::Result<ExitCode> {
 }
 
 /// The verdict, the report, the exit code.
-fn finish(review: &Review, folder: &Path) -> ExitCode {
+fn finish(review: &Review, folder: &Path) -> u8 {
     println!("{}", verdict(review));
     let code = exit_code(&review.verdict);
     match firedrill_report::write(review, folder) {
@@ -248,7 +253,7 @@ fn finish(review: &Review, folder: &Path) -> ExitCode {
     if let Some(journal) = &review.journal {
         println!("journal: {}", journal.display());
     }
-    ExitCode::from(code)
+    code
 }
 
 fn verdict(review: &Review) -> String {
@@ -275,12 +280,12 @@ fn verdict(review: &Review) -> String {
 }
 
 /// Nothing was measured, so nothing is said of the hypothesis.
-fn not_run(error: &dyn std::error::Error) -> ExitCode {
+fn not_run(error: &dyn std::error::Error) -> u8 {
     eprintln!("firedrill: {error}");
-    ExitCode::from(INCONCLUSIVE)
+    INCONCLUSIVE
 }
 
-fn make_folder(folder: &Path) -> anyhow::Result<()> {
+pub fn make_folder(folder: &Path) -> anyhow::Result<()> {
     std::fs::create_dir_all(folder).with_context(|| format!("cannot make the folder {}", folder.display()))
 }
 

@@ -9,8 +9,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use firedrill_demo::{AGENT_NAME, Build, EXPERIMENT_NAME, PAYMENT_ROUTE, StartError, System};
+use firedrill_demo::{
+    AGENT_NAME, Addresses, BALANCER_ROUTE, Build, EXPERIMENT_NAME, INVENTORY_ROUTE, PAYMENT_ROUTE,
+    StartError, System, Via,
+};
 use firedrill_fleet::{Credentials, Token};
+use firedrill_library::{DemoPlaces, Template};
 use firedrill_plan::Plan;
 
 use crate::abort::random_id;
@@ -51,12 +55,78 @@ pub enum DemoError {
     /// Its own plan has a mistake.
     #[error("the demo's plan has a mistake, which is a defect: {0}")]
     Plan(String),
+    /// An experiment that is not there, or that the demo cannot run.
+    #[error("\"{experiment}\" does not run on the demo: {why}")]
+    NotHere {
+        /// Which.
+        experiment: String,
+        /// Why.
+        why: String,
+    },
 }
 
 impl Demo {
     /// Starts the order system and an agent before its payments, with `program agent serve …`. Blocks for some
     /// hundred milliseconds.
     pub fn start(build: Build, program: &Path) -> Result<Self, DemoError> {
+        let (mut demo, addresses) = Self::start_with(build, program, firedrill_demo::plan)?;
+        let named = demo
+            .plan
+            .experiments
+            .iter()
+            .position(|it| it.name == EXPERIMENT_NAME);
+        demo.experiment = named.unwrap_or(0);
+        demo.words = firedrill_demo::words(build, &addresses);
+        Ok(demo)
+    }
+
+    /// The same with the plan of a template, mapped to the order system as the template says. `experiment`: by its
+    /// name; the first that the demo can run if not given.
+    pub fn start_template(
+        template: &Template,
+        experiment: Option<&str>,
+        program: &Path,
+    ) -> Result<Self, DemoError> {
+        let not_here = |why: String| DemoError::NotHere {
+            experiment: experiment.unwrap_or(template.name).to_owned(),
+            why,
+        };
+        if let Some(experiment) = experiment {
+            template
+                .demo
+                .runs(experiment)
+                .map_err(|why| not_here(why.to_owned()))?;
+        }
+        let build = Build::of(&template.demo.build);
+        let mut wrong = None;
+        let (mut demo, addresses) = Self::start_with(build, program, |addresses, agent| {
+            let filled = template.on_demo(&places(addresses, agent));
+            wrong = filled.wrong.first().map(|wrong| wrong.words.clone());
+            filled.text
+        })
+        .map_err(|error| match (error, wrong) {
+            (DemoError::Plan(_), Some(wrong)) => DemoError::Plan(wrong),
+            (error, _) => error,
+        })?;
+        if let Some(experiment) = experiment {
+            let named = demo.plan.experiments.iter().position(|it| it.name == experiment);
+            demo.experiment = named
+                .ok_or_else(|| not_here(format!("the plan of {} has none of that name", template.name)))?;
+        }
+        // Where what listens, that nothing leaves this computer, and when it ends are the demo's own words.
+        let mut words = firedrill_demo::words(build, &addresses);
+        words.truncate(2);
+        words.extend(template.demo.words.iter().cloned());
+        demo.words = words;
+        Ok(demo)
+    }
+
+    /// What is on this computer is not said yet, and the first experiment is chosen.
+    fn start_with(
+        build: Build,
+        program: &Path,
+        plan_text: impl FnOnce(&Addresses, &str) -> String,
+    ) -> Result<(Self, Addresses), DemoError> {
         if cfg!(not(target_os = "linux")) {
             return Err(DemoError::Agent(
                 "agents run on Linux only; open a plan whose agents run elsewhere".to_owned(),
@@ -64,29 +134,38 @@ impl Demo {
         }
         let bound = System::bind(build)?;
         let addresses = *bound.addresses();
-        let agent = AgentProcess::start(program, bound.payments_addr())?;
-        let system = bound.start(Some(agent.route))?;
+        let agent = AgentProcess::start(program, &addresses)?;
+        let system = bound.start_through(agent.routes)?;
         let url = format!("http://{}", agent.listen);
-        let text = firedrill_demo::plan(&addresses, &url);
+        let text = plan_text(&addresses, &url);
         let checked = firedrill_plan::check(&text);
         let plan = checked.plan.ok_or_else(|| {
             let first = checked.diagnostics.first();
             DemoError::Plan(first.map_or_else(String::new, |it| it.render("demo", &text)))
         })?;
-        let named = plan.experiments.iter().position(|it| it.name == EXPERIMENT_NAME);
         let mut credentials = Credentials::default();
         credentials.set_token(&url, agent.token.clone());
         credentials.set_abort_token(&url, agent.abort_token.clone());
-        Ok(Self {
-            words: firedrill_demo::words(build, &addresses),
-            experiment: named.unwrap_or(0),
+        let demo = Self {
+            words: Vec::new(),
+            experiment: 0,
             plan: Arc::new(plan),
             text,
             credentials,
             build,
             _system: system,
             _agent: agent,
-        })
+        };
+        Ok((demo, addresses))
+    }
+}
+
+/// Where the mapping of a template finds the order system.
+fn places(addresses: &Addresses, agent: &str) -> DemoPlaces {
+    let services = addresses.all().map(|(name, at)| (name, at.to_string()));
+    DemoPlaces {
+        services: services.into(),
+        agent: agent.to_owned(),
     }
 }
 
@@ -96,7 +175,7 @@ struct AgentProcess {
     stdin: Option<ChildStdin>,
     folder: PathBuf,
     listen: SocketAddr,
-    route: SocketAddr,
+    routes: Via,
     token: Token,
     abort_token: Token,
 }
@@ -111,11 +190,12 @@ struct Ready {
 
 #[derive(serde::Deserialize)]
 struct ReadyRoute {
+    name: String,
     listen: SocketAddr,
 }
 
 impl AgentProcess {
-    fn start(program: &Path, payments: SocketAddr) -> Result<Self, DemoError> {
+    fn start(program: &Path, upstream: &Addresses) -> Result<Self, DemoError> {
         let said = |what: &str, error: &dyn std::fmt::Display| DemoError::Agent(format!("{what}: {error}"));
         let folder = private_folder().map_err(|error| said("no folder for its state", &error))?;
         let log = folder.join("agent.log");
@@ -125,7 +205,14 @@ impl AgentProcess {
             .arg(&folder)
             .args(["--name", AGENT_NAME])
             .arg("--route")
-            .arg(format!("{PAYMENT_ROUTE}=127.0.0.1:0={payments}:http"))
+            .arg(format!("{PAYMENT_ROUTE}=127.0.0.1:0={}:http", upstream.payments))
+            .arg("--route")
+            .arg(format!(
+                "{INVENTORY_ROUTE}=127.0.0.1:0={}:http",
+                upstream.inventory
+            ))
+            .arg("--route")
+            .arg(format!("{BALANCER_ROUTE}=127.0.0.1:0={}:tcp", upstream.orders))
             .args(["--label", "env=demo", "--label", "service=payments"])
             .args(["--retire-proxy", "--exit-with-stdin"])
             .stdin(Stdio::piped())
@@ -141,7 +228,7 @@ impl AgentProcess {
             stdin,
             folder,
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
-            route: SocketAddr::from(([127, 0, 0, 1], 0)),
+            routes: Via::default(),
             token: Token::new(""),
             abort_token: Token::new(""),
         };
@@ -164,10 +251,16 @@ impl AgentProcess {
         agent.listen = ready.listen;
         agent.token = token(&ready.token_file)?;
         agent.abort_token = token(&ready.token_file.with_file_name("abort-token"))?;
-        let route = ready.routes.first();
-        agent.route = route
-            .ok_or_else(|| DemoError::Agent("its proxy has no route".to_owned()))?
-            .listen;
+        let route = |name: &str| {
+            let route = ready.routes.iter().find(|route| route.name == name);
+            let route = route.ok_or_else(|| DemoError::Agent(format!("its proxy has no route {name}")))?;
+            Ok::<_, DemoError>(Some(route.listen))
+        };
+        agent.routes = Via {
+            orders: route(BALANCER_ROUTE)?,
+            inventory: route(INVENTORY_ROUTE)?,
+            payments: route(PAYMENT_ROUTE)?,
+        };
         Ok(agent)
     }
 }

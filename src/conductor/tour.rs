@@ -5,6 +5,7 @@ use std::{path::PathBuf, sync::Arc};
 use firedrill_analysis::compare;
 use firedrill_demo::Build;
 use firedrill_drill::Arming;
+use firedrill_library::Template;
 use firedrill_scene::{ComparisonRow, DrillScene, Review};
 
 use crate::{
@@ -142,6 +143,17 @@ async fn half(
 /// Starting and ending wait for processes: not on the runtime's threads.
 pub(crate) async fn start(build: Build, program: PathBuf) -> Result<Demo, DemoError> {
     let started = tokio::task::spawn_blocking(move || Demo::start(build, &program)).await;
+    started.unwrap_or_else(|error| Err(DemoError::Agent(error.to_string())))
+}
+
+/// The same with a template's plan.
+pub(crate) async fn start_template(
+    template: &'static Template,
+    experiment: String,
+    program: PathBuf,
+) -> Result<Demo, DemoError> {
+    let start = move || Demo::start_template(template, Some(&experiment), &program);
+    let started = tokio::task::spawn_blocking(start).await;
     started.unwrap_or_else(|error| Err(DemoError::Agent(error.to_string())))
 }
 

@@ -10,6 +10,7 @@ use crate::{
     View,
     messages::{Language, Say},
     theme::Tokens,
+    views::library,
     widgets,
 };
 
@@ -54,6 +55,10 @@ pub enum Command {
     Demo,
     /// Exercise the abort path.
     TestAbort,
+    /// A plan from the template that is shown.
+    UseTemplate,
+    /// Run an experiment of that template on the demo.
+    TryTemplate,
     /// Less time on the plots.
     ZoomIn,
     /// More time on the plots.
@@ -198,6 +203,8 @@ pub const ALL: &[Command] = &[
     Command::Save,
     Command::Undo,
     Command::Redo,
+    Command::UseTemplate,
+    Command::TryTemplate,
     Command::ZoomIn,
     Command::ZoomOut,
     Command::Earlier,
@@ -214,6 +221,7 @@ pub const ALL: &[Command] = &[
     Command::Show(View::Review),
     Command::Show(View::Fleet),
     Command::Show(View::Agenda),
+    Command::Show(View::Library),
     Command::Show(View::Gallery),
     Command::Palette,
     Command::Help,
@@ -322,6 +330,16 @@ impl Command {
             ),
             Self::Demo => bare(Group::Drill, Say::command_demo, Say::command_demo_tip),
             Self::TestAbort => bare(Group::Drill, Say::command_test_abort, Say::command_test_abort_tip),
+            Self::UseTemplate => bare(
+                Group::Plan,
+                Say::command_use_template,
+                Say::command_use_template_tip,
+            ),
+            Self::TryTemplate => bare(
+                Group::Plan,
+                Say::command_try_template,
+                Say::command_try_template_tip,
+            ),
             Self::OpenGameDay => bare(
                 Group::GameDay,
                 Say::command_open_gameday,
@@ -534,6 +552,7 @@ impl Command {
             View::Review => row(Say::command_review, Say::command_review_tip, Some(Key::Num4)),
             View::Fleet => row(Say::command_fleet, Say::command_fleet_tip, Some(Key::Num5)),
             View::Agenda => row(Say::command_agenda, Say::command_agenda_tip, Some(Key::Num6)),
+            View::Library => row(Say::command_library, Say::command_library_tip, Some(Key::Num7)),
             View::Gallery => row(Say::command_gallery, Say::command_gallery_tip, None),
         }
     }
@@ -583,6 +602,8 @@ impl Command {
                 let ready = arming.filter(|arming| arming.ready);
                 ready.map(|_| ()).ok_or(Say::why_nothing_waits as Words)
             }
+            Self::UseTemplate => library::here(view),
+            Self::TryTemplate => library::can_try(scene, view),
             Self::TestAbort if scene.fleet.is_empty() => Err(Say::why_no_agents),
             Self::ZoomIn | Self::ZoomOut | Self::Earlier | Self::Later | Self::Follow => match phase {
                 Some(_) if view == View::Live => Ok(()),

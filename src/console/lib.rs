@@ -50,19 +50,22 @@ pub enum View {
     Review,
     /// The agents.
     Fleet,
+    /// Plans to start from.
+    Library,
     /// The console's own widgets in each state. From the palette only.
     Gallery,
 }
 
 impl View {
     /// Every view of the navigation, in its order.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Welcome,
         Self::Agenda,
         Self::Design,
         Self::Live,
         Self::Review,
         Self::Fleet,
+        Self::Library,
     ];
 }
 
@@ -186,6 +189,7 @@ pub struct Console {
     design: views::design::Design,
     review: views::review::ReviewView,
     fleet: views::fleet::FleetView,
+    library: views::library::LibraryView,
     /// Height that messages took in the last frame.
     messages: f32,
     leave: views::leave::Leave,
@@ -230,6 +234,7 @@ impl Console {
             design: views::design::Design::default(),
             review: views::review::ReviewView::default(),
             fleet: views::fleet::FleetView::default(),
+            library: views::library::LibraryView::default(),
             messages: 0.0,
             leave: views::leave::Leave::default(),
             palette: views::palette::Palette::default(),
@@ -349,7 +354,7 @@ impl Console {
             dialog == Dialog::None || command.above_dialogs()
         });
         commands.extend(shell::surround(ui, &places, &cx));
-        self.show_view(ui, &places, &mut cx);
+        commands.extend(self.show_view(ui, &places, &mut cx));
         match dialog {
             Dialog::Aborting => views::aborting::ui(ui, &places, &mut cx),
             Dialog::Arming => views::arming::ui(ui, &places, &mut cx, &mut self.safety),
@@ -409,7 +414,9 @@ impl Console {
         }
     }
 
-    fn show_view(&mut self, ui: &mut egui::Ui, places: &shell::Places, cx: &mut Cx<'_>) {
+    /// Gives the commands that were clicked in it.
+    fn show_view(&mut self, ui: &mut egui::Ui, places: &shell::Places, cx: &mut Cx<'_>) -> Vec<Command> {
+        let mut clicked = Vec::new();
         let content = places.content.shrink(theme::space::M);
         let content = content.with_max_y(content.bottom() - self.messages);
         widgets::region(ui, content, |ui| match self.view {
@@ -419,6 +426,7 @@ impl Console {
             View::Live => self.live.ui(ui, cx),
             View::Review => self.review.ui(ui, cx),
             View::Fleet => self.fleet.ui(ui, cx),
+            View::Library => clicked = self.library.ui(ui, cx),
             View::Gallery => views::gallery::ui(ui, cx),
         });
         let taken = shell::messages(ui, places, &self.own, cx);
@@ -427,6 +435,7 @@ impl Console {
             self.messages = taken;
             ui.ctx().request_repaint();
         }
+        clicked
     }
 
     fn run(&mut self, command: Command, scene: &Scene, since_ms: u64, wishes: &mut Vec<Ask>) {
@@ -472,6 +481,18 @@ impl Console {
                 }
             }
             Command::TestAbort => wishes.push(Ask::TestAbort),
+            Command::UseTemplate => {
+                if let Some(wish) = self.library.use_template() {
+                    wishes.push(wish);
+                    self.view = View::Design;
+                }
+            }
+            Command::TryTemplate => {
+                if let Some(wish) = self.library.try_template() {
+                    wishes.push(wish);
+                    self.view = View::Live;
+                }
+            }
             Command::OpenGameDay => {
                 wishes.push(Ask::GameDay(GameDayAsk::OpenDialog));
                 self.view = View::Agenda;

@@ -29,8 +29,8 @@ mod words;
 use std::io;
 
 pub use load::LoadCounts;
-pub use plan::{AGENT_NAME, EXPERIMENT_NAME, PAYMENT_ROUTE, plan};
-pub use system::{Addresses, Bound, System};
+pub use plan::{AGENT_NAME, BALANCER_ROUTE, EXPERIMENT_NAME, INVENTORY_ROUTE, PAYMENT_ROUTE, plan};
+pub use system::{Addresses, Bound, System, Via};
 pub use words::words;
 
 /// How the order system behaves when something it needs is slow or fails.
@@ -43,6 +43,15 @@ pub enum Build {
 }
 
 impl Build {
+    /// The build of this name; the fragile one where there is none.
+    pub fn of(word: &str) -> Self {
+        if word == Self::Hardened.word() {
+            Self::Hardened
+        } else {
+            Self::Fragile
+        }
+    }
+
     /// One lower-case word, for sentences and file names.
     pub fn word(self) -> &'static str {
         match self {

@@ -1,8 +1,10 @@
 //! The service in the middle: a pool of workers, each of which reserves the goods and then sees to the
 //! payment.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use axum::extract::State;
@@ -10,7 +12,9 @@ use axum::http::StatusCode;
 use axum::routing::post;
 use axum::{Json, Router};
 use bytes::Bytes;
-use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
@@ -62,6 +66,8 @@ fn json(value: &impl Serialize) -> Bytes {
 pub(crate) struct Peers {
     inventory: Pool,
     payments: Pool,
+    /// Payments that were confirmed.
+    paid: Arc<AtomicU64>,
 }
 
 impl Peers {
@@ -69,6 +75,7 @@ impl Peers {
         Self {
             inventory: Pool::new(inventory),
             payments: Pool::new(payments),
+            paid: Arc::default(),
         }
     }
 
@@ -82,10 +89,14 @@ impl Peers {
 
     /// Whether the order was charged.
     pub(crate) async fn pay(&self, order: Order) -> bool {
-        answered_well(
+        let paid = answered_well(
             "payments",
             self.payments.post("/api/payment", order.payment()).await,
-        )
+        );
+        if paid {
+            self.paid.fetch_add(1, Ordering::Relaxed);
+        }
+        paid
     }
 }
 
@@ -106,8 +117,37 @@ enum Behaviour {
 
 struct Orders {
     behaviour: Behaviour,
-    workers: Semaphore,
+    workers: Arc<Semaphore>,
     queue: Gauge,
+    /// Orders that were answered well.
+    acknowledged: Arc<AtomicU64>,
+}
+
+/// Read when somebody asks: how many workers are free, and how many orders are acknowledged and not paid.
+#[derive(Debug)]
+struct Standing {
+    workers: Arc<Semaphore>,
+    paid: Arc<AtomicU64>,
+    acknowledged: Arc<AtomicU64>,
+}
+
+impl Collector for Standing {
+    fn encode(&self, mut encoder: DescriptorEncoder) -> Result<(), fmt::Error> {
+        let mut say = |name, help, value: u64| {
+            let gauge = ConstGauge::new(value as f64);
+            gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)
+        };
+        let free = self.workers.available_permits() as u64;
+        say("workers_free", "Workers that wait for an order", free)?;
+        // In this order: an order that is paid and acknowledged meanwhile is not taken for one that is owed.
+        let acknowledged = self.acknowledged.load(Ordering::Relaxed);
+        let unpaid = acknowledged.saturating_sub(self.paid.load(Ordering::Relaxed));
+        say(
+            "orders_acknowledged_unpaid",
+            "Orders answered well whose payment nobody has confirmed",
+            unpaid,
+        )
+    }
 }
 
 /// The routes of orders. The hardened build starts its task that makes payments later: call it inside the
@@ -116,8 +156,16 @@ pub(crate) fn router(build: Build, peers: Peers) -> Router {
     let queue = Gauge::default();
     let peers = Arc::new(peers);
     let hardened = Arc::new(Hardened::new(Arc::clone(&peers)));
+    let workers = Arc::new(Semaphore::new(WORKERS));
+    let acknowledged = Arc::<AtomicU64>::default();
+    let standing = Standing {
+        workers: Arc::clone(&workers),
+        paid: Arc::clone(&peers.paid),
+        acknowledged: Arc::clone(&acknowledged),
+    };
     let metrics = Metrics::new("orders", |registry| {
         registry.register("queue_depth", "Orders that wait for a worker", queue.clone());
+        registry.register_collector(Box::new(standing));
         if build == Build::Hardened {
             hardened.register(registry);
         }
@@ -131,8 +179,9 @@ pub(crate) fn router(build: Build, peers: Peers) -> Router {
     };
     let state = Arc::new(Orders {
         behaviour,
-        workers: Semaphore::new(WORKERS),
+        workers,
         queue,
+        acknowledged,
     });
     serve::router(
         Router::new().route("/api/order", post(take)).with_state(state),
@@ -142,13 +191,11 @@ pub(crate) fn router(build: Build, peers: Peers) -> Router {
 
 async fn take(State(orders): State<Arc<Orders>>, Json(order): Json<Order>) -> StatusCode {
     let arrived = Instant::now();
-    match &orders.behaviour {
-        Behaviour::Fragile(peers) => {
-            let Some(_worker) = orders.worker().await else {
-                return StatusCode::SERVICE_UNAVAILABLE;
-            };
-            fragile(peers, order).await
-        }
+    let status = match &orders.behaviour {
+        Behaviour::Fragile(peers) => match orders.worker().await {
+            Some(_worker) => fragile(peers, order).await,
+            None => StatusCode::SERVICE_UNAVAILABLE,
+        },
         Behaviour::Hardened(hardened) => {
             let deadline = arrived + Hardened::ORDER_DEADLINE;
             match tokio::time::timeout_at(deadline, orders.worker()).await {
@@ -156,7 +203,11 @@ async fn take(State(orders): State<Arc<Orders>>, Json(order): Json<Order>) -> St
                 _ => StatusCode::SERVICE_UNAVAILABLE,
             }
         }
+    };
+    if status.is_success() {
+        orders.acknowledged.fetch_add(1, Ordering::Relaxed);
     }
+    status
 }
 
 impl Orders {

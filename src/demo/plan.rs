@@ -4,6 +4,10 @@ use crate::Addresses;
 
 /// The route of the agent's proxy that stands before payments. The agent must be given it under this name.
 pub const PAYMENT_ROUTE: &str = "payment-http";
+/// The route before inventory, which templates of the library use.
+pub const INVENTORY_ROUTE: &str = "inventory-http";
+/// The route between gateway and orders, for the same.
+pub const BALANCER_ROUTE: &str = "balancer";
 /// The plan's only agent.
 pub const AGENT_NAME: &str = "payments-1";
 /// The plan's only experiment.

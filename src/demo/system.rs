@@ -62,6 +62,17 @@ pub struct Bound {
     listeners: [TcpListener; 4],
 }
 
+/// Listening addresses of proxy routes that lie between two services; `None`: they call each other directly.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Via {
+    /// From the gateway to orders; speaks HTTP/2, so it is a route for TCP.
+    pub orders: Option<SocketAddr>,
+    /// From orders to inventory.
+    pub inventory: Option<SocketAddr>,
+    /// From orders to payments.
+    pub payments: Option<SocketAddr>,
+}
+
 /// The running system. Dropping it ends it.
 #[derive(Debug)]
 pub struct System {
@@ -139,6 +150,14 @@ impl Bound {
     /// Starts the services, then the customers. Orders calls payments at `payment_via`, the listening address
     /// of a proxy route; `None`: directly.
     pub fn start(self, payment_via: Option<SocketAddr>) -> Result<System, StartError> {
+        self.start_through(Via {
+            payments: payment_via,
+            ..Via::default()
+        })
+    }
+
+    /// Starts the services, then the customers, which call each other through these routes.
+    pub fn start_through(self, via: Via) -> Result<System, StartError> {
         let Self {
             build,
             addresses,
@@ -151,7 +170,7 @@ impl Bound {
         let parts = Parts {
             build,
             addresses,
-            payment_via: payment_via.unwrap_or(addresses.payments),
+            via,
             listeners,
             counters: Arc::clone(&counters),
         };
@@ -187,7 +206,7 @@ impl Bound {
 struct Parts {
     build: Build,
     addresses: Addresses,
-    payment_via: SocketAddr,
+    via: Via,
     listeners: [TcpListener; 4],
     counters: Arc<Counters>,
 }
@@ -198,13 +217,15 @@ impl Parts {
         let Self {
             build,
             addresses,
-            payment_via,
+            via,
             listeners,
             counters,
         } = self;
+        let inventory = via.inventory.unwrap_or(addresses.inventory);
+        let payments = via.payments.unwrap_or(addresses.payments);
         let routers = [
-            gateway::router(build, Channel::new(addresses.orders)),
-            orders::router(build, Peers::new(addresses.inventory, payment_via)),
+            gateway::router(build, Channel::new(via.orders.unwrap_or(addresses.orders))),
+            orders::router(build, Peers::new(inventory, payments)),
             payments::router(),
             inventory::router(),
         ];

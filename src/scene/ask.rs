@@ -13,6 +13,13 @@ pub enum Ask {
     StartDemo,
     /// Run the same drill on the hardened build.
     RunFix,
+    /// Run an experiment of a template that ships on the demo's order system.
+    TryTemplate {
+        /// The template's name.
+        template: String,
+        /// The experiment's name.
+        experiment: String,
+    },
     /// Choose a plan with the system's dialog, then open it.
     OpenPlanDialog,
     /// Open this plan.

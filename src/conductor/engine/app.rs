@@ -174,6 +174,7 @@ impl App {
         match ask {
             Ask::StartDemo => self.start_demo(firedrill_demo::Build::Fragile),
             Ask::RunFix => self.start_demo(firedrill_demo::Build::Hardened),
+            Ask::TryTemplate { template, experiment } => self.try_template(&template, experiment),
             Ask::OpenPlanDialog => self.open_dialog(),
             Ask::OpenPlan(path) => self.open(path),
             Ask::NewPlan(text) => self.show_plan(None, text, None),

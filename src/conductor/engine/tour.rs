@@ -8,6 +8,7 @@ use std::{
 use firedrill_analysis::compare;
 use firedrill_demo::Build;
 use firedrill_drill::{Command, Outcome, Phase};
+use firedrill_library::Template;
 use firedrill_scene::{Level, Review, TourScene};
 
 use super::{
@@ -23,6 +24,8 @@ const COUNTDOWN: Duration = Duration::from_secs(3);
 pub(crate) struct Tour {
     pub(crate) demo: Option<Demo>,
     build: Build,
+    /// A template is tried: nobody is guided, and the person confirms the start.
+    trial: bool,
     fragile: Option<Arc<Review>>,
     starting: bool,
     starts: Option<Instant>,
@@ -31,6 +34,20 @@ pub(crate) struct Tour {
 
 impl App {
     pub(crate) fn start_demo(&mut self, build: Build) {
+        self.start_system(build, None);
+    }
+
+    /// Runs an experiment of a template that ships on the demo's order system.
+    pub(crate) fn try_template(&mut self, name: &str, experiment: String) {
+        let Some(template) = firedrill_library::find(name) else {
+            self.publisher
+                .say(Level::Error, format!("the library has no template {name}"));
+            return;
+        };
+        self.start_system(Build::of(&template.demo.build), Some((template, experiment)));
+    }
+
+    fn start_system(&mut self, build: Build, trial: Option<(&'static Template, String)>) {
         if self.running.is_some() {
             self.publisher
                 .say(Level::Warning, "a drill runs; finish it before the demo");
@@ -44,7 +61,8 @@ impl App {
         self.tour = Some(Tour {
             demo: None,
             build,
-            fragile: fragile.filter(|_| build == Build::Hardened),
+            trial: trial.is_some(),
+            fragile: fragile.filter(|_| build == Build::Hardened && trial.is_none()),
             starting: true,
             starts: None,
             armed: false,
@@ -61,7 +79,12 @@ impl App {
             if let Some(old) = old {
                 crate::tour::end(old).await;
             }
-            let started = crate::tour::start(build, program).await;
+            let started = match trial {
+                None => crate::tour::start(build, program).await,
+                Some((template, experiment)) => {
+                    crate::tour::start_template(template, experiment, program).await
+                }
+            };
             Some(Work::DemoStarted(Box::new(started)))
         });
     }
@@ -78,7 +101,12 @@ impl App {
             }
         };
         let words = demo.words.clone();
-        self.show_tour(|tour| tour.words = words);
+        let trial = self.tour.as_ref().is_some_and(|tour| tour.trial);
+        let now = trial.then(|| format!("{}, tried on the demo", demo.plan.title));
+        self.show_tour(|tour| {
+            tour.words = words;
+            tour.now = now.unwrap_or_else(|| std::mem::take(&mut tour.now));
+        });
         let (plan, text) = (Arc::clone(&demo.plan), demo.text.clone());
         let (experiment, credentials) = (demo.experiment, demo.credentials.clone());
         self.show_plan(None, text.clone(), Some(credentials.clone()));
@@ -110,6 +138,9 @@ impl App {
         let (Some(tour), Some(drill)) = (&mut self.tour, &scene.drill) else {
             return;
         };
+        if tour.trial {
+            return;
+        }
         if drill.verdict.is_some() {
             // Still the one before; what its end means is said already.
             return;
@@ -146,6 +177,9 @@ impl App {
             (Build::Hardened, Some(fragile)) => compare(fragile, &review),
             _ => Vec::new(),
         };
+        if tour.trial {
+            return;
+        }
         let now = ended(tour.build, review.verdict.outcome);
         let offers_fix = tour.build == Build::Fragile;
         if offers_fix {

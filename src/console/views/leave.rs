@@ -53,6 +53,7 @@ impl Leave {
         let replaces = matches!(
             wish,
             Ask::StartDemo
+                | Ask::TryTemplate { .. }
                 | Ask::OpenPlanDialog
                 | Ask::OpenPlan(_)
                 | Ask::NewPlan(_)

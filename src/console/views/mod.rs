@@ -9,6 +9,7 @@ pub mod fleet;
 pub mod gallery;
 pub mod help;
 pub mod leave;
+pub mod library;
 pub mod live;
 pub mod open;
 pub mod palette;

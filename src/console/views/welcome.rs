@@ -158,6 +158,9 @@ fn plans(ui: &mut Ui, cx: &mut Cx<'_>) {
                 cx.ask(Ask::NewPlan(design::TEMPLATE.to_owned()));
                 cx.goto = Some(View::Design);
             }
+            if widgets::button(ui, cx.say.library_start()).clicked() {
+                cx.goto = Some(View::Library);
+            }
         });
         ui.add_space(space::S);
         widgets::rule(ui);

@@ -7,6 +7,7 @@ mod interactions;
 mod kit;
 mod languages;
 mod levers;
+mod library;
 mod pictures;
 mod reach;
 mod review;

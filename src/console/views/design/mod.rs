@@ -304,13 +304,16 @@ fn nothing(ui: &mut Ui, cx: &mut Cx<'_>) {
     widgets::empty(ui, say.design_empty(), say.design_empty_words(), |ui| {
         let top = ui.cursor().top();
         let place = Rect::from_min_max(
-            pos2(ui.max_rect().center().x - 120.0, top),
-            pos2(ui.max_rect().center().x + 160.0, top + 40.0),
+            pos2(ui.max_rect().center().x - 190.0, top),
+            pos2(ui.max_rect().center().x + 230.0, top + 40.0),
         );
         widgets::region(ui, place, |ui| {
             ui.horizontal(|ui| {
                 if widgets::button(ui, say.new_plan()).clicked() {
                     cx.ask(Ask::NewPlan(TEMPLATE.to_owned()));
+                }
+                if widgets::button(ui, cx.say.library_start()).clicked() {
+                    cx.goto = Some(View::Library);
                 }
                 if Command::Open.button(ui, cx.scene, cx.view).clicked() {
                     cx.ask(Ask::OpenPlanDialog);
