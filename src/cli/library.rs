@@ -222,11 +222,9 @@ fn attempt(
             version: env!("CARGO_PKG_VERSION").to_owned(),
             program: std::env::current_exe().context("where this program is cannot be found out")?,
         };
+        let passed = || gameday::told_preflight(&job, &name);
         let code = if preflight {
-            match gameday::told_preflight(&job, &name) {
-                true => 0,
-                false => run::INCONCLUSIVE,
-            }
+            if passed() { 0 } else { run::INCONCLUSIVE }
         } else {
             run::told(&job, &report.join((demo.experiment + 1).to_string()))
         };

@@ -334,6 +334,7 @@ fn icon_of(view: View) -> Icon {
         View::Live => Icon::Live,
         View::Review | View::Gallery => Icon::Review,
         View::Fleet => Icon::Fleet,
+        View::Library => Icon::Library,
     }
 }
 

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use firedrill_plan::Rule;
 
-use crate::{GameDayAsk, ReplayAsk};
+use crate::{GameDayAsk, Remembered, ReplayAsk};
 
 /// A wish of the person at the console.
 #[derive(Clone, Debug, PartialEq)]
@@ -94,6 +94,8 @@ pub enum Ask {
         /// Why it is safe again.
         reason: String,
     },
+    /// Ask the plan's source what it remembers of an indicator's last hour.
+    Past(Box<Remembered>),
     /// Ask every agent of the plan who it is.
     RefreshFleet,
     /// Exercise the abort path on every agent of the plan.

@@ -15,6 +15,7 @@ mod drill;
 mod fleet;
 mod gameday;
 mod ours;
+mod past;
 mod replay;
 mod review;
 mod safety;
@@ -25,6 +26,7 @@ pub use drill::*;
 pub use fleet::*;
 pub use gameday::*;
 pub use ours::*;
+pub use past::*;
 pub use replay::*;
 pub use review::*;
 pub use safety::*;
@@ -58,6 +60,8 @@ pub struct Scene {
     pub messages: Arc<Vec<Message>>,
     /// Plans to start from.
     pub recent: Arc<Vec<PathBuf>>,
+    /// What sources were asked to remember of indicators, newest last.
+    pub pasts: Arc<Vec<PastScene>>,
     /// The game day that is open.
     pub gameday: Option<Arc<GameDayScene>>,
     /// Game days that were opened before: those with overdue findings first, then the newest.

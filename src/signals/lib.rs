@@ -15,6 +15,7 @@ mod exposition;
 pub mod fuzz;
 mod http;
 mod novelty;
+mod past;
 mod probe;
 mod prometheus;
 mod promql;
@@ -26,6 +27,7 @@ mod selector;
 
 pub use check::check_source;
 pub use evaluate::replay;
+pub use past::past;
 pub use promql::explain;
 pub use sampler::Sampler;
 

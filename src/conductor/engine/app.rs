@@ -4,7 +4,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use firedrill_fleet::{Credentials, Gate};
 use firedrill_plan::Plan;
-use firedrill_scene::{Ask, Level, OpenDrillScene, Ours, Review};
+use firedrill_scene::{Ask, Level, OpenDrillScene, Ours, PastScene, Review};
 use firedrill_wire::AgentInfo;
 use tokio::sync::mpsc;
 
@@ -48,6 +48,8 @@ pub(crate) enum Work {
     OpenFound(Vec<OpenDrillScene>),
     /// To be looked for again.
     LookForOpen,
+    /// What a source remembers, or why not.
+    Past(Box<PastScene>),
     /// Something to say.
     Say(Level, String),
     /// Of a game day.
@@ -164,6 +166,7 @@ impl App {
                 self.rest();
                 self.look_for_open();
             }
+            Work::Past(past) => self.show_past(*past),
             Work::Say(level, words) => self.publisher.say(level, words),
             Work::GameDay(work) => self.gameday_work(*work),
             Work::End => {}
@@ -226,6 +229,7 @@ impl App {
             Ask::AbortOpen(drill) => self.abort_open(&drill),
             Ask::WatchOpen(drill) => self.watch_open(&drill),
             Ask::Release { agent, latch, reason } => self.release(&agent, latch, reason),
+            Ask::Past(of) => self.remember_past(*of),
             Ask::RefreshFleet => self.refresh(),
             Ask::TestAbort => self.test_abort(),
             Ask::SetToken { url, token } => self.set_token(&url, &token),

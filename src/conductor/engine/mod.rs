@@ -7,6 +7,7 @@ mod gameday;
 mod gameday_disk;
 mod leave;
 mod open;
+mod past;
 mod plan_file;
 mod plans;
 mod publish;

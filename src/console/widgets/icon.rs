@@ -20,6 +20,8 @@ pub enum Icon {
     Review,
     /// Two hosts.
     Fleet,
+    /// Books on a shelf.
+    Library,
     /// A projector's screen.
     Stage,
     /// The sun.
@@ -123,6 +125,11 @@ impl Icon {
                 pen.frame((3.0, 11.0), (17.0, 16.5));
                 pen.dot(6.2, 6.3, 1.1);
                 pen.dot(6.2, 13.8, 1.1);
+            }
+            Self::Library => {
+                pen.frame((3.0, 3.5), (7.0, 16.5));
+                pen.frame((7.0, 5.5), (11.0, 16.5));
+                pen.closed(&[(12.0, 5.2), (14.8, 4.4), (17.6, 15.4), (14.8, 16.2)]);
             }
             Self::Stage => {
                 pen.frame((2.5, 3.5), (17.5, 13.0));

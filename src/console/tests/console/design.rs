@@ -179,6 +179,8 @@ fn what_is_said_and_what_stops_is_in_the_form() {
     type_into(&mut harness, "Said while it is in tolerance", "Orders are fine");
     type_into(&mut harness, "Said while it is out", "Orders fail");
     type_into(&mut harness, "After so many bad samples in a row", "3");
+    harness.get_by_label("Add indicator").scroll_to_me();
+    harness.run();
     click(&mut harness, "Add indicator");
     let sli = &plan(&harness).slis[0];
     assert_eq!(sli.min_rate, Some(5.0));
@@ -188,9 +190,15 @@ fn what_is_said_and_what_stops_is_in_the_form() {
 
     // The first card's buttons; the second's are below.
     let first = |harness: &mut Harness<'_, State>, label: &str| {
-        let mut buttons = harness.get_all_by_role_and_label(Role::Button, label);
-        buttons.next().unwrap().click();
-        drop(buttons);
+        let seen = |harness: &Harness<'_, State>, act: &dyn Fn(&egui_kittest::Node<'_>)| {
+            act(&harness
+                .get_all_by_role_and_label(Role::Button, label)
+                .next()
+                .unwrap());
+        };
+        seen(harness, &|button| button.scroll_to_me());
+        harness.run();
+        seen(harness, &|button| button.click());
         harness.run();
     };
     first(&mut harness, "Never");

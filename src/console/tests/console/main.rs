@@ -1,6 +1,7 @@
 //! The console through its public face: clicks and keys in, wishes and pictures out. One program, linked once.
 
 mod agenda;
+mod checked;
 mod design;
 mod fixture;
 mod interactions;

@@ -30,6 +30,8 @@ pub struct Draft {
     last: Option<(String, f64)>,
     /// What the last edit of the form changed.
     pub edited: Option<Range<usize>>,
+    /// Grows with every text.
+    version: u64,
 }
 
 impl Default for Draft {
@@ -49,6 +51,7 @@ impl Default for Draft {
             redo: Vec::new(),
             last: None,
             edited: None,
+            version: 0,
         };
         draft.read();
         draft
@@ -79,6 +82,11 @@ impl Draft {
     /// The text.
     pub fn text(&self) -> &str {
         &self.text
+    }
+
+    /// Another number for another text.
+    pub fn version(&self) -> u64 {
+        self.version
     }
 
     /// It is not what is on disk.
@@ -221,6 +229,7 @@ impl Draft {
     }
 
     fn read(&mut self) {
+        self.version += 1;
         self.checked = check(&self.text);
         match edit::values(&self.text) {
             Ok(values) => {

@@ -8,6 +8,7 @@ use super::{
     form::{Form, Kind},
     lanes::{self, Drag},
     parts::{fresh, two},
+    rails::Rails,
     step,
 };
 use crate::{
@@ -28,6 +29,8 @@ pub struct Chosen {
     pub drag: Option<Drag>,
     /// Typed into the catalogue's search.
     pub search: String,
+    /// The guardrails as found last.
+    pub rails: Rails,
 }
 
 /// The fault catalogue; a click appends a step.
@@ -188,7 +191,7 @@ pub fn experiment(ui: &mut Ui, form: &mut Form<'_>, chosen: &mut Chosen, cx: &Cx
     chosen.step = chosen.step.min(steps.saturating_sub(1));
     if steps > 0 {
         let s = chosen.step.to_string();
-        ui.push_id(("step", &e, &s), |ui| step::step(ui, form, &e, &s, cx));
+        ui.push_id(("step", &e, &s), |ui| step::step(ui, form, chosen, (&e, &s), cx));
     }
 }
 

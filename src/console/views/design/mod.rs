@@ -7,6 +7,8 @@ mod form;
 mod lanes;
 mod moving;
 mod parts;
+mod past;
+mod rails;
 mod step;
 
 use std::collections::HashMap;
@@ -238,7 +240,7 @@ impl Design {
             .map(|e| e.name.clone())
     }
 
-    fn form(&mut self, ui: &mut Ui, cx: &Cx<'_>) {
+    fn form(&mut self, ui: &mut Ui, cx: &mut Cx<'_>) {
         let say = cx.say;
         if self.draft.broken() {
             widgets::card(ui, |ui| {
@@ -257,6 +259,9 @@ impl Design {
             now_s: ui.input(|input| input.time),
         };
         let (part, chosen) = (self.part, &mut self.chosen);
+        // What is being typed is not asked for with every letter.
+        let asks = !form.draft.unsaved();
+        let mut wishes = Vec::new();
         ScrollArea::vertical()
             .id_salt(("form", part as u8))
             .auto_shrink(false)
@@ -264,11 +269,14 @@ impl Design {
                 ui.spacing_mut().item_spacing.y = 10.0;
                 match part {
                     Part::Plan => parts::plan(ui, &mut form),
-                    Part::Indicators => parts::indicators(ui, &mut form),
+                    Part::Indicators => wishes = parts::indicators(ui, &mut form, asks, cx),
                     Part::Agents => parts::agents(ui, &mut form),
                     Part::Experiments => experiment::experiment(ui, &mut form, chosen, cx),
                 }
             });
+        for wish in wishes {
+            cx.ask(wish);
+        }
     }
 
     fn newer(&mut self, ui: &mut Ui, path: Option<std::path::PathBuf>, cx: &mut Cx<'_>) {

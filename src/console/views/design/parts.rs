@@ -1,11 +1,16 @@
 //! The form's parts but the experiment: the plan itself, its indicators, its agents.
 
 use egui::Ui;
+use firedrill_scene::Ask;
 use serde_json::Value;
 
-use super::form::{Form, Kind};
+use super::{
+    form::{Form, Kind},
+    past,
+};
 use crate::{
     commands::Words,
+    cx::Cx,
     messages::Say,
     theme::space,
     widgets::{self, choice},
@@ -136,13 +141,13 @@ const INDICATORS: [(&str, Words, Words); 5] = [
     ("promql", |_| "PromQL", Say::kind_promql_tip),
 ];
 
-/// Every SLI.
-pub fn indicators(ui: &mut Ui, form: &mut Form<'_>) {
-    let say = Say::of(ui);
+/// Every SLI. Gives the wishes for what sources remember; `asks`: also where nobody pressed for it.
+pub fn indicators(ui: &mut Ui, form: &mut Form<'_>, asks: bool, cx: &Cx<'_>) -> Vec<Ask> {
+    let say = cx.say;
+    let mut wishes = Vec::new();
     for i in 0..form.draft.len(&["sli"]) {
-        let index = i.to_string();
         ui.push_id(("sli", i), |ui| {
-            widgets::card(ui, |ui| indicator(ui, form, &index));
+            widgets::card(ui, |ui| wishes.extend(indicator(ui, form, i, asks, cx)));
         });
     }
     if widgets::button(ui, say.add_indicator()).clicked() {
@@ -153,10 +158,13 @@ pub fn indicators(ui: &mut Ui, form: &mut Form<'_>) {
         );
         form.push(&["sli"], &body);
     }
+    wishes
 }
 
-fn indicator(ui: &mut Ui, form: &mut Form<'_>, i: &str) {
-    let say = Say::of(ui);
+fn indicator(ui: &mut Ui, form: &mut Form<'_>, number: usize, asks: bool, cx: &Cx<'_>) -> Option<Ask> {
+    let i = number.to_string();
+    let i = i.as_str();
+    let say = cx.say;
     let name = form.draft.shown(&["sli", i, "name"]);
     let mut remove = false;
     widgets::ends(
@@ -167,7 +175,7 @@ fn indicator(ui: &mut Ui, form: &mut Form<'_>, i: &str) {
     );
     if remove {
         form.remove(&["sli", i]);
-        return;
+        return None;
     }
     two(ui, form, |form, left, right| {
         form.field(
@@ -272,7 +280,9 @@ fn indicator(ui: &mut Ui, form: &mut Form<'_>, i: &str) {
         ),
         _ => {}
     }
+    let wish = past::plot(ui, form, number, asks, cx);
     lines(ui, form, i);
+    wish
 }
 
 /// The three lines. In the source's base unit, so the form says which that is.

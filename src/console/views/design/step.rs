@@ -3,9 +3,13 @@
 use egui::{Ui, vec2};
 use firedrill_catalogue::{FaultSpec, ParamKind, ParamSpec, Scope, ScopeKey, find, quantity};
 use firedrill_plan::edit;
+use firedrill_scene::AgentHealth;
 use serde_json::Value;
 
-use super::form::{Form, Kind};
+use super::{
+    experiment::Chosen,
+    form::{Form, Kind},
+};
 use crate::{
     cx::Cx,
     messages::Say,
@@ -23,8 +27,10 @@ const FIRST_PID: i64 = 4211;
 const FIRST_PORT: i64 = 8080;
 
 /// Draws the chosen step: parameters and target side by side where there is room.
-pub fn step(ui: &mut Ui, form: &mut Form<'_>, e: &str, s: &str, cx: &Cx<'_>) {
-    const SIDE: f32 = 270.0;
+pub fn step(ui: &mut Ui, form: &mut Form<'_>, chosen: &mut Chosen, (e, s): (&str, &str), cx: &Cx<'_>) {
+    const SIDE: f32 = 290.0;
+    let experiment = chosen.experiment;
+    let rails = &mut chosen.rails;
     let base = ["experiment", e, "step", s];
     let wait = form.draft.value(&[&base[..], &["wait"]].concat()).is_some();
     let width = ui.available_width();
@@ -33,6 +39,7 @@ pub fn step(ui: &mut Ui, form: &mut Form<'_>, e: &str, s: &str, cx: &Cx<'_>) {
         if !wait && form.draft.value(&base).is_some() {
             widgets::card(ui, |ui| target(ui, form, &base, cx));
         }
+        widgets::card(ui, |ui| rails.ui(ui, form.draft, experiment, cx));
         return;
     }
     ui.horizontal_top(|ui| {
@@ -47,7 +54,10 @@ pub fn step(ui: &mut Ui, form: &mut Form<'_>, e: &str, s: &str, cx: &Cx<'_>) {
             what(ui, form, &base, wait, cx);
         });
         if form.draft.value(&base).is_some() {
-            sized(ui, SIDE, &mut |ui| target(ui, form, &base, cx));
+            ui.vertical(|ui| {
+                sized(ui, SIDE, &mut |ui| target(ui, form, &base, cx));
+                sized(ui, SIDE, &mut |ui| rails.ui(ui, form.draft, experiment, cx));
+            });
         }
     });
 }
@@ -241,6 +251,7 @@ fn hint(param: &ParamSpec) -> String {
 /// An agent of the plan, as far as a target is concerned.
 struct Agent {
     name: String,
+    url: String,
     labels: Vec<(String, String)>,
 }
 
@@ -255,6 +266,7 @@ fn agents(form: &Form<'_>) -> Vec<Agent> {
         .iter()
         .map(|entry| Agent {
             name: entry["name"].as_str().unwrap_or_default().to_owned(),
+            url: entry["url"].as_str().unwrap_or_default().to_owned(),
             labels: pairs(&entry["labels"]),
         })
         .collect()
@@ -323,13 +335,21 @@ fn target(ui: &mut Ui, form: &mut Form<'_>, base: &[&str], cx: &Cx<'_>) {
             ("percent:50", say.mode_half()),
         ],
     );
-    if let Some(fault) = find(&form.draft.shown(&[base, &["inject"]].concat())) {
+    let fault = find(&form.draft.shown(&[base, &["inject"]].concat()));
+    if let Some(fault) = fault {
         scope(ui, form, &path, fault, cx);
     }
     ui.add_space(space::XS);
+    if hit > 0 && hit < matching.len() {
+        let names: Vec<&str> = matching.iter().take(SHOWN).map(|it| it.name.as_str()).collect();
+        widgets::dim(ui, cx.say.target_by_lot(hit, names.join(", ")));
+    }
+    let route = form.draft.shown(&[&path[..], &["route"]].concat());
     for agent in agents.iter().take(SHOWN) {
         let inside = matching.iter().any(|other| other.name == agent.name);
-        agent_row(ui, agent, inside, hit == matching.len(), t);
+        let surely = hit == matching.len();
+        let live = live(cx, agent, fault.map_or("", |it| it.name), &route);
+        agent_row(ui, agent, (inside, surely), &live, t);
     }
     if agents.len() > SHOWN {
         widgets::dim(ui, say.and_more(agents.len() - SHOWN));
@@ -470,7 +490,50 @@ fn named_by(say: Say, key: &'static str) -> &'static str {
     }
 }
 
-fn agent_row(ui: &mut Ui, agent: &Agent, inside: bool, surely: bool, t: &Tokens) {
+/// What the agent itself says to this, as far as it was asked.
+enum Live {
+    /// It answers, and can do this.
+    Ready,
+    /// It is not known.
+    Unknown(String),
+    /// It could not be hit now, and why.
+    Cannot(String),
+}
+
+/// What an agent of the open plan said last; one that was written since then is not known.
+fn live(cx: &Cx<'_>, agent: &Agent, fault: &str, route: &str) -> Live {
+    let say = cx.say;
+    let mut fleet = cx.scene.fleet.iter();
+    let Some(known) = fleet.find(|it| it.name == agent.name && it.url == agent.url) else {
+        return Live::Unknown(say.target_not_in_fleet().to_owned());
+    };
+    match &known.health {
+        AgentHealth::Unknown => return Live::Unknown(say.target_not_asked().to_owned()),
+        AgentHealth::Unreachable(_) => return Live::Cannot(say.target_no_answer().to_owned()),
+        AgentHealth::Unusable(why) => return Live::Cannot(why.clone()),
+        AgentHealth::Healthy => {}
+    }
+    if known.latch.is_some() {
+        return Live::Cannot(say.target_latched().to_owned());
+    }
+    let Some(info) = &known.info else {
+        return Live::Unknown(say.target_says_nothing().to_owned());
+    };
+    match info.faults.iter().find(|it| it.name.as_str() == fault) {
+        None => return Live::Cannot(say.target_unknown_fault(fault)),
+        Some(it) if !it.available => {
+            let why = it.why_not.clone();
+            return Live::Cannot(why.unwrap_or_else(|| say.target_cannot().to_owned()));
+        }
+        Some(_) => {}
+    }
+    if !route.is_empty() && !info.routes.iter().any(|it| it.name == route) {
+        return Live::Cannot(say.target_no_route(route));
+    }
+    Live::Ready
+}
+
+fn agent_row(ui: &mut Ui, agent: &Agent, (inside, surely): (bool, bool), live: &Live, t: &Tokens) {
     let say = Say::of(ui);
     ui.spacing_mut().interact_size.y = 20.0;
     ui.horizontal(|ui| {
@@ -485,7 +548,16 @@ fn agent_row(ui: &mut Ui, agent: &Agent, inside: bool, surely: bool, t: &Tokens)
             (false, _) => say.is_not_hit(),
         };
         widgets::dim(ui, words);
+        match live {
+            Live::Ready => drop(widgets::dim(ui, format!("· {}", Say::of(ui).target_ready()))),
+            Live::Unknown(why) if inside => drop(widgets::dim(ui, format!("· {why}"))),
+            Live::Unknown(_) | Live::Cannot(_) => {}
+        }
     });
+    // What is in the way of a host that is not hit is no matter here.
+    if let (Live::Cannot(why), true) = (live, inside) {
+        widgets::small(ui, format!("{}: {why}", agent.name), t.out);
+    }
 }
 
 #[cfg(test)]

@@ -54,7 +54,7 @@ fn question(ui: &mut Ui, parameter: &Parameter, answers: &mut Values, wrong: Opt
     let t = Tokens::of(ui);
     let mut answer = answers.get(&parameter.name).unwrap_or(&parameter.default).clone();
     ui.spacing_mut().item_spacing.y = 3.0;
-    ui.label(rich(&parameter.ask, regular(13.0), t.text));
+    ui.label(rich(&parameter.ask, regular(size::NOTE), t.text));
     let response = ui
         .scope(|ui| {
             if wrong.is_some() {

@@ -44,7 +44,7 @@ pub fn demo(ui: &mut Ui, template: &Template) {
     let (t, say) = (Tokens::of(ui), Say::of(ui));
     ui.label(rich(
         say.library_on_demo(&template.demo.build),
-        medium(13.0),
+        medium(size::NOTE),
         t.text,
     ));
     for words in &template.demo.words {
@@ -64,7 +64,7 @@ fn bullet(ui: &mut Ui, words: &str) {
     let width = ui.available_width();
     let galley = ui
         .painter()
-        .layout(words.to_owned(), regular(13.0), t.text, width - 14.0);
+        .layout(words.to_owned(), regular(size::NOTE), t.text, width - 14.0);
     let (rect, response) = ui.allocate_exact_size(vec2(width, galley.size().y + 2.0), Sense::hover());
     response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Label, true, words));
     ui.painter().circle_filled(rect.min + vec2(3.0, 9.0), 2.0, t.dim);
@@ -91,7 +91,7 @@ impl Row<'_> {
         let mut lines = vec![
             (lay(self.name, medium(size::BODY), t.strong), t.strong),
             (lay(self.faults, mono(size::SMALL), t.fault), t.fault),
-            (lay(self.words, regular(13.0), t.text), t.text),
+            (lay(self.words, regular(size::NOTE), t.text), t.text),
         ];
         if let Some(why) = self.not_here {
             let words = Say::of(ui).library_not_on_demo(why);
