@@ -286,7 +286,7 @@ mod tests {
 
     #[test]
     fn lines_are_written_as_fine_as_they_are_seen() {
-        assert_eq!(rounded(0.299_870_1, 2.0), 0.2999);
+        assert_eq!(rounded(0.299_870_1, 2.0), 0.3);
         assert_eq!(rounded(0.971_234_567, 0.1), 0.971_2);
         assert_eq!(rounded(1_234.56, 4_000.0), 1_235.0);
     }
