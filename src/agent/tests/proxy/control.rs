@@ -242,6 +242,29 @@ fn rules_that_cannot_be_are_refused() {
 }
 
 #[test]
+fn many_callers_read_each_others_answers() {
+    let rig = Rig::new(Limits::default());
+    rig.set("i1", "web", http_latency(1));
+    std::thread::scope(|scope| {
+        for caller in 0..8 {
+            let client = rig.client();
+            scope.spawn(move || {
+                for number in 0..200 {
+                    let id = format!("none-{caller}-{number}");
+                    assert_eq!(
+                        client.status(&id).unwrap().id,
+                        id,
+                        "the answer to another question"
+                    );
+                    assert!(client.status("i1").unwrap().present);
+                }
+            });
+        }
+    });
+    rig.remove("i1");
+}
+
+#[test]
 fn clear_takes_everything() {
     let rig = Rig::new(Limits::default());
     rig.set("i1", "web", http_latency(60_000));
