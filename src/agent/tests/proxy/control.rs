@@ -4,7 +4,7 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use firedrill_agent::proxy::protocol::{
     Answer, Command, Only, Outcome, RefusalKind, Reply, Request, RuleSpec, SetRule,
@@ -245,6 +245,7 @@ fn rules_that_cannot_be_are_refused() {
 fn many_callers_read_each_others_answers() {
     let rig = Rig::new(Limits::default());
     rig.set("i1", "web", http_latency(1));
+    let began = Instant::now();
     std::thread::scope(|scope| {
         for caller in 0..8 {
             let client = rig.client();
@@ -261,6 +262,9 @@ fn many_callers_read_each_others_answers() {
             });
         }
     });
+    // One that is not woken when its answer was read sleeps until its patience is over: four seconds for each.
+    let took = began.elapsed();
+    assert!(took < PATIENCE, "{took:?}");
     rig.remove("i1");
 }
 
