@@ -481,18 +481,20 @@ impl<P: FnMut(&Drill, &SceneBuilder, At) + Send> Conductor<P> {
         let mut card = AbortCard::new(setup.drill.clone(), name, wall_ms, &self.targets);
         card.journal.clone_from(&self.journal);
         let path = self.card.clone();
+        let known = self.held.is_some();
         let written = tokio::task::spawn_blocking(move || {
             if let Some(drills) = path.parent() {
                 std::fs::create_dir_all(drills)?;
                 ledger::prune(drills, wall_ms);
             }
-            let alive = Alive::hold(&path)?;
+            // Written anew after a reveal it is held already, and one process cannot lock it twice.
+            let alive = if known { None } else { Some(Alive::hold(&path)?) };
             card.write(&path)?;
             Ok::<_, std::io::Error>(alive)
         });
         let why = match written.await {
             Ok(Ok(alive)) => {
-                self.held = Some(alive);
+                self.held = alive.or(self.held.take());
                 return Ok(());
             }
             Ok(Err(error)) => error.to_string(),

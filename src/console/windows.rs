@@ -71,7 +71,8 @@ impl Windows {
 
     /// While the Stage is sealed it stands there all the time: its coming would tell that a fault began.
     fn shows_abort(&self, scene: &Scene) -> bool {
-        self.wished || ((is_on(scene) || self.sealed && self.stage) && !self.dismissed)
+        let sealed = scene.redaction(self.sealed).hides() && (self.stage || !self.sealed);
+        self.wished || ((is_on(scene) || sealed) && !self.dismissed)
     }
 }
 
@@ -106,7 +107,7 @@ impl Console {
         if windows.closed.abort.swap(false, Ordering::AcqRel) {
             (windows.wished, windows.dismissed) = (false, true);
         }
-        if !is_on(&scene) && !windows.sealed {
+        if !is_on(&scene) && !scene.redaction(windows.sealed).hides() {
             windows.dismissed = false;
         }
         if windows.stage {

@@ -146,7 +146,8 @@ impl Drill {
         let request = OpenRequest {
             drill: self.setup.drill.clone(),
             nonce: format!("{:016x}{:016x}", random.next(), random.next()),
-            experiment: experiment.name.clone(),
+            // Agents tell it to other consoles and keep it in their audit logs.
+            experiment: self.seal.redaction().pass(experiment.name.clone()).into_inner(),
             console: self.setup.console.clone(),
             who: self.setup.who.clone(),
             lease_ms: experiment.lease_ms,

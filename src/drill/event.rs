@@ -161,6 +161,16 @@ pub enum Command {
         /// Who.
         by: String,
     },
+    /// Makes a rehearsal of it: sealed until the reveal. Before the first fault only.
+    Seal {
+        /// Who.
+        by: String,
+    },
+    /// What a sealed drill does may be told from now on.
+    Reveal {
+        /// Who.
+        by: String,
+    },
     /// A note on the timeline. Changes nothing; it is in the journal because every event is.
     Note {
         /// Who.

@@ -129,6 +129,11 @@ impl Drill {
         self.guard.alerts = Some(result);
     }
 
+    /// Alerts that were open at the Alertmanager when it was asked last; `None`: it was not, or did not answer.
+    pub fn open_alerts(&self) -> Option<&[String]> {
+        self.guard.alerts.as_ref()?.as_deref().ok()
+    }
+
     pub(crate) fn history_read(&mut self, result: Result<Spent, String>) {
         self.guard.spent = Some(result);
     }

@@ -14,6 +14,7 @@
 //! - a stop puts [`Effect::Abort`] in front of everything else of its step;
 //! - an injection counts as off only by the word of the life of the agent that started it, or of a later life
 //!   that names it;
+//! - until its reveal a sealed drill says nothing to others but "exercise" ([`Outgoing`]);
 //! - a verdict names every injection that nobody has read back, and is never `Held` with one.
 
 mod arming;
@@ -27,9 +28,11 @@ mod hold;
 mod judge;
 mod machine;
 mod notices;
+mod outgoing;
 mod preflight;
 mod random;
 mod replay;
+mod seal;
 mod steps;
 mod strength;
 mod targets;
@@ -43,7 +46,9 @@ pub use fold::AbortFold;
 pub use judge::BASELINE_TIMES;
 pub use machine::Drill;
 pub use notices::{COMMAND_MS, NOTICE_MS};
+pub use outgoing::{EXERCISE, Outgoing, Redact, Redaction};
 pub use replay::{ReplayError, replay};
+pub use seal::{REAL_INCIDENT, Seal, is_real_incident};
 pub use types::*;
 pub use words::show_value;
 

@@ -7,7 +7,7 @@ use firedrill_wire::{Stamp, Tick};
 
 use crate::{
     AbortedBy, AgentStatus, Arming, At, BadSample, Call, Check, Chosen, Command, Effect, Entry, Event,
-    Injection, Judgement, Notice, Outcome, Phase, Reason, Reply, Setup, SliStatus, Verdict,
+    Injection, Judgement, Notice, Outcome, Phase, Reason, Reply, Seal, Setup, SliStatus, Verdict,
     guardrails::Guard, targets,
 };
 
@@ -47,6 +47,7 @@ pub struct Drill {
     pub(crate) ending: Option<Ending>,
     pub(crate) reasons: Reasons,
     pub(crate) verdict: Option<Verdict>,
+    pub(crate) seal: Seal,
     /// Effects of the step that runs; empty between steps.
     pub(crate) out: Vec<Effect>,
 }
@@ -216,6 +217,11 @@ impl Drill {
             ending: None,
             reasons: Reasons::default(),
             verdict: None,
+            seal: if experiment.is_some_and(|it| it.rehearsal) {
+                Seal::Sealed
+            } else {
+                Seal::Open
+            },
             out: Vec::new(),
             setup,
         };
@@ -327,6 +333,8 @@ impl Drill {
             Command::Act { action, by } => self.act(action, &by),
             Command::Hold { by } => self.begin_hold(&by),
             Command::Resume { by } => self.resume(&by),
+            Command::Seal { by } => self.seal_now(&by),
+            Command::Reveal { by } => self.reveal(&by),
             Command::Strength { .. } | Command::Note { .. } => {}
         }
     }
@@ -449,6 +457,7 @@ impl Drill {
 
     /// A person, a signal, or somebody elsewhere.
     fn abort(&mut self, by: AbortedBy, reason: String) {
+        self.reveal_if_real(&by, &reason);
         let (latch, words) = match by {
             AbortedBy::Person(name) => (true, format!("{name} aborted: {reason}")),
             AbortedBy::Signal(signal) => (true, format!("{signal} aborted: {reason}")),

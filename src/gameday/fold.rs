@@ -1,6 +1,6 @@
 //! The state of a game day: a pure fold over its records, in the order of the file.
 
-use firedrill_drill::Outcome;
+use firedrill_drill::{Outcome, is_real_incident};
 
 use crate::{Change, Clock, Event, Finding, Found, GameDay, Prediction, QUESTIONS, REAL_INCIDENT, Record};
 
@@ -41,7 +41,7 @@ pub struct Stopped {
 impl Stopped {
     /// There is a real incident.
     pub fn is_real(&self) -> bool {
-        self.reason.to_lowercase().contains(REAL_INCIDENT)
+        is_real_incident(&self.reason)
     }
 }
 

@@ -27,6 +27,7 @@ mod words;
 pub use change::{Change, ChangeError, apply};
 pub use event::*;
 pub use findings::{csv, due_first, findings_markdown};
+pub use firedrill_drill::REAL_INCIDENT;
 pub use fold::*;
 pub use ics::ics;
 pub use invite::{Audience, invitation};
@@ -52,5 +53,3 @@ pub const REPORTS: &str = "reports";
 pub const PLANS: &str = "plans";
 /// Where the journals of preflights of the day before are, in the folder.
 pub const PREFLIGHTS: &str = "preflights";
-/// An abort for this reason stops the whole agenda.
-pub const REAL_INCIDENT: &str = "real incident";

@@ -273,6 +273,11 @@ pub(crate) const EXPERIMENT: &[Key] = &[
         Kind::Duration,
         "back in the band by then, else broken; default 2m",
     ),
+    may(
+        "rehearsal",
+        Kind::Flag,
+        "sealed: until the reveal nothing that leaves the console says more than \"exercise\"",
+    ),
     must(
         "step",
         Kind::Tables(STEP),

@@ -249,6 +249,8 @@ pub struct Experiment {
     pub baseline_ms: u64,
     /// Back in the band by then, in milliseconds, else broken.
     pub recover_ms: u64,
+    /// Sealed: responders are rehearsed, and until the reveal nobody else is told more than that there is an exercise.
+    pub rehearsal: bool,
     /// In the order of the file.
     pub steps: Vec<Step>,
     /// Emergency actions, in the order of the file.

@@ -31,6 +31,7 @@ pub(crate) fn experiment(r: &mut Reader<'_>, table: &Table<'_>, agents: &[AgentE
     let lease_ms = time("lease", 2_000, 60_000, 10_000);
     let baseline_ms = time("baseline", 1_000, HOUR_MS, 60_000);
     let recover_ms = time("recover", 1_000, HOUR_MS, 120_000);
+    let rehearsal = r.flag(table.get("rehearsal")).unwrap_or(false);
     let steps = each(r, table, "step", MAX_STEPS, |r, inner, span, path| {
         let opened = r.table(inner, span, path, "experiment.step", STEP);
         step(r, &opened, agents)
@@ -46,6 +47,7 @@ pub(crate) fn experiment(r: &mut Reader<'_>, table: &Table<'_>, agents: &[AgentE
         lease_ms: lease_ms?,
         baseline_ms: baseline_ms?,
         recover_ms: recover_ms?,
+        rehearsal,
         steps,
         on_stop,
     })

@@ -9,6 +9,7 @@ use firedrill_series::Series;
 
 use crate::{
     ArmingScene, CheckRow, DrillScene, InjectionScene, Ours, PlannedScene, SafetyScene, SliScene,
+    builder_bells::Bells,
     builder_hold::{hold, shifted},
     builder_lever::Levers,
     builder_log::Log,
@@ -28,6 +29,7 @@ pub struct SceneBuilder {
     bad: Vec<Marks>,
     bad_seen: usize,
     log: Log,
+    fired: Bells,
     origin_wall_ms: Option<i64>,
     /// The start was confirmed, and nothing was in the way.
     armed: bool,
@@ -43,6 +45,7 @@ impl SceneBuilder {
             bad: (0..slis).map(|_| Arc::default()).collect(),
             bad_seen: 0,
             log: Log::default(),
+            fired: Bells::default(),
             origin_wall_ms: None,
             armed: false,
         }
@@ -72,6 +75,7 @@ impl SceneBuilder {
             }
             *before = status.state;
         }
+        self.fired.feed(drill, at);
         let bad = drill.bad_samples();
         for sample in bad.get(self.bad_seen..).unwrap_or_default() {
             if let Some(marks) = self.bad.get_mut(sample.sli) {
@@ -134,6 +138,8 @@ impl SceneBuilder {
             safety: SafetyScene::of(drill),
             arming: self.arming(drill),
             verdict: drill.verdict().cloned(),
+            seal: drill.seal().clone(),
+            fired: self.fired.all(),
         }
     }
 

@@ -79,7 +79,9 @@ impl Log {
             | Command::Act { .. }
             | Command::Strength { .. }
             | Command::Hold { .. }
-            | Command::Resume { .. } => {}
+            | Command::Resume { .. }
+            | Command::Seal { .. }
+            | Command::Reveal { .. } => {}
         }
     }
 
@@ -97,7 +99,7 @@ impl Log {
                 "recovered" => (LogKind::Phase, what),
                 "finish" => (LogKind::End, what),
                 "override" | "not overridden" | "approval" | "not approved" | "hold" | "not held"
-                | "resume" | "not resumed" => (LogKind::Person, what),
+                | "resume" | "not resumed" | "sealed" | "revealed" => (LogKind::Person, what),
                 "held" | "resumed" => (LogKind::Phase, what),
                 "strength" => (LogKind::Fault, what),
                 "not changed" => (LogKind::Person, format!("strength {what}")),

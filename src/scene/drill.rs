@@ -3,7 +3,7 @@
 use std::{collections::VecDeque, sync::Arc};
 
 use firedrill_catalogue::Lever;
-use firedrill_drill::{At, HoldStage, Phase, SliState, Verdict};
+use firedrill_drill::{At, HoldStage, Phase, Seal, SliState, Verdict};
 use firedrill_plan::{Range, Say, Stop};
 use firedrill_series::Series;
 use firedrill_wire::InjectionState;
@@ -59,6 +59,24 @@ pub struct DrillScene {
     pub arming: Option<ArmingScene>,
     /// When it is over.
     pub verdict: Option<Verdict>,
+    /// Whether it may be told to others.
+    pub seal: Seal,
+    /// What would have rung a bell, oldest first; at most [`MAX_FIRED`].
+    pub fired: Arc<Vec<Fired>>,
+}
+
+/// Most of [`DrillScene::fired`] that are kept: the first ones.
+pub const MAX_FIRED: usize = 200;
+
+/// Something that people on call would have been told of by their own monitoring.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fired {
+    /// When, microseconds since the drill was made.
+    pub at_us: u64,
+    /// What it is of: an indicator's name, or an open alert's.
+    pub what: String,
+    /// What an indicator came into; `None`: an alert was opened at the Alertmanager.
+    pub state: Option<SliState>,
 }
 
 impl DrillScene {

@@ -2,11 +2,15 @@
 //! `console` (which draws it and sends [`Ask`]s). The same scene is built from a journal for `firedrill render`
 //! and for Review's replay.
 //!
+//! Whoever else than the person at the console sees a scene, or words from it, gets what a sealed drill leaves of it:
+//! [`Scene::told`], and for everything else [`Redaction::pass`]. Nothing else goes out.
+//!
 //! A scene is a value: cheap to clone (`Arc`s inside), never locked, never changed after it is published.
 //! Uses `catalogue`, `plan`, `drill`, `gameday`, `series` and `wire`.
 
 mod ask;
 mod builder;
+mod builder_bells;
 mod builder_hold;
 mod builder_lever;
 mod builder_log;
@@ -19,10 +23,12 @@ mod past;
 mod replay;
 mod review;
 mod safety;
+mod told;
 
 pub use ask::*;
 pub use builder::{SceneBuilder, ours};
 pub use drill::*;
+pub use firedrill_drill::{EXERCISE, Outgoing, Redact, Redaction, Seal};
 pub use fleet::*;
 pub use gameday::*;
 pub use ours::*;
@@ -30,6 +36,7 @@ pub use past::*;
 pub use replay::*;
 pub use review::*;
 pub use safety::*;
+pub use told::{Told, Viewer};
 
 use std::{path::PathBuf, sync::Arc};
 

@@ -117,6 +117,8 @@ fn review(outcome: Outcome) -> Review {
         checks: Vec::new(),
         arming: None,
         verdict: None,
+        seal: firedrill_drill::Seal::Open,
+        fired: Arc::default(),
     };
     let reason = Reason {
         at: at(17),

@@ -485,3 +485,83 @@ fn a_hold_is_shown_and_moves_what_is_planned() {
     let replayed = world.until(|drill| drill.phase() == Phase::Verdict);
     assert_eq!(replayed.verdict.unwrap().outcome, Outcome::Held);
 }
+
+/// Everything that stands in a sealed drill and must not be told.
+const SECRETS: [&str; 7] = [
+    "http.latency",
+    "payments-1",
+    "payments-2",
+    "payment-http",
+    "Payment is slow",
+    "Payment",
+    "Orders stay",
+];
+
+#[test]
+fn whoever_is_rehearsed_sees_symptoms_and_a_room_an_exercise() {
+    use firedrill_scene::{Scene, Viewer};
+    let mut world = World::new();
+    let by = || "Ada".to_owned();
+    world.feed(Event::Command {
+        command: Command::Seal { by: by() },
+    });
+    world.until(|drill| drill.phase() == Phase::Arming);
+    world.feed(Event::Command {
+        command: Command::Arm,
+    });
+    world.until(|drill| drill.phase() == Phase::Inject && drill.fault_is_on());
+    world.latency = 0.5;
+    for _ in 0..50 {
+        world.tick();
+    }
+    let scene = |world: &World| Scene {
+        wall_ms: world.now.wall_ms,
+        drill: Some(Arc::new(world.builder.scene(&world.drill, world.now))),
+        ours: world.ours(),
+        ..Scene::default()
+    };
+    let whole = scene(&world);
+    assert!(
+        SECRETS[..3].iter().any(|it| format!("{whole:?}").contains(it)),
+        "there is a secret"
+    );
+    let told = whole.told(Viewer::Responder, false);
+    let words = format!("{:?}", told.scene);
+    for secret in SECRETS {
+        assert!(!words.contains(secret), "{secret} in {words}");
+    }
+    let drill = told.scene.drill.as_ref().unwrap();
+    assert_eq!(
+        (drill.slis[0].state, drill.slis[0].value),
+        (SliState::Out, Some(0.5))
+    );
+    assert_eq!(drill.slis[0].name, "P95 latency");
+    assert!(drill.slis[0].bad.is_empty() && drill.slis[0].bad_in_row == 0 && drill.phases.is_empty());
+    assert_eq!(drill.fired.len(), 1);
+    assert_eq!(
+        (drill.fired[0].what.as_str(), drill.fired[0].state),
+        ("P95 latency", Some(SliState::Out))
+    );
+    let room = whole.told(Viewer::Room, false);
+    assert!(room.scene.drill.is_none() && matches!(room.scene.ours, Ours::Unknown));
+    for told in [&told, &room] {
+        assert!(told.scene.abort.armed, "safety is never sealed");
+    }
+    // Who runs it sees all, and so does everybody after the reveal.
+    assert!(whole.told(Viewer::Crew, true).scene.drill.is_some());
+    world.feed(Event::Command {
+        command: Command::Reveal { by: by() },
+    });
+    let whole = scene(&world);
+    assert!(whole.redaction(true).hides() && !whole.redaction(false).hides());
+    let told = whole.told(Viewer::Responder, false);
+    assert!(format!("{:?}", told.scene).contains("http.latency"));
+    let titles: Vec<String> = log(told.scene.drill.as_ref().unwrap())
+        .into_iter()
+        .map(|it| it.1)
+        .collect();
+    assert!(
+        titles.contains(&"sealed".to_owned()) && titles.contains(&"revealed".to_owned()),
+        "{titles:?}"
+    );
+}

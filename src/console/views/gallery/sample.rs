@@ -183,5 +183,7 @@ pub fn drill(over: bool) -> DrillScene {
             reasons: vec![reason],
             unconfirmed: Vec::new(),
         }),
+        seal: firedrill_drill::Seal::Open,
+        fired: Arc::default(),
     }
 }

@@ -1,13 +1,13 @@
 //! The Stage: what a room reads at ten metres. The state in one sentence, two or three indicators, what happens
 //! next, and ABORT. Everything grows and shrinks with the window but ABORT, which is as large as everywhere.
 //!
-//! Sealed it is drawn from a scene in which nothing stands, so that it cannot give anything away.
+//! Sealed it is drawn from a scene in which nothing stands ([`Scene::told`]), so that it cannot give anything away.
 
 mod choice;
 
 use egui::{CornerRadius, Id, Key, Modifiers, Rect, Stroke, StrokeKind, Ui, pos2, text::LayoutJob, vec2};
 use firedrill_drill::{HoldStage, Outcome, Phase, SliState};
-use firedrill_scene::{AbortScene, DrillScene, Ours, Scene, SliScene};
+use firedrill_scene::{AbortScene, DrillScene, Ours, Scene, SliScene, Viewer};
 use jiff::tz::TimeZone;
 
 use self::choice::{Choice, choose};
@@ -38,14 +38,11 @@ pub struct Acts {
 pub fn ui(ui: &mut Ui, scene: &Scene, since_ms: u64, zone: &TimeZone, sealed: bool) -> Acts {
     let window = ui.ctx().content_rect();
     ui.set_clip_rect(window);
-    let shown = if sealed {
-        sealed_scene(scene)
-    } else {
-        scene.clone()
-    };
+    let told = scene.told(Viewer::Room, sealed);
+    let (sealed, shown) = (scene.redaction(sealed).hides(), &told.scene);
     let mut wishes = Vec::new();
     let cx = Cx {
-        scene: &shown,
+        scene: shown,
         since_ms,
         zone,
         tokens: Tokens::of(ui),
@@ -59,7 +56,7 @@ pub fn ui(ui: &mut Ui, scene: &Scene, since_ms: u64, zone: &TimeZone, sealed: bo
     ui.painter().rect_filled(window, 0.0, cx.tokens.ground);
     let sheet = Sheet::of(window);
     let (heading, second) = if sealed {
-        sealed_words(&shown, cx.say)
+        sealed_words(shown, cx.say)
     } else {
         says(&cx, &slis(ui, &cx))
     };
@@ -104,14 +101,11 @@ pub fn ui(ui: &mut Ui, scene: &Scene, since_ms: u64, zone: &TimeZone, sealed: bo
 pub fn abort_only(ui: &mut Ui, scene: &Scene, since_ms: u64, zone: &TimeZone, sealed: bool) -> bool {
     let window = ui.ctx().content_rect();
     ui.set_clip_rect(window);
-    let shown = if sealed {
-        sealed_scene(scene)
-    } else {
-        scene.clone()
-    };
+    let told = scene.told(Viewer::Room, sealed);
+    let (sealed, shown) = (scene.redaction(sealed).hides(), &told.scene);
     let mut wishes = Vec::new();
     let cx = Cx {
-        scene: &shown,
+        scene: shown,
         since_ms,
         zone,
         tokens: Tokens::of(ui),
@@ -150,20 +144,6 @@ pub fn abort_only(ui: &mut Ui, scene: &Scene, since_ms: u64, zone: &TimeZone, se
         ui.label(job);
     });
     shell::abort(ui, button, &cx)
-}
-
-/// What may be seen while it is sealed: the time, and ABORT as it would look with a fault on.
-fn sealed_scene(scene: &Scene) -> Scene {
-    Scene {
-        wall_ms: scene.wall_ms,
-        abort: AbortScene {
-            armed: true,
-            pressed_ms: scene.abort.pressed_ms,
-            finished: scene.abort.finished,
-            ..AbortScene::default()
-        },
-        ..Scene::default()
-    }
 }
 
 fn sealed_words(scene: &Scene, say: Say) -> (String, Option<String>) {

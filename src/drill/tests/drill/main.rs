@@ -13,5 +13,6 @@ mod holding;
 mod judging;
 mod random;
 mod replaying;
+mod sealing;
 mod strength;
 mod world;
