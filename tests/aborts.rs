@@ -2,12 +2,12 @@
 //! `firedrill-agent abort` on the host; nothing starts until a person releases it.
 
 use std::os::unix::fs::PermissionsExt as _;
-use std::process::{Command, ExitCode};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
 use firedrill_demo::Build;
-use firedrill_testing::{Rig, Times, programs, run, test};
+use firedrill_testing::{Rig, Times, Trial, programs, test};
 use nix::sys::signal::Signal;
 
 /// An aborted drill has little left to do.
@@ -17,15 +17,12 @@ const ENDS_WITHIN: Duration = Duration::from_secs(30);
 /// lease or an end.
 const NORMAL_WITHIN: Duration = Duration::from_secs(3);
 
-fn main() -> ExitCode {
-    run(
-        3,
-        vec![
-            test("ctrl_c_aborts_latches_and_a_release_lifts_it", &[], ctrl_c),
-            test("firedrill_abort_from_another_process", &[], from_another_process),
-            test("firedrill_agent_abort_on_the_host", &[], on_the_host),
-        ],
-    )
+pub fn tests() -> Vec<Trial> {
+    vec![
+        test("ctrl_c_aborts_latches_and_a_release_lifts_it", &[], ctrl_c),
+        test("firedrill_abort_from_another_process", &[], from_another_process),
+        test("firedrill_agent_abort_on_the_host", &[], on_the_host),
+    ]
 }
 
 fn rig() -> anyhow::Result<Rig> {

@@ -2,12 +2,14 @@
 //! of others, not our own.
 
 use std::net::{SocketAddr, TcpListener};
-use std::process::{Command, ExitCode};
+use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use firedrill_demo::Build;
-use firedrill_testing::{PATIENCE, Peer, Process, Rig, Times, get, programs, request, run, test, wait_until};
+use firedrill_testing::{
+    PATIENCE, Peer, Process, Rig, Times, Trial, get, programs, request, test, wait_until,
+};
 use serde_json::{Value, json};
 
 const ENDS_WITHIN: Duration = Duration::from_mins(2);
@@ -18,8 +20,8 @@ const ALERTMANAGER: &[Peer] = &[Peer::Alertmanager];
 
 const JSON: &[(&str, &str)] = &[("Content-Type", "application/json")];
 
-fn main() -> ExitCode {
-    run(1, vec![test("told_and_asked", ALERTMANAGER, told_and_asked)])
+pub fn tests() -> Vec<Trial> {
+    vec![test("told_and_asked", ALERTMANAGER, told_and_asked)]
 }
 
 fn told_and_asked() -> anyhow::Result<()> {

@@ -2,37 +2,34 @@
 
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
+use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use firedrill_demo::Build;
 use firedrill_testing::{
-    Agent, Finished, Firedrill, Folder, PATIENCE, Peer, Rig, Times, Upstream, programs, run, test,
+    Agent, Finished, Firedrill, Folder, PATIENCE, Peer, Rig, Times, Trial, Upstream, programs, test,
 };
 
 /// A drill that is refused or starved ends by itself: five baselines at the most.
 const ENDS_WITHIN: Duration = Duration::from_secs(90);
 
-fn main() -> ExitCode {
-    run(
-        6,
-        vec![
-            test("plans_with_mistakes", &[], plans_with_mistakes),
-            test("plans_that_are_none", &[], plans_that_are_none),
-            test("agents_that_are_none", &[], agents_that_are_none),
-            test("a_port_in_use", &[], a_port_in_use),
-            test("a_prometheus_that_is_a_page", &[], a_prometheus_that_is_a_page),
-            test(
-                "a_prometheus_that_knows_nothing",
-                &[],
-                a_prometheus_that_knows_nothing,
-            ),
-            test("a_prometheus_that_is_silent", &[], a_prometheus_that_is_silent),
-            test("no_room_for_a_journal", &[], no_room_for_a_journal),
-            test("a_disk_that_fills_up", &[Peer::Root], a_disk_that_fills_up),
-        ],
-    )
+pub fn tests() -> Vec<Trial> {
+    vec![
+        test("plans_with_mistakes", &[], plans_with_mistakes),
+        test("plans_that_are_none", &[], plans_that_are_none),
+        test("agents_that_are_none", &[], agents_that_are_none),
+        test("a_port_in_use", &[], a_port_in_use),
+        test("a_prometheus_that_is_a_page", &[], a_prometheus_that_is_a_page),
+        test(
+            "a_prometheus_that_knows_nothing",
+            &[],
+            a_prometheus_that_knows_nothing,
+        ),
+        test("a_prometheus_that_is_silent", &[], a_prometheus_that_is_silent),
+        test("no_room_for_a_journal", &[], no_room_for_a_journal),
+        test("a_disk_that_fills_up", &[Peer::Root], a_disk_that_fills_up),
+    ]
 }
 
 /// Says where, and which is the nearest right name; all mistakes at once.

@@ -3,36 +3,32 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use firedrill_demo::Build;
-use firedrill_testing::{Finished, Rig, Times, programs, run, test};
+use firedrill_testing::{Finished, Rig, Times, Trial, programs, test};
 use serde_json::{Value, json};
 
 const LIMIT: Duration = Duration::from_mins(2);
 /// 2026-12-03 09:00 UTC.
 const START_MS: i64 = 1_796_288_400_000;
 
-fn main() -> ExitCode {
-    run(
-        3,
-        vec![
-            test("made_checked_and_invited_to", &[], made_checked_and_invited_to),
-            test("every_mistake_at_once", &[], every_mistake_at_once),
-            test(
-                "preflighted_live_with_noop_only",
-                &[],
-                preflighted_live_with_noop_only,
-            ),
-            test(
-                "what_happened_makes_the_report",
-                &[],
-                what_happened_makes_the_report,
-            ),
-        ],
-    )
+pub fn tests() -> Vec<Trial> {
+    vec![
+        test("made_checked_and_invited_to", &[], made_checked_and_invited_to),
+        test("every_mistake_at_once", &[], every_mistake_at_once),
+        test(
+            "preflighted_live_with_noop_only",
+            &[],
+            preflighted_live_with_noop_only,
+        ),
+        test(
+            "what_happened_makes_the_report",
+            &[],
+            what_happened_makes_the_report,
+        ),
+    ]
 }
 
 struct Day {

@@ -3,37 +3,33 @@
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, ensure};
 use firedrill_demo::Build;
-use firedrill_testing::{Folder, Rig, Times, Upstream, programs, run, test, wait_until};
+use firedrill_testing::{Folder, Rig, Times, Trial, Upstream, programs, test, wait_until};
 use nix::sys::signal::Signal;
 
 const ENDS_WITHIN: Duration = Duration::from_mins(2);
 const DAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
 
-fn main() -> ExitCode {
-    run(
-        4,
-        vec![
-            test(
-                "every_rule_refuses_by_its_name",
-                &[],
-                every_rule_refuses_by_its_name,
-            ),
-            test("overridden_and_approved", &[], overridden_and_approved),
-            test("a_harm_budget_ends_a_drill", &[], a_harm_budget_ends_a_drill),
-            test("told_and_acted_on", &[], told_and_acted_on),
-            test(
-                "an_agent_runs_what_its_host_allows",
-                &[],
-                an_agent_runs_what_its_host_allows,
-            ),
-        ],
-    )
+pub fn tests() -> Vec<Trial> {
+    vec![
+        test(
+            "every_rule_refuses_by_its_name",
+            &[],
+            every_rule_refuses_by_its_name,
+        ),
+        test("overridden_and_approved", &[], overridden_and_approved),
+        test("a_harm_budget_ends_a_drill", &[], a_harm_budget_ends_a_drill),
+        test("told_and_acted_on", &[], told_and_acted_on),
+        test(
+            "an_agent_runs_what_its_host_allows",
+            &[],
+            an_agent_runs_what_its_host_allows,
+        ),
+    ]
 }
 
 fn rig(build: Build, fault_s: u32, more: &str) -> anyhow::Result<Rig> {

@@ -2,33 +2,29 @@
 //! stopped by its breach, the hardened one holds, and the demo runs and compares both.
 
 use std::path::Path;
-use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::ensure;
 use firedrill_demo::Build;
-use firedrill_testing::{Firedrill, Rig, Times, programs, run, test};
+use firedrill_testing::{Firedrill, Rig, Times, Trial, programs, test};
 
 /// A drill takes about half a minute; on a busy machine it may wait for its baseline.
 const A_DRILL: Duration = Duration::from_secs(150);
 
-fn main() -> ExitCode {
-    run(
-        3,
-        vec![
-            test(
-                "the_demo_compares_both_builds",
-                &[],
-                the_demo_compares_both_builds,
-            ),
-            test(
-                "fragile_is_stopped_by_its_breach",
-                &[],
-                fragile_is_stopped_by_its_breach,
-            ),
-            test("hardened_holds", &[], hardened_holds),
-        ],
-    )
+pub fn tests() -> Vec<Trial> {
+    vec![
+        test(
+            "the_demo_compares_both_builds",
+            &[],
+            the_demo_compares_both_builds,
+        ),
+        test(
+            "fragile_is_stopped_by_its_breach",
+            &[],
+            fragile_is_stopped_by_its_breach,
+        ),
+        test("hardened_holds", &[], hardened_holds),
+    ]
 }
 
 fn fragile_is_stopped_by_its_breach() -> anyhow::Result<()> {

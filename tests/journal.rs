@@ -3,18 +3,17 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use firedrill_demo::Build;
-use firedrill_testing::{Firedrill, PATIENCE, Rig, Times, programs, run, test};
+use firedrill_testing::{Firedrill, PATIENCE, Rig, Times, Trial, programs, test};
 
 /// Drawing without a driver takes a while in a debug build.
 const DRAWN_WITHIN: Duration = Duration::from_mins(1);
 
-fn main() -> ExitCode {
-    run(1, vec![test("a_real_drills_journal", &[], a_real_drills_journal)])
+pub fn tests() -> Vec<Trial> {
+    vec![test("a_real_drills_journal", &[], a_real_drills_journal)]
 }
 
 fn a_real_drills_journal() -> anyhow::Result<()> {

@@ -3,21 +3,20 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
-use std::process::{ExitCode, Stdio};
+use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
-use firedrill_testing::{Agent, Firedrill, PATIENCE, Upstream, programs, run, test, wait_until, working_in};
+use firedrill_testing::{
+    Agent, Firedrill, PATIENCE, Trial, Upstream, programs, test, wait_until, working_in,
+};
 
-fn main() -> ExitCode {
-    run(
-        3,
-        vec![
-            test("a_killed_demo", &[], a_killed_demo),
-            test("an_abort_that_goes_on", &[], an_abort_that_goes_on),
-            test("the_proxy_of_a_killed_agent", &[], the_proxy_of_a_killed_agent),
-        ],
-    )
+pub fn tests() -> Vec<Trial> {
+    vec![
+        test("a_killed_demo", &[], a_killed_demo),
+        test("an_abort_that_goes_on", &[], an_abort_that_goes_on),
+        test("the_proxy_of_a_killed_agent", &[], the_proxy_of_a_killed_agent),
+    ]
 }
 
 /// Uses `handle` in a test that panics.

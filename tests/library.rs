@@ -1,11 +1,10 @@
 //! The library with the real program: each template fills in to a plan that passes `check`, and each runs on the demo's
 //! order system with a real agent: preflights of every experiment that the demo can run, and two whole drills.
 
-use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
-use firedrill_testing::{Finished, Firedrill, programs, run, test};
+use firedrill_testing::{Finished, Firedrill, Trial, programs, test};
 
 const LIMIT: Duration = Duration::from_mins(4);
 
@@ -20,25 +19,22 @@ const TEMPLATES: [&str; 8] = [
     "trading",
 ];
 
-fn main() -> ExitCode {
-    run(
-        2,
-        vec![
-            test(
-                "a_plan_of_ones_own_is_filled_in_and_checked",
-                &[],
-                a_plan_of_ones_own,
-            ),
-            test("every_mistake_of_an_answer_is_told", &[], every_mistake),
-            test("each_is_preflighted_on_the_demo", &[], each_is_preflighted),
-            test(
-                "a_surge_breaks_at_the_small_balancer_and_hurts_less_with_the_limit_raised",
-                &[],
-                surge,
-            ),
-            test("several_faults_at_once_end_and_are_reported", &[], several_faults),
-        ],
-    )
+pub fn tests() -> Vec<Trial> {
+    vec![
+        test(
+            "a_plan_of_ones_own_is_filled_in_and_checked",
+            &[],
+            a_plan_of_ones_own,
+        ),
+        test("every_mistake_of_an_answer_is_told", &[], every_mistake),
+        test("each_is_preflighted_on_the_demo", &[], each_is_preflighted),
+        test(
+            "a_surge_breaks_at_the_small_balancer_and_hurts_less_with_the_limit_raised",
+            &[],
+            surge,
+        ),
+        test("several_faults_at_once_end_and_are_reported", &[], several_faults),
+    ]
 }
 
 fn library(firedrill: &Firedrill, words: &[&str]) -> anyhow::Result<Finished> {

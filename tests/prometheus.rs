@@ -2,30 +2,27 @@
 
 use std::fmt::Write as _;
 use std::net::{SocketAddr, TcpListener};
-use std::process::{Command, ExitCode};
+use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use firedrill_demo::Build;
-use firedrill_testing::{PATIENCE, Peer, Process, Rig, Times, get, programs, run, test, wait_until};
+use firedrill_testing::{PATIENCE, Peer, Process, Rig, Times, Trial, get, programs, test, wait_until};
 use serde_json::Value;
 
 const A_DRILL: Duration = Duration::from_mins(3);
 
 const PROMETHEUS: &[Peer] = &[Peer::Prometheus];
 
-fn main() -> ExitCode {
-    run(
-        2,
-        vec![
-            test("fragile_breaks_on_both_sources", PROMETHEUS, || {
-                both(Build::Fragile, 1)
-            }),
-            test("hardened_holds_on_both_sources", PROMETHEUS, || {
-                both(Build::Hardened, 0)
-            }),
-        ],
-    )
+pub fn tests() -> Vec<Trial> {
+    vec![
+        test("fragile_breaks_on_both_sources", PROMETHEUS, || {
+            both(Build::Fragile, 1)
+        }),
+        test("hardened_holds_on_both_sources", PROMETHEUS, || {
+            both(Build::Hardened, 0)
+        }),
+    ]
 }
 
 /// Which source a drill's numbers come from.

@@ -1,36 +1,32 @@
 //! What a crashed console leaves is found, told and ended by the next one; a second console is told who holds the
 //! fleet and may abort all the same; a journal says whether it is sealed and gives the same report again.
 
-use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use firedrill_demo::Build;
-use firedrill_testing::{Firedrill, PATIENCE, Rig, Times, programs, run, test};
+use firedrill_testing::{Firedrill, PATIENCE, Rig, Times, Trial, programs, test};
 
 const ENDS_WITHIN: Duration = Duration::from_mins(2);
 
-fn main() -> ExitCode {
-    run(
-        4,
-        vec![
-            test(
-                "a_crashed_consoles_drill_is_found",
-                &[],
-                a_crashed_consoles_drill_is_found,
-            ),
-            test(
-                "a_second_console_is_told_who_holds_it",
-                &[],
-                a_second_console_is_told_who_holds_it,
-            ),
-            test(
-                "the_report_comes_back_from_the_journal",
-                &[],
-                the_report_comes_back_from_the_journal,
-            ),
-        ],
-    )
+pub fn tests() -> Vec<Trial> {
+    vec![
+        test(
+            "a_crashed_consoles_drill_is_found",
+            &[],
+            a_crashed_consoles_drill_is_found,
+        ),
+        test(
+            "a_second_console_is_told_who_holds_it",
+            &[],
+            a_second_console_is_told_who_holds_it,
+        ),
+        test(
+            "the_report_comes_back_from_the_journal",
+            &[],
+            the_report_comes_back_from_the_journal,
+        ),
+    ]
 }
 
 fn rig(lease_s: u32, fault_s: u32) -> anyhow::Result<Rig> {

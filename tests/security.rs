@@ -3,40 +3,37 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
+use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use firedrill_demo::Build;
-use firedrill_testing::{Agent, Connection, PATIENCE, Peer, Rig, Times, programs, run, test};
+use firedrill_testing::{Agent, Connection, PATIENCE, Peer, Rig, Times, Trial, programs, test};
 use serde_json::{Value, json};
 
 const ENDS_WITHIN: Duration = Duration::from_mins(2);
 
-fn main() -> ExitCode {
-    run(
-        3,
-        vec![
-            test(
-                "a_drill_over_tls_from_the_join_string_to_the_verdict",
-                &[],
-                over_tls,
-            ),
-            test(
-                "a_certificate_that_was_not_enrolled_is_not_believed",
-                &[],
-                wrong_pin,
-            ),
-            test("tokens_do_what_their_role_says", &[], roles),
-            test("the_hosts_policy_beats_the_console", &[], policy),
-            test(
-                "the_agent_gives_up_what_it_does_not_need",
-                &[Peer::Root],
-                privileges,
-            ),
-            test("installed_checked_and_gone", &[], installed),
-        ],
-    )
+pub fn tests() -> Vec<Trial> {
+    vec![
+        test(
+            "a_drill_over_tls_from_the_join_string_to_the_verdict",
+            &[],
+            over_tls,
+        ),
+        test(
+            "a_certificate_that_was_not_enrolled_is_not_believed",
+            &[],
+            wrong_pin,
+        ),
+        test("tokens_do_what_their_role_says", &[], roles),
+        test("the_hosts_policy_beats_the_console", &[], policy),
+        test(
+            "the_agent_gives_up_what_it_does_not_need",
+            &[Peer::Root],
+            privileges,
+        ),
+        test("installed_checked_and_gone", &[], installed),
+    ]
 }
 
 fn times() -> Times {

@@ -1,13 +1,13 @@
 //! No fault outlives its console, its agent, its keeper or its proxy: each is killed with SIGKILL during a fault, or
 //! stopped, and what was hit is as it was again, measured from its own side.
 
-use std::process::{Command, ExitCode};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
 use firedrill_demo::Build;
 use firedrill_testing::{
-    Agent, Connection, Folder, PATIENCE, Peer, Process, Rig, Times, Upstream, get, millis, programs, run,
+    Agent, Connection, Folder, PATIENCE, Peer, Process, Rig, Times, Trial, Upstream, get, millis, programs,
     test, wait_until,
 };
 use nix::sys::signal::{Signal, kill};
@@ -18,19 +18,16 @@ use serde_json::json;
 /// benchmark.
 const BUSY: Duration = Duration::from_secs(2);
 
-fn main() -> ExitCode {
-    run(
-        4,
-        vec![
-            test("console_killed", &[], console_killed),
-            test("agent_killed", &[], agent_killed),
-            test("agent_killed_under_a_drill", &[], agent_killed_under_a_drill),
-            test("proxy_killed", &[], proxy_killed),
-            test("keeper_killed", &[Peer::Root], keeper_killed),
-            test("agent_stopped", &[Peer::Root], agent_stopped),
-            test("agent_and_keeper_killed", &[Peer::Root], agent_and_keeper_killed),
-        ],
-    )
+pub fn tests() -> Vec<Trial> {
+    vec![
+        test("console_killed", &[], console_killed),
+        test("agent_killed", &[], agent_killed),
+        test("agent_killed_under_a_drill", &[], agent_killed_under_a_drill),
+        test("proxy_killed", &[], proxy_killed),
+        test("keeper_killed", &[Peer::Root], keeper_killed),
+        test("agent_stopped", &[Peer::Root], agent_stopped),
+        test("agent_and_keeper_killed", &[Peer::Root], agent_and_keeper_killed),
+    ]
 }
 
 fn console_killed() -> anyhow::Result<()> {

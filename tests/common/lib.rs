@@ -26,6 +26,7 @@ pub use display::Display;
 pub use firedrill::{Console, Finished, Firedrill};
 pub use folder::{Folder, working_in};
 pub use http::{Connection, Response, get, request};
+pub use libtest_mimic::Trial;
 pub use peer::{Peer, Possible, run, test, test_if_possible};
 pub use process::Process;
 pub use rig::{Rig, Times, millis};
