@@ -1,4 +1,7 @@
 //! `cpu.throttle`: the victim's cgroup gets less time on the cores than it had.
+//!
+//! In the kernel's usual period of 100 ms a victim would first use up what it has and then stand still for long. The
+//! period is made shorter, so that it is held back at once and evenly; it is restored with the rest.
 
 use std::time::Instant;
 
@@ -15,6 +18,9 @@ use crate::undo::{Change, Undo};
 
 /// The least that the kernel takes in a period, in microseconds.
 const LEAST_US: u64 = 1_000;
+
+/// The period, in microseconds, where that leaves as much as the kernel takes.
+const PERIOD_US: u64 = 10_000;
 
 /// The fault.
 #[derive(Debug)]
@@ -40,8 +46,8 @@ impl Fault for CpuThrottle {
                 quota.cgroup.path,
                 target.pid,
                 target.name,
-                quota.left_us(parameters) as f64 / quota.period_us as f64,
-                quota.allowed_us as f64 / quota.period_us as f64,
+                quota.left(parameters).cores(),
+                quota.allowed.cores(),
             )],
             process: Some(target),
             members: quota.cgroup.members()?,
@@ -58,7 +64,7 @@ impl Fault for CpuThrottle {
         let target = order.prepared.running().map_err(nothing)?;
         let quota = Quota::of(target.pid).map_err(nothing)?;
         let values = quota.values(order.parameters);
-        let held = HeldValues::begin(order.pen, vec![quota.change()], &values)?;
+        let held = HeldValues::begin(order.pen, quota.changes(), &values)?;
         let mut held = Throttle {
             held,
             before: Some(quota.throttled()),
@@ -79,68 +85,107 @@ impl Fault for CpuThrottle {
     }
 }
 
-/// What a cgroup may use, in microseconds of core time in a period.
+/// So much time on the cores in each period, in microseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Time {
+    time: u64,
+    period: u64,
+}
+
+impl Time {
+    fn cores(self) -> f64 {
+        self.time as f64 / self.period as f64
+    }
+
+    /// What is left without this share, in a short period if it can be one. Never less than the kernel takes.
+    fn without(self, share: f64) -> Self {
+        let cores = self.cores() * (1.0 - share);
+        let shortest = (LEAST_US as f64 / cores).ceil() as u64;
+        let period = shortest.max(PERIOD_US).min(self.period);
+        let time = (cores * period as f64).round() as u64;
+        Self {
+            time: time.max(LEAST_US),
+            period,
+        }
+    }
+}
+
+/// What a cgroup may use.
 #[derive(Debug)]
 struct Quota {
     cgroup: Governed,
-    period_us: u64,
     /// Without a limit all the cores of the host.
-    allowed_us: u64,
-    /// As it is written.
-    before: String,
+    allowed: Time,
+    /// The files that are changed and what is in them. In this order a stricter limit never begins with a laxer one,
+    /// which a cgroup above might forbid; they are restored the other way round.
+    before: Vec<(&'static str, String)>,
 }
 
 impl Quota {
     fn of(pid: i32) -> Result<Self, Problem> {
         let cgroup = CPU.of(pid)?;
+        let burst = match cgroup.version {
+            Version::One => "cpu.cfs_burst_us",
+            Version::Two => "cpu.max.burst",
+        };
+        let mut before = Vec::new();
+        // What is saved up for later may not be more than the limit. Older kernels save nothing.
+        if let Ok(saved) = cgroup.read(burst)
+            && saved != "0"
+        {
+            before.push((burst, saved));
+        }
         let (limit, period) = match cgroup.version {
-            Version::One => (
-                cgroup.read("cpu.cfs_quota_us")?,
-                cgroup.read("cpu.cfs_period_us")?,
-            ),
+            Version::One => {
+                let (limit, period) = ("cpu.cfs_quota_us", "cpu.cfs_period_us");
+                let both = (cgroup.read(limit)?, cgroup.read(period)?);
+                before.extend([(limit, both.0.clone()), (period, both.1.clone())]);
+                both
+            }
             Version::Two => {
                 let both = cgroup.read("cpu.max")?;
+                before.push(("cpu.max", both.clone()));
                 let (limit, period) = both.split_once(' ').unwrap_or((&both, "100000"));
                 (limit.to_owned(), period.to_owned())
             }
         };
-        let period_us = period.parse().ok().filter(|it| *it > 0).unwrap_or(100_000);
+        let period = period.parse().ok().filter(|it| *it > 0).unwrap_or(100_000);
         let cores = std::thread::available_parallelism().map_or(1, usize::from) as u64;
         Ok(Self {
-            allowed_us: limit.parse().unwrap_or(cores * period_us),
-            before: match cgroup.version {
-                Version::One => limit,
-                Version::Two => format!("{limit} {period}"),
+            allowed: Time {
+                time: limit.parse().unwrap_or(cores * period),
+                period,
             },
-            period_us,
+            before,
             cgroup,
         })
     }
 
-    fn left_us(&self, parameters: &Parameters) -> u64 {
-        let left = self.allowed_us as f64 * (1.0 - parameters.share("share"));
-        (left.round() as u64).max(LEAST_US)
+    fn left(&self, parameters: &Parameters) -> Time {
+        self.allowed.without(parameters.share("share"))
     }
 
-    fn values(&self, parameters: &Parameters) -> [String; 1] {
-        let left = self.left_us(parameters);
-        [match self.cgroup.version {
-            Version::One => left.to_string(),
-            Version::Two => format!("{left} {}", self.period_us),
-        }]
+    /// One for each change.
+    fn values(&self, parameters: &Parameters) -> Vec<String> {
+        let Time { time, period } = self.left(parameters);
+        let of = |file: &str| match file {
+            "cpu.cfs_quota_us" => time.to_string(),
+            "cpu.cfs_period_us" => period.to_string(),
+            "cpu.max" => format!("{time} {period}"),
+            _ => "0".to_owned(),
+        };
+        self.before.iter().map(|(file, _)| of(file)).collect()
     }
 
-    fn change(&self) -> Change {
-        Change {
-            path: self.cgroup.folder.join(match self.cgroup.version {
-                Version::One => "cpu.cfs_quota_us",
-                Version::Two => "cpu.max",
-            }),
+    fn changes(&self) -> Vec<Change> {
+        let change = |(file, before): &(&str, String)| Change {
+            path: self.cgroup.folder.join(file),
             line: None,
             ours: Vec::new(),
-            before: self.before.clone(),
+            before: before.clone(),
             of: None,
-        }
+        };
+        self.before.iter().map(change).collect()
     }
 
     /// How often and for how many seconds the kernel has held the cgroup back so far.
@@ -187,10 +232,9 @@ impl Held for Throttle {
         };
         let values = quota.values(parameters);
         self.held.set(&values)?;
-        Ok(words(format!(
-            "cgroup {} is held to {}",
-            quota.cgroup.path, values[0]
-        )))
+        let left = quota.left(parameters).cores();
+        let path = &quota.cgroup.path;
+        Ok(words(format!("cgroup {path} is held to {left:.2} cores")))
     }
 
     fn revert(&mut self) -> ReadBack {
@@ -209,5 +253,23 @@ impl Held for Throttle {
         let path = self.quota.as_ref()?.cgroup.path.clone();
         let on_s = self.since.elapsed().as_secs_f64();
         Some(self.with_counts(words(format!("cgroup {path}, on for {on_s:.1} s"))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_left_is_the_share_in_a_short_period() {
+        let time = |time, period| Time { time, period };
+        assert_eq!(time(200_000, 100_000).without(0.5), time(10_000, 10_000));
+        assert_eq!(time(200_000, 100_000).without(0.95), time(1_000, 10_000));
+        // As short as the kernel's least allows.
+        assert_eq!(time(200_000, 100_000).without(0.98), time(1_000, 25_000));
+        assert_eq!(time(200_000, 100_000).without(1.0), time(1_000, 100_000));
+        // Never longer than it was.
+        assert_eq!(time(5_000, 5_000).without(0.5), time(2_500, 5_000));
+        assert_eq!(time(5_000, 5_000).without(0.9), time(1_000, 5_000));
     }
 }

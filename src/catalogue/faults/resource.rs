@@ -156,7 +156,7 @@ pub(super) const CPU_THROTTLE: FaultSpec = FaultSpec {
     scope: &[ScopeKey::Process],
     params: &[ParamSpec {
         name: "share",
-        summary: "how much is taken away of what it may use now; at least 1 ms in each period is left",
+        summary: "how much is taken away of what it may use now; at least 1 ms in each period is left, and the period is 10 ms where that is enough, else longer, up to what it was",
         kind: ParamKind::Share,
         required: true,
         default: None,

@@ -152,18 +152,32 @@ fn cores(victim: &Told) -> f64 {
     (victim.core_s() - before) / began.elapsed().as_secs_f64()
 }
 
+/// All that says how much time a cgroup gets, with something saved up where the kernel does that.
+fn time_of(cgroup: &Cgroup) -> Vec<String> {
+    let files: &[&str] = if cgroup.is_of_version_1() {
+        &["cpu.cfs_burst_us", "cpu.cfs_quota_us", "cpu.cfs_period_us"]
+    } else {
+        &["cpu.max.burst", "cpu.max"]
+    };
+    let there = files.iter().filter(|file| cgroup.folder.join(file).exists());
+    there.map(|file| cgroup.read(file)).collect()
+}
+
+fn may_burst(cgroup: &Cgroup) {
+    for file in ["cpu.cfs_burst_us", "cpu.max.burst"] {
+        let path = cgroup.folder.join(file);
+        if path.exists() {
+            std::fs::write(path, "30000").unwrap();
+        }
+    }
+}
+
 fn a_cgroup_gets_less_time() {
     let (rig, cgroup) = (Rig::new(), Cgroup::new("cpu", "cpu").unwrap());
     let victim = Told::inside(&cgroup, &["spin"]);
-    let file = if cgroup.is_of_version_1() {
-        "cpu.cfs_quota_us"
-    } else {
-        "cpu.max"
-    };
-    let (before, host) = (
-        cgroup.read(file),
-        std::thread::available_parallelism().unwrap().get() as f64,
-    );
+    may_burst(&cgroup);
+    let before = time_of(&cgroup);
+    let host = std::thread::available_parallelism().unwrap().get() as f64;
     let mut drill = Drill::open(rig.client(), "d1");
     // A twentieth of a core is left.
     let share = |cores: f64| json!({ "share": 1.0 - cores / host });
@@ -177,7 +191,7 @@ fn a_cgroup_gets_less_time() {
     let more = cores(&victim);
     assert!(more < 0.25 && more > during, "{more} cores after {during}");
     reverted(&mut drill);
-    assert_eq!(cgroup.read(file), before);
+    assert_eq!(time_of(&cgroup), before);
     let throttled = cgroup.count("cpu.stat", "nr_throttled");
     let after = cores(&victim);
     assert!(after > 2.0 * during, "{after} cores after {during}");
@@ -187,12 +201,8 @@ fn a_cgroup_gets_less_time() {
 fn less_time_ends_with_the_agent() {
     let (temp, cgroup) = (tempfile::tempdir().unwrap(), Cgroup::new("cpu", "cpu").unwrap());
     let victim = Told::inside(&cgroup, &["spin"]);
-    let file = if cgroup.is_of_version_1() {
-        "cpu.cfs_quota_us"
-    } else {
-        "cpu.max"
-    };
-    let before = cgroup.read(file);
+    may_burst(&cgroup);
+    let before = time_of(&cgroup);
     let mut process = Process::start(&temp.path().join("state"));
     let mut drill = Drill::open(process.client(), "d1");
     drill.start(
@@ -202,11 +212,16 @@ fn less_time_ends_with_the_agent() {
         json!({ "pid": victim.pid() }),
     );
     change(&mut drill, 1, json!({ "share": "97%" }));
-    assert_ne!(cgroup.read(file), before);
+    assert!(
+        before
+            .iter()
+            .zip(time_of(&cgroup))
+            .all(|(before, now)| *before != now)
+    );
     process.signal(Signal::SIGKILL);
     process.child.wait().unwrap();
     until("the keeper has restored it", || {
-        (cgroup.read(file) == before).then_some(())
+        (time_of(&cgroup) == before).then_some(())
     });
 }
 
