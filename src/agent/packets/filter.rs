@@ -30,9 +30,9 @@ pub struct Filter {
     pub protocol: Protocol,
     /// Of either end.
     pub port: Option<u16>,
-    /// Of the other end.
+    /// Of the other end; of either, where packets are passed on.
     pub peer: Option<Peer>,
-    /// Leaving, arriving, or both.
+    /// Leaving, arriving, or both; or passed on.
     pub hooks: &'static [Hook],
 }
 
@@ -116,6 +116,7 @@ impl Filter {
         let hooks: &[Hook] = match parameters.text("direction") {
             Some("in") => &[Hook::Input],
             Some("out") => &[Hook::Output],
+            Some("through") => &[Hook::Forward],
             _ => &[Hook::Input, Hook::Output],
         };
         let wrong = |detail: String, remedy: &str| {
@@ -146,30 +147,29 @@ impl Filter {
         let mut rules = Vec::new();
         for hook in self.hooks {
             for port in spared {
-                rules.extend(spare(*hook, *port).map(|rule| (*hook, rule)));
+                rules.extend(spare(*hook, *port).into_iter().map(|rule| (*hook, rule)));
             }
-            let Some(network) = self.network(*hook, family) else {
-                continue;
-            };
-            for transport in self.transport() {
-                let mut rule = network.clone();
-                rule.extend(transport);
-                rule.push(Expression::GoTo(HIT));
-                rules.push((*hook, rule));
+            for network in self.networks(*hook, family) {
+                for transport in self.transport() {
+                    let mut rule = network.clone();
+                    rule.extend(transport);
+                    rule.push(Expression::GoTo(HIT));
+                    rules.push((*hook, rule));
+                }
             }
         }
         rules
     }
 
-    /// What finds the peer; `None` when no packet of the family is from or to it.
-    fn network(&self, hook: Hook, family: Family) -> Option<Rule> {
+    /// What finds the peer, a rule for each end that it may be; none when no packet of the family is from or to it.
+    fn networks(&self, hook: Hook, family: Family) -> Vec<Rule> {
         let Some(peer) = &self.peer else {
-            return Some(Vec::new());
+            return vec![Vec::new()];
         };
         let is_v4 = peer.address.is_ipv4();
         let (source, target, length) = if is_v4 { (12, 16, 4) } else { (8, 24, 16) };
-        let mut rule = match (family, is_v4) {
-            (Family::V4, false) | (Family::V6, true) => return None,
+        let head = match (family, is_v4) {
+            (Family::V4, false) | (Family::V6, true) => return Vec::new(),
             (Family::Both, _) => vec![
                 Expression::Meta(Meta::Family),
                 Expression::Is(vec![if is_v4 { IS_V4 } else { IS_V6 }]),
@@ -177,16 +177,25 @@ impl Filter {
             _ => Vec::new(),
         };
         let (bytes, mask) = peer.bytes();
-        rule.extend([
-            Expression::Payload {
-                base: Base::Network,
-                offset: if hook == Hook::Input { source } else { target },
-                length,
-            },
-            Expression::Mask(mask),
-            Expression::Is(bytes),
-        ]);
-        Some(rule)
+        let ends: &[u32] = match hook {
+            Hook::Input => &[source],
+            Hook::Output => &[target],
+            Hook::Forward => &[source, target],
+        };
+        let rule = |offset: &u32| {
+            let mut rule = head.clone();
+            rule.extend([
+                Expression::Payload {
+                    base: Base::Network,
+                    offset: *offset,
+                    length,
+                },
+                Expression::Mask(mask.clone()),
+                Expression::Is(bytes.clone()),
+            ]);
+            rule
+        };
+        ends.iter().map(rule).collect()
     }
 
     /// What finds the protocol and the port: a rule each.
@@ -247,18 +256,20 @@ pub fn knocks(port: u16) -> Rules {
     }
 }
 
-/// Lets the packets of a port of this host pass that a listener here has, also where both ends are on this host.
-fn spare(hook: Hook, port: u16) -> [Rule; 2] {
+/// Lets the packets of a port of this host pass that a listener here has, also where both ends are on this host. What
+/// is passed on is for others.
+fn spare(hook: Hook, port: u16) -> Vec<Rule> {
     let (own, others, device) = match hook {
         Hook::Input => (TARGET_PORT, SOURCE_PORT, Meta::InputName),
         Hook::Output => (SOURCE_PORT, TARGET_PORT, Meta::OutputName),
+        Hook::Forward => return Vec::new(),
     };
     let on_loopback = vec![Expression::Meta(device), Expression::Is(b"lo\0".to_vec())];
     let rule = |head: Rule, offset| {
         let rest = [transport_is(TCP), port_is(offset, port), vec![Expression::Accept]];
         [head, rest.concat()].concat()
     };
-    [rule(Vec::new(), own), rule(on_loopback, others)]
+    vec![rule(Vec::new(), own), rule(on_loopback, others)]
 }
 
 impl fmt::Display for Filter {
@@ -275,6 +286,7 @@ impl fmt::Display for Filter {
         match self.hooks {
             [Hook::Input] => f.write_str(" that arrive")?,
             [Hook::Output] => f.write_str(" that leave")?,
+            [Hook::Forward] => f.write_str(" that are passed on")?,
             _ => f.write_str(" in both directions")?,
         }
         match &self.peer {
@@ -327,6 +339,12 @@ mod tests {
                 .iter()
                 .all(|(_, rule)| rule.last() == Some(&Expression::Accept))
         );
+        // Passed on, either end may be the peer; nothing of it is the agent's own.
+        let through = Filter {
+            hooks: &[Hook::Forward],
+            ..filter.clone()
+        };
+        assert_eq!(through.rules(Family::V6, &[7431]).len(), 8);
         let all = Filter {
             port: None,
             peer: None,

@@ -1,6 +1,6 @@
 //! One table of nftables that this process owns: it ends with the socket that made it, and thus with the agent.
 //!
-//! A table has an `input` and an `output` chain, which find the packets that are meant, and a chain `hit`, which
+//! A table has an `input`, a `forward` and an `output` chain, which find the packets that are meant, and a chain `hit`, which
 //! does something with them. No program is run for it: hosts need neither `nft` nor `iptables`.
 
 use nix::errno::Errno;
@@ -57,11 +57,13 @@ pub enum Family {
     V6 = 10,
 }
 
-/// One of the host's hooks for its own packets.
+/// A place that the packets of a namespace come by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Hook {
     /// Packets for sockets of this namespace.
     Input = 1,
+    /// Packets of others that it passes on.
+    Forward = 2,
     /// Packets from sockets of this namespace.
     Output = 3,
 }
@@ -71,6 +73,7 @@ impl Hook {
     pub const fn chain(self) -> &'static str {
         match self {
             Self::Input => "input",
+            Self::Forward => "forward",
             Self::Output => "output",
         }
     }
@@ -236,8 +239,8 @@ impl Table {
     }
 
     /// The chains that packets come by.
-    fn hooks(&self, family: Family) -> [Message; 2] {
-        [Hook::Input, Hook::Output].map(|hook| {
+    fn hooks(&self, family: Family) -> [Message; 3] {
+        [Hook::Input, Hook::Forward, Hook::Output].map(|hook| {
             let place = Attributes::new().be32(1, hook as u32).be32(2, PRIORITY);
             let attributes = self.named().text(CHAIN_NAME, hook.chain());
             let attributes = attributes.nest(CHAIN_HOOK, &place).be32(CHAIN_POLICY, NF_ACCEPT);

@@ -20,6 +20,7 @@ const CONFIG_MAX_LENGTH: u16 = 3;
 const CONFIG_MASK: u16 = 4;
 const CONFIG_FLAGS: u16 = 5;
 const BIND: u8 = 1;
+const UNBIND: u8 = 2;
 const COPY_PACKET: u8 = 2;
 /// A full queue lets packets pass.
 const FAIL_OPEN: u32 = 1;
@@ -153,6 +154,15 @@ impl Queue {
             })
             .collect();
         self.socket.tell(&verdicts)
+    }
+}
+
+impl Drop for Queue {
+    /// Said, and not only closed: a program that is just being started has a copy of the socket for a moment, and the
+    /// queue would be held as long.
+    fn drop(&mut self) {
+        let unbind = Attributes::new().bytes(CONFIG_COMMAND, &[UNBIND, 0, 0, 0]);
+        self.socket.tell(&[config(self.number, "its end", unbind)]).ok();
     }
 }
 

@@ -21,7 +21,7 @@ const PORT: ParamSpec = ParamSpec {
 };
 const PEER: ParamSpec = ParamSpec {
     name: "peer",
-    summary: "only packets from or to this address or network, such as 10.0.0.5 or fd00::/8",
+    summary: "only packets from or to this address or network (of either end of those that are passed on), such as 10.0.0.5 or fd00::/8",
     kind: ParamKind::Text { max_len: 64 },
     required: false,
     default: None,
@@ -35,8 +35,8 @@ const PROTOCOL: ParamSpec = ParamSpec {
 };
 const OUT: ParamSpec = ParamSpec {
     name: "direction",
-    summary: "packets that leave, that arrive, or both; over loopback each packet does both",
-    kind: ParamKind::Choice(&["out", "in", "both"]),
+    summary: "packets that leave, that arrive, or both; over loopback each packet does both; through: those that it passes on for others, as a host does for its containers (between containers of one bridge only with br_netfilter)",
+    kind: ParamKind::Choice(&["out", "in", "both", "through"]),
     required: false,
     default: Some("out"),
 };
@@ -84,7 +84,7 @@ pub(super) const RATE: FaultSpec = FaultSpec {
     params: &[
         ParamSpec {
             name: "rate",
-            summary: "bytes per second of all of them together, headers included, in each direction",
+            summary: "bytes per second of all of them together, headers included, in each direction; those that are passed on share one",
             kind: ParamKind::Bandwidth {
                 min: 1_000,
                 max: 1_000_000_000,

@@ -26,10 +26,10 @@ pub const TESTS: &[(&str, fn())] = &[
     ),
 ];
 
-const MS: Duration = Duration::from_millis(1);
+pub const MS: Duration = Duration::from_millis(1);
 
 /// More than a busy machine adds to the quickest of some.
-const SLACK: Duration = Duration::from_millis(20);
+pub const SLACK: Duration = Duration::from_millis(20);
 
 /// How long a byte takes there and back.
 fn round_trip(stream: &mut TcpStream) -> Duration {
@@ -46,38 +46,41 @@ fn open(to: SocketAddr) -> TcpStream {
     stream
 }
 
+/// Measures until it was quick enough, at least five times: the least. A machine on which others burn every processor
+/// may be late at each of some; none is ever earlier than the delay.
+pub fn least_below(bound: Duration, mut measure: impl FnMut() -> Duration) -> Duration {
+    let mut found = least(5, &mut measure);
+    let began = Instant::now();
+    while found >= bound && began.elapsed() < PATIENCE {
+        found = found.min(measure());
+    }
+    found
+}
+
 fn latency_adds_what_was_asked_and_can_be_changed() {
     let peer = Peer::new();
     let (hit, spared) = (peer.echo(), peer.echo());
-    let before = least(5, || connect(hit));
+    let adds = |ms: u32, what: &str| {
+        let took = least_below(ms * MS + SLACK, || connect(hit));
+        assert!(took >= ms * MS && took < ms * MS + SLACK, "{what}: {took:?}");
+    };
+    adds(0, "healthy");
     let mut injection = inject("packet.latency", &json!({"delay": "50ms", "port": hit.port()}));
-    let slow = least(5, || connect(hit));
-    assert!(
-        slow >= before + 49 * MS && slow < before + 50 * MS + SLACK,
-        "{before:?} {slow:?}"
-    );
+    adds(50, "as they leave");
     assert!(least(5, || connect(spared)) < 30 * MS);
     // Packets count when they arrive only if that was asked for.
     let both = json!({"delay": "50ms", "port": hit.port(), "direction": "both"});
     injection.adjust(&both);
-    let slower = least(5, || connect(hit));
-    assert!(
-        slower >= before + 99 * MS && slower < before + 100 * MS + SLACK,
-        "{slower:?}"
-    );
+    adds(100, "both ways");
     // By another value at once, and with it what waits already.
     injection.adjust(&json!({"delay": "10ms", "port": hit.port()}));
-    let quicker = least(5, || connect(hit));
-    assert!(
-        quicker >= before + 9 * MS && quicker < before + 10 * MS + SLACK,
-        "{quicker:?}"
-    );
+    adds(10, "changed");
     assert!(injection.count("packets_delayed") >= 15.0);
     let added = injection.count("added_ms");
     assert!((10.0..100.0).contains(&added), "{added}");
     let evidence = injection.revert();
     assert!(evidence.counts["packets_delayed"] >= 15.0, "{evidence:?}");
-    assert!(least(5, || connect(hit)) < before + SLACK);
+    adds(0, "healthy again");
 }
 
 fn jitter_swings_around_the_delay() {

@@ -18,13 +18,13 @@ pub const TESTS: &[(&str, fn())] = &[
     ),
 ];
 
-const SENT: usize = 2_000;
+pub const SENT: usize = 2_000;
 
 /// When nothing arrives for so long, nothing more does; a busy machine may keep a packet for a while.
 const QUIET: Duration = Duration::from_millis(300);
 
 /// Sends, and counts what arrives until nothing more does. The sender never hears of a loss.
-fn arrived(from: &UdpSocket, to: &UdpSocket) -> usize {
+pub fn arrived(from: &UdpSocket, to: &UdpSocket) -> usize {
     to.set_nonblocking(true).unwrap();
     let mut count = 0;
     let drain = |count: &mut usize| {
@@ -47,7 +47,7 @@ fn arrived(from: &UdpSocket, to: &UdpSocket) -> usize {
 }
 
 /// Within five standard deviations.
-fn is_share(count: usize, share: f64) -> bool {
+pub fn is_share(count: usize, share: f64) -> bool {
     let wanted = SENT as f64 * share;
     (count as f64 - wanted).abs() < 5.0 * (wanted * (1.0 - share)).sqrt().max(1.0)
 }

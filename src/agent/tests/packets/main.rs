@@ -1,5 +1,5 @@
-//! The faults on packets, in network namespaces that each test makes: two, joined by a pair of devices, the host's
-//! own are not touched. What counts is what the victim sees.
+//! The faults on packets, in network namespaces that each test makes: two or three, joined by pairs of devices, the
+//! host's own are not touched. What counts is what the victim sees.
 //!
 //! They need the right to make a namespace (root) and `ip` of iproute2, and count as ignored without.
 
@@ -10,6 +10,7 @@ mod datagrams;
 mod holder;
 mod life;
 mod rig;
+mod through;
 
 use std::process::ExitCode;
 
@@ -26,7 +27,8 @@ fn main() -> ExitCode {
     let tests = connections::TESTS
         .iter()
         .chain(datagrams::TESTS)
-        .chain(life::TESTS);
+        .chain(life::TESTS)
+        .chain(through::TESTS);
     let trials = tests.map(|(name, test)| {
         let missing = missing.clone();
         Trial::ignorable_test(*name, move || match missing {

@@ -54,26 +54,52 @@ fn ip(words: &str) {
     assert!(out.status.success(), "ip {words}: {error}");
 }
 
-/// The other end of the wire.
-pub struct Peer(File);
+/// The other end of a wire.
+pub struct Peer {
+    namespace: File,
+    /// Of its networks.
+    number: u8,
+}
 
 impl Peer {
     /// Joins this thread's namespace (10.77.0.1, fd77::1) and a new one (10.77.0.2, fd77::2).
     pub fn new() -> Self {
-        let made = aside(|| {
+        Self::numbered(77)
+    }
+
+    /// Two others that this thread's namespace passes packets on between, as a host does between its containers.
+    pub fn apart() -> [Self; 2] {
+        let both = [77, 78].map(Self::numbered);
+        for file in ["ipv4/ip_forward", "ipv6/conf/all/forwarding"] {
+            std::fs::write(format!("/proc/sys/net/{file}"), "1").unwrap();
+        }
+        for peer in &both {
+            let number = peer.number;
+            peer.there(|| {
+                ip(&format!("route add default via 10.{number}.0.1"));
+                ip(&format!("-6 route add default via fd{number}::1"));
+            });
+        }
+        both
+    }
+
+    fn numbered(number: u8) -> Self {
+        let namespace = aside(|| {
             unshare(CloneFlags::CLONE_NEWNET).unwrap();
             ip("link set lo up");
             File::open("/proc/thread-self/ns/net").unwrap()
         });
-        let peer = Self(made);
-        let there = format!("/proc/{}/fd/{}", std::process::id(), peer.0.as_raw_fd());
-        ip(&format!("link add near type veth peer name far netns {there}"));
-        let up = |device: &str, number: u8| {
-            ip(&format!("addr add 10.77.0.{number}/24 dev {device}"));
-            ip(&format!("addr add fd77::{number}/64 dev {device} nodad"));
+        let peer = Self { namespace, number };
+        let there = format!("/proc/{}/fd/{}", std::process::id(), peer.namespace.as_raw_fd());
+        ip(&format!(
+            "link add near{number} type veth peer name far netns {there}"
+        ));
+        let up = |device: &str, host: u8| {
+            ip(&format!("addr add 10.{number}.0.{host}/24 dev {device}"));
+            ip(&format!("addr add fd{number}::{host}/64 dev {device} nodad"));
             ip(&format!("link set {device} up"));
         };
-        up("near", 1);
+        up(&format!("near{number}"), 1);
         peer.there(|| up("far", 2));
         peer
     }
@@ -81,7 +107,7 @@ impl Peer {
     /// Does something in its namespace; sockets made there stay there.
     pub fn there<R: Send>(&self, work: impl FnOnce() -> R + Send) -> R {
         aside(|| {
-            setns(&self.0, CloneFlags::CLONE_NEWNET).unwrap();
+            setns(&self.namespace, CloneFlags::CLONE_NEWNET).unwrap();
             work()
         })
     }
@@ -102,7 +128,8 @@ impl Peer {
     }
 
     fn serve(&self, each: fn(TcpStream)) -> SocketAddr {
-        let server = self.there(|| TcpListener::bind("10.77.0.2:0").unwrap());
+        let number = self.number;
+        let server = self.there(|| TcpListener::bind((format!("10.{number}.0.2"), 0)).unwrap());
         let address = server.local_addr().unwrap();
         let serve = move || {
             for stream in server.incoming().flatten() {
@@ -119,7 +146,12 @@ impl Peer {
     pub fn datagrams(&self, near: &str, far: &str) -> (UdpSocket, UdpSocket) {
         let at = |host: &str| SocketAddr::new(host.parse::<IpAddr>().unwrap(), 0);
         let near = UdpSocket::bind(at(near)).unwrap();
-        let far = self.there(|| UdpSocket::bind(at(far)).unwrap());
+        self.joined(near, at(far))
+    }
+
+    /// The same, where the first is a socket of wherever.
+    pub fn joined(&self, near: UdpSocket, far: SocketAddr) -> (UdpSocket, UdpSocket) {
+        let far = self.there(|| UdpSocket::bind(far).unwrap());
         near.connect(far.local_addr().unwrap()).unwrap();
         far.connect(near.local_addr().unwrap()).unwrap();
         (near, far)
