@@ -1,11 +1,15 @@
-//! Faults on gRPC calls through a route of the proxy, over HTTP/2: the victim is the caller.
+//! Faults on gRPC calls through a route of the proxy, or led to the agent without one, over HTTP/2: the victim is the
+//! caller.
 
 use std::convert::Infallible;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use bytes::Bytes;
-use firedrill_testing::{Agent, programs};
+use firedrill_testing::{Agent, Peer, programs};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -13,9 +17,10 @@ use hyper::{HeaderMap, Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Runtime;
 
 use crate::routes::{HTTP, WAIT, is_hit};
-use crate::{Row, Scene};
+use crate::{Row, Scene, Seen, network};
 
 pub const ROWS: &[Row] = &[
     Row {
@@ -42,7 +47,38 @@ pub const ROWS: &[Row] = &[
         },
         ..HTTP
     },
+    Row {
+        fault: "grpc.status",
+        form: "without a route",
+        needs: &[Peer::Root],
+        counter: Some("answered"),
+        set: || {
+            led(
+                |port| json!({ "code": "RESOURCE_EXHAUSTED", "service": "shop.Orders", "port": port }),
+                "8",
+            )
+        },
+        ..HTTP
+    },
+    Row {
+        fault: "http.latency",
+        form: "on gRPC without a route",
+        needs: &[Peer::Root],
+        set: || {
+            led(
+                |port| json!({ "delay": "400ms", "path": "/shop.Orders/", "port": port }),
+                "0 order late",
+            )
+        },
+        ..HTTP
+    },
 ];
+
+/// The word that makes this program a caller: with its cgroup's file and the service's address.
+pub const CALLER: &str = "caller";
+
+/// How long a call may take that is not late.
+const IN_TIME: Duration = Duration::from_millis(300);
 
 /// Echoes, and says in its trailers that all is well.
 async fn serve(listener: TcpListener) {
@@ -77,15 +113,21 @@ async fn call(route: SocketAddr) -> anyhow::Result<(Bytes, String)> {
     Ok((body.to_bytes(), status.context("no status")?))
 }
 
-/// The caller is hit when its call ends with the forged status, with this answer before it.
-fn calls(parameters: Value, answer: &'static str) -> anyhow::Result<Scene> {
+/// A service on a runtime of its own.
+fn service() -> anyhow::Result<(Runtime, SocketAddr)> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .enable_all()
         .build()?;
     let listener = runtime.block_on(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)))?;
-    let upstream = listener.local_addr()?;
+    let address = listener.local_addr()?;
     runtime.spawn(serve(listener));
+    Ok((runtime, address))
+}
+
+/// The caller is hit when its call ends with the forged status, with this answer before it.
+fn calls(parameters: Value, answer: &'static str) -> anyhow::Result<Scene> {
+    let (runtime, upstream) = service()?;
     let agent = Agent::build(programs!()).http_route("web", upstream)?.start()?;
     let route = agent.route("web")?;
     Ok(Scene {
@@ -101,4 +143,45 @@ fn calls(parameters: Value, answer: &'static str) -> anyhow::Result<Scene> {
             Ok(is_hit(status == "8"))
         }),
     })
+}
+
+/// A caller in a process and a cgroup of its own says what became of each call; `hit` is what it says then.
+fn led(parameters: fn(u16) -> Value, hit: &'static str) -> anyhow::Result<Scene> {
+    let (runtime, address) = service()?;
+    let caller = |procs: &Path| {
+        let mut command = Command::new(std::env::current_exe()?);
+        command.arg(CALLER).arg(procs).arg(address.to_string());
+        Ok(command)
+    };
+    network::apart(caller, parameters(address.port()), move |said| {
+        let _served = &runtime;
+        match said {
+            "0 order" => Ok(Seen::Healthy),
+            it if it == hit => Ok(Seen::Hit),
+            other => anyhow::bail!("it says \"{other}\""),
+        }
+    })
+}
+
+/// Joins the cgroup, and says of each call the status, the answer, and whether that was late.
+pub fn caller(arguments: &[String]) -> anyhow::Result<()> {
+    let [procs, to] = arguments else {
+        anyhow::bail!("a cgroup's file and an address");
+    };
+    std::fs::write(procs, "0")?;
+    let to = to.parse()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    loop {
+        let began = Instant::now();
+        match runtime.block_on(call(to)) {
+            Ok((answer, status)) => {
+                let late = if began.elapsed() > IN_TIME { " late" } else { "" };
+                println!("{status} {}{late}", String::from_utf8_lossy(&answer));
+            }
+            Err(error) => println!("{error:#}"),
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
 }

@@ -81,6 +81,16 @@ fn rows() -> Vec<Row> {
 }
 
 fn main() -> ExitCode {
+    let arguments: Vec<_> = std::env::args().skip(1).collect();
+    if arguments.first().is_some_and(|word| word == calls::CALLER) {
+        return match calls::caller(&arguments[1..]) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("{error:#}");
+                ExitCode::FAILURE
+            }
+        };
+    }
     let mut tests = vec![test_if_possible(
         "every_fault_has_a_row",
         &[],

@@ -2,6 +2,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
+use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -10,6 +11,7 @@ use anyhow::Context as _;
 use firedrill_testing::{Agent, Cgroup, Folder, Peer, Process, Upstream, programs};
 use serde_json::{Value, json};
 
+use crate::routes::is_hit;
 use crate::{Row, Scene, Seen};
 
 const ROW: Row = Row {
@@ -123,6 +125,21 @@ const SILENCE: Duration = Duration::from_millis(700);
 
 /// A victim that runs `script` of bash; it says `healthy` again and again while it is.
 fn victim(script: &str, parameters: Value, healthy: &'static str) -> anyhow::Result<Scene> {
+    let command = |procs: &Path| {
+        let mut command = Command::new("bash");
+        command.args(["-c", &format!("echo $$ > {}; {script}", procs.display())]);
+        Ok(command)
+    };
+    apart(command, parameters, move |said| Ok(is_hit(said != healthy)))
+}
+
+/// A victim in a cgroup of its own, which it joins by that file. What it says is seen for what it is; that it says
+/// nothing is nothing.
+pub fn apart(
+    command: impl FnOnce(&Path) -> anyhow::Result<Command>,
+    parameters: Value,
+    seen: impl Fn(&str) -> anyhow::Result<Seen> + 'static,
+) -> anyhow::Result<Scene> {
     let agent = Agent::build(programs!()).start()?;
     let group = match Cgroup::new("- -") {
         Ok(group) => group,
@@ -137,9 +154,7 @@ fn victim(script: &str, parameters: Value, healthy: &'static str) -> anyhow::Res
         }
     };
     let folder = Folder::new()?;
-    let mut command = Command::new("bash");
-    command.args(["-c", &format!("echo $$ > {}; {script}", group.procs().display())]);
-    let mut process = Process::start("victim", command, folder.path())?;
+    let mut process = Process::start("victim", command(&group.procs())?, folder.path())?;
     Ok(Scene {
         agent,
         parameters,
@@ -148,12 +163,7 @@ fn victim(script: &str, parameters: Value, healthy: &'static str) -> anyhow::Res
             // Ended in this order.
             let _later = (&folder, &group);
             while process.line(Duration::ZERO).is_ok() {}
-            let said = process.line(SILENCE).unwrap_or_default();
-            Ok(if said.trim() == healthy {
-                Seen::Healthy
-            } else {
-                Seen::Hit
-            })
+            seen(process.line(SILENCE).unwrap_or_default().trim())
         }),
     })
 }

@@ -67,6 +67,7 @@ use firedrill_ward::Key;
 use firedrill_wire::{Evidence, Problem, ProblemKind, Scope};
 
 use self::packet::Kind;
+use self::steered::Led;
 use crate::config::SelfCommand;
 use crate::proxy::Client;
 use crate::undo::records::Records;
@@ -316,16 +317,26 @@ pub fn words(words: impl Into<String>) -> Evidence {
 
 /// Every fault of this build, in the order of the catalogue. Those on routes need the proxy.
 pub fn all(program: &SelfCommand, proxy: Option<&Client>) -> Vec<Arc<dyn Fault>> {
+    let led = Arc::default();
     FAULTS
         .iter()
-        .filter_map(|spec| of(spec, program, proxy))
+        .filter_map(|spec| of(spec, program, proxy, &led))
         .collect()
 }
 
-fn of(spec: &'static FaultSpec, program: &SelfCommand, proxy: Option<&Client>) -> Option<Arc<dyn Fault>> {
+fn of(
+    spec: &'static FaultSpec,
+    program: &SelfCommand,
+    proxy: Option<&Client>,
+    led: &Arc<Led>,
+) -> Option<Arc<dyn Fault>> {
     let on_route = |rule| -> Option<Arc<dyn Fault>> {
-        let proxy = proxy.cloned();
-        Some(Arc::new(route::RouteFault { spec, proxy, rule }))
+        Some(Arc::new(route::RouteFault {
+            spec,
+            proxy: proxy.cloned(),
+            rule,
+            led: Arc::clone(led),
+        }))
     };
     let on_packets = |kind| -> Option<Arc<dyn Fault>> { Some(Arc::new(packet::PacketFault { spec, kind })) };
     match spec.name {

@@ -6,12 +6,14 @@
 //! The proof is a probe through the route from here: which rules it met, and how long it took.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use firedrill_catalogue::{FaultSpec, Parameters, ScopeKey};
 use firedrill_ward::Key;
 use firedrill_wire::{Evidence, Problem, ProblemKind, Route, RouteProtocol, Scope};
 
+use super::steered::Led;
 use super::tcp_refuse::Knocks;
 use super::{Failure, Fault, Held, NotHere, Order, Prepared, ReadBack, steered, words};
 use crate::kernel;
@@ -46,6 +48,8 @@ pub struct RouteFault {
     pub proxy: Option<Client>,
     /// Makes the rule from checked parameters.
     pub rule: fn(&Parameters) -> RuleSpec,
+    /// Where there is no route.
+    pub led: Arc<Led>,
 }
 
 impl Fault for RouteFault {
@@ -109,7 +113,7 @@ impl Fault for RouteFault {
             replace: false,
         };
         if steered::is_meant(self.spec, order.scope) {
-            return steered::begin(self.rule, set, order);
+            return steered::begin(&self.led, self.rule, set, order);
         }
         held.request = request(&rule);
         held.floor = floor(&rule, &held.request);

@@ -6,13 +6,15 @@
 //! ends, in whatever way, the kernel takes the program away, new connections go straight, and those that were led break.
 //! After a revert they go on through the agent, unchanged, until they end.
 
+use std::collections::HashMap;
 use std::io;
 use std::sync::mpsc::sync_channel;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use firedrill_catalogue::{FaultSpec, Parameters, ScopeKey};
-use firedrill_wire::{Evidence, Problem, RouteProtocol, Scope};
+use firedrill_wire::{Evidence, Problem, Scope};
+use parking_lot::Mutex;
 
 use super::network::{self, not_taken, reset_all, selection, wrong};
 use super::process::not_possible;
@@ -24,12 +26,29 @@ use crate::kernel::redirect::Redirect;
 use crate::kernel::responder::Running;
 use crate::kernel::select::Selection;
 use crate::kernel::sockets::Diag;
-use crate::proxy::Steered;
 use crate::proxy::protocol::{RuleReport, RuleSpec, SetRule};
+use crate::proxy::{Steered, Together};
 use crate::targets;
 
 /// How long the thread that serves may take to begin.
 const SERVES_WITHIN: Duration = Duration::from_secs(2);
+
+/// What is led now: several injections may be on the same connections.
+#[derive(Debug, Default)]
+pub struct Led(Mutex<HashMap<String, Weak<Together>>>);
+
+impl Led {
+    fn together(&self, cgroup: &str, port: u16) -> Arc<Together> {
+        let mut all = self.0.lock();
+        all.retain(|_, it| it.strong_count() > 0);
+        let place = all.entry(format!("{cgroup}:{port}")).or_default();
+        place.upgrade().unwrap_or_else(|| {
+            let together = Arc::default();
+            *place = Arc::downgrade(&together);
+            together
+        })
+    }
+}
 
 /// Whether a fault can be on connections that are led, and this scope asks for it.
 pub fn is_meant(spec: &FaultSpec, scope: &Scope) -> bool {
@@ -55,12 +74,7 @@ pub fn check_route(spec: &FaultSpec, parameters: &Parameters) -> Result<(), Prob
 /// What it would hit.
 pub fn prepare(spec: &FaultSpec, parameters: &Parameters, scope: &Scope) -> Result<Prepared, Problem> {
     let selection = selection(parameters)?;
-    let Some(port) = selection.port else {
-        return Err(wrong(
-            "port",
-            "without a route it is needed: the port that the connections go to",
-        ));
-    };
+    let port = port_of(&selection)?;
     let carries = if spec.name.starts_with("tcp.") {
         ""
     } else {
@@ -71,11 +85,17 @@ pub fn prepare(spec: &FaultSpec, parameters: &Parameters, scope: &Scope) -> Resu
         selection.words(),
         spec.summary
     );
-    network::prepare(scope, &format!("through:{port}"), &what)
+    network::prepare(scope, &format!("through:{port}:{}", spec.name), &what)
+}
+
+fn port_of(selection: &Selection) -> Result<u16, Problem> {
+    let needed = "without a route it is needed: the port that the connections go to";
+    selection.port.ok_or_else(|| wrong("port", needed))
 }
 
 /// Begins it.
 pub fn begin(
+    led: &Led,
     make: fn(&Parameters) -> RuleSpec,
     set: SetRule,
     order: &Order<'_>,
@@ -87,18 +107,15 @@ pub fn begin(
         selection.words(),
         on(&set.rule)
     );
-    let protocol = if set.rule.needs_http() {
-        RouteProtocol::Http
-    } else {
-        RouteProtocol::Tcp
-    };
+    let port = port_of(&selection).map_err(Failure::nothing)?;
+    let together = led.together(&cgroup.path, port);
     let taken = |error: io::Error| not_taken(&error);
     let (proxy, redirect, running) = netns::of(&cgroup)
-        .and_then(|namespace| start(namespace, protocol))
+        .and_then(|namespace| start(namespace, together))
         .map_err(taken)?;
     // Before the first connection is led.
     proxy
-        .set(set.clone())
+        .set(&selection, set.clone())
         .map_err(|why| Failure::nothing(not_possible(why, "see the fault's parameters")))?;
     let wanted = Wanted {
         cgroup: &cgroup,
@@ -107,12 +124,15 @@ pub fn begin(
         responder: None,
         words,
     };
-    let (mut on, mut seen) = OnCgroup::begin(order, wanted)?;
+    // It would stay on the connections that others lead.
+    let begun = OnCgroup::begin(order, wanted).inspect_err(|_| drop(proxy.withdraw()));
+    let (mut on, mut seen) = begun?;
     if order.parameters.text("established") == Some("reset") {
         // New ones are led by now, so that nobody is back before the last is reset.
         match reset_all(&cgroup, |it| selection.holds(it.peer, &[it.peer_port])) {
             Ok(count) => on.also("connections_reset", count as f64, &mut seen),
             Err(problem) => {
+                proxy.withdraw();
                 let half_applied = !on.revert().clean;
                 return Err(Failure {
                     problem,
@@ -136,14 +156,14 @@ pub fn begin(
 /// The listener in the victim's network namespace, where programs lead to it, and the thread that serves.
 fn start(
     namespace: Option<std::path::PathBuf>,
-    protocol: RouteProtocol,
+    together: Arc<Together>,
 ) -> io::Result<(Arc<Steered>, Arc<Redirect>, Running)> {
     let redirect: Arc<OnceLock<Arc<Redirect>>> = Arc::default();
     let (told, hear) = sync_channel(1);
     let known = Arc::clone(&redirect);
     let running = Running::start(namespace, move |sockets| async move {
         // The kernel is asked about sockets of this namespace.
-        let begun = Diag::open().and_then(|diag| Ok((diag, Steered::start(protocol)?)));
+        let begun = Diag::open().and_then(|diag| Ok((diag, Steered::start(together)?)));
         let (diag, proxy) = match begun {
             Ok(begun) => begun,
             Err(error) => return drop(told.send(Err(error))),
@@ -181,6 +201,14 @@ struct HeldSteered {
     set: SetRule,
 }
 
+impl Drop for HeldSteered {
+    /// Also when its thread has died: others may lead the connections that it was on.
+    fn drop(&mut self) {
+        self.proxy.withdraw();
+        self.proxy.end();
+    }
+}
+
 impl HeldSteered {
     /// The evidence of the program, with that of the rule and of the connections.
     fn with_rule(&self, mut seen: Evidence) -> Evidence {
@@ -212,7 +240,7 @@ impl Held for HeldSteered {
             ..self.set.clone()
         };
         let changed = |why| not_possible(why, "see the fault's parameters");
-        self.proxy.set(set.clone()).map_err(changed)?;
+        self.proxy.set(&self.selection, set.clone()).map_err(changed)?;
         let words = format!("changed: {}", on(&set.rule));
         self.set = set;
         Ok(self.with_rule(super::words(words)))

@@ -66,7 +66,7 @@ pub use client::{Announced, Client, ProxyError};
 pub use control::Leave;
 pub use probe::{Line, Probe, ProbeRequest};
 pub use rule::delay;
-pub use steered::{Origin, Steered};
+pub use steered::{Origin, Steered, Together};
 pub use supervisor::{ProxyEvent, Supervisor, SupervisorConfig};
 
 /// How many routes a proxy may have.

@@ -39,7 +39,7 @@ pub(super) const BANDWIDTH: FaultSpec = FaultSpec {
 
 pub(super) const REFUSE: FaultSpec = FaultSpec {
     name: "tcp.refuse",
-    summary: "new connections are refused; open ones go on",
+    summary: "new connections are refused; open ones go on (without a route: network.refuse)",
     undo: Undo::ProcessHeld,
     undo_words: BY_RULE,
     scope: &[ScopeKey::Route],
@@ -49,7 +49,7 @@ pub(super) const REFUSE: FaultSpec = FaultSpec {
 
 pub(super) const CUT: FaultSpec = FaultSpec {
     name: "tcp.cut",
-    summary: "open connections are reset, once",
+    summary: "open connections are reset, once (without a route: network.reset)",
     undo: Undo::None,
     undo_words: "A cut connection does not come back; clients open new ones, which pass.",
     scope: &[ScopeKey::Route],

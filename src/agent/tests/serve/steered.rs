@@ -26,6 +26,10 @@ pub const WITH_BPF: &[(&str, fn())] = &[
         steered_strength_changes_under_way,
     ),
     (
+        "several_steered_faults_are_on_the_same_connections",
+        several_steered_faults_are_on_the_same_connections,
+    ),
+    (
         "steering_is_refused_where_it_means_nothing",
         steering_is_refused_where_it_means_nothing,
     ),
@@ -203,25 +207,49 @@ fn steering_is_refused_where_it_means_nothing() {
     }
     let refused = start("tcp.refuse", json!({}), victim.scope(), 400);
     assert!(refused.to_string().contains("takes no such key"), "{refused}");
-    // Two would hide from each other.
-    start(
-        "http.status",
-        json!({ "code": 503, "port": 80 }),
-        victim.scope(),
-        200,
-    );
-    start(
-        "http.latency",
-        json!({ "delay": "1s", "port": 80 }),
-        victim.scope(),
-        409,
-    );
-    start(
-        "http.latency",
-        json!({ "delay": "1s", "port": 81 }),
-        victim.scope(),
-        200,
-    );
+    // As on a route: each kind once.
+    for (port, status) in [(80, 200), (80, 409), (81, 200)] {
+        let parameters = json!({ "code": 503, "port": port });
+        start("http.status", parameters, victim.scope(), status);
+    }
+}
+
+fn several_steered_faults_are_on_the_same_connections() {
+    let rig = Rig::new();
+    let mut victim = Networker::new();
+    let mut drill = Drill::open(rig.client(), "d1");
+    let port = web()[0].port();
+    let is = |victim: &mut Networker, ms: u64, seen: [&str; 3]| assert_eq!(get(victim, ms), seen);
+    let late = json!({ "delay": "30s", "port": port });
+    drill.start("late", "http.latency", late, victim.scope());
+    is(&mut victim, 400, ["timeout"; 3]);
+    // On what the first leads, and only on what this one is for.
+    let failing = json!({ "code": 503, "port": port, "peer": "127.0.0.0/8" });
+    drill.start("failing", "http.status", failing, victim.scope());
+    let change = json!({
+        "fence": drill.fence, "revision": 1, "not_after": u64::MAX,
+        "parameters": { "delay": "1ms", "port": port },
+    });
+    drill
+        .client
+        .call("PATCH", "/v1/injections/late", &change)
+        .expect(200);
+    is(&mut victim, 10_000, ["503", "200", "503"]);
+    let answered = until("the second tells what it did", || {
+        drill.view("failing")["evidence"]["counts"]["answered"].as_f64()
+    });
+    assert!(answered >= 2.0, "{answered}");
+    // The next one's program leads.
+    drill.client.delete("/v1/injections/late").expect(200);
+    is(&mut victim, 10_000, ["503", "200", "503"]);
+    // One that needs no HTTP is on HTTP too.
+    let slow = json!({ "delay": "30s", "port": port });
+    drill.start("slow", "tcp.latency", slow, victim.scope());
+    is(&mut victim, 400, ["timeout"; 3]);
+    drill.client.delete("/v1/injections/failing").expect(200);
+    is(&mut victim, 400, ["timeout"; 3]);
+    drill.client.delete("/v1/injections/slow").expect(200);
+    is(&mut victim, 10_000, ["200"; 3]);
 }
 
 fn steering_works_in_a_network_of_its_own() {
