@@ -12,6 +12,7 @@ use firedrill_testing::{Agent, Connection, Drill, PATIENCE, millis, programs};
 use serde_json::{Value, json};
 
 use crate::Effort;
+use crate::fault_cases::{CASES, Case, To, WELL};
 use crate::measure::{Row, Samples};
 use crate::servers::Server;
 use crate::victims::{Victim, now_ns};
@@ -25,83 +26,53 @@ const STARTS: usize = 60;
 /// How long a fault is on, and how long the victim is left alone, before the next.
 const ON_FOR: Duration = Duration::from_millis(60);
 
-/// A twentieth of a processor is over after some milliseconds of a tenth of a second.
-const HELD_BACK_NS: i64 = 50_000_000;
+/// With a tenth of a processor left in each hundredth of a second, most of that is spent standing still.
+const HELD_BACK_NS: i64 = 8_000_000;
 
 /// Amounts of memory to take, in MiB.
 const AMOUNTS: [u64; 3] = [256, 1_024, 2_048];
 
-/// A fault and its victim.
-struct Case {
-    fault: &'static str,
-    /// What the victim does, without where.
-    victim: &'static str,
-    parameters: fn(u16) -> Value,
-    /// What it sees when it is hit.
-    hit: &'static str,
-    /// What it sees when all is well.
-    well: &'static str,
-}
-
-const CASES: &[Case] = &[
-    Case {
-        fault: "network.refuse",
-        victim: "connects",
-        parameters: |port| json!({ "port": port }),
-        hit: "no",
-        well: "ok",
-    },
-    Case {
-        fault: "network.loss",
-        victim: "connects",
-        parameters: |port| json!({ "port": port, "share": "100%" }),
-        hit: "no",
-        well: "ok",
-    },
-    Case {
-        fault: "tls.fail",
-        victim: "shakes",
-        parameters: |port| json!({ "port": port, "how": "alert" }),
-        hit: "alert",
-        well: "ok",
-    },
-    Case {
-        fault: "http.status",
-        victim: "asks",
-        parameters: |port| json!({ "port": port, "code": 503 }),
-        hit: "503",
-        well: "ok",
-    },
-    Case {
-        fault: "fd.exhaust",
-        victim: "opens",
-        parameters: |_| json!({}),
-        hit: "no",
-        well: "ok",
-    },
-];
-
 pub fn measure(effort: &Effort) -> anyhow::Result<Vec<Row>> {
     let (hello, echo) = (Server::start(&["hello"])?, Server::start(&["echo"])?);
+    let datagrams = Server::start(&["datagrams"])?;
+    let resolver = Server::start(&["resolver"]);
+    let agent = Agent::build(programs!())
+        .http_route("web", hello.address)?
+        .tcp_route("raw", hello.address)?
+        .start()?;
+    let routes = [agent.route("web")?, agent.route("raw")?];
     let bench = Bench {
-        agent: Agent::build(programs!())
-            .http_route("web", hello.address)?
-            .start()?,
+        agent,
         starts: effort.samples(STARTS),
         open: Cell::new(None),
     };
     let mut rows = Vec::new();
     for case in CASES {
-        let to = if case.victim == "asks" {
-            hello.address
-        } else {
-            echo.address
+        let to = match case.to {
+            To::Hello => Ok(hello.address),
+            To::Echo => Ok(echo.address),
+            To::Datagrams => Ok(datagrams.address),
+            To::Resolver => match &resolver {
+                Ok(resolver) => Ok(resolver.address),
+                Err(error) => Err(anyhow::anyhow!("there is no resolver: {error:#}")),
+            },
+            To::Nowhere | To::Itself => Ok(SocketAddr::from(([127, 0, 0, 1], 0))),
+            To::HttpRoute => Ok(routes[0]),
+            To::TcpRoute => Ok(routes[1]),
         };
-        rows.extend(or_why(case.fault, bench.case(case, to)));
+        let measured = to.and_then(|to| bench.case(case, to));
+        rows.extend(or_why(&case.name(), measured));
     }
-    rows.extend(or_why("http.status on a route", bench.on_route()));
-    rows.extend(or_why("network.reset", bench.reset(echo.address)));
-    rows.extend(or_why("process.pause", bench.pause()));
+    let connections = [
+        ("network.reset", echo.address, None),
+        ("tcp.cut", routes[1], Some("raw")),
+    ];
+    for (fault, to, route) in connections {
+        rows.extend(or_why(fault, bench.reset(fault, to, route)));
+    }
+    for how in ["ptrace", "freezer", "signal"] {
+        rows.extend(or_why("process.pause", bench.pause(how)));
+    }
     rows.extend(or_why("process.kill", bench.kill()));
     rows.extend(or_why("cpu.throttle", bench.throttle()));
     rows.extend(or_why("memory.fill", bench.memory(effort)));
@@ -216,20 +187,24 @@ impl Bench {
     }
 
     /// A victim that says what it sees.
-    fn seen(
-        &self,
-        name: &str,
-        case: &Case,
-        victim: &mut Victim,
-        scope: &Value,
-        port: u16,
-    ) -> anyhow::Result<Vec<Row>> {
-        let (drill, mut connection) = self.drill(name)?;
-        victim.saw(case.well, 0)?;
+    fn case(&self, case: &Case, to: SocketAddr) -> anyhow::Result<Vec<Row>> {
+        let to_words = to.to_string();
+        let words: Vec<_> = match case.to {
+            To::Nowhere | To::Itself => vec![case.victim],
+            _ => vec![case.victim, &to_words],
+        };
+        let cgroup = case.route().is_none().then_some("- -");
+        let mut victim = Victim::start(&words, cgroup)?;
+        let scope = match case.route() {
+            Some(route) => json!({ "route": route }),
+            None => json!({ "pid": victim.process.pid() }),
+        };
+        let (drill, mut connection) = self.drill(&case.name())?;
+        victim.saw(WELL, 0)?;
         let mut times = Times::default();
         for number in 0..self.starts {
             let id = format!("{}-{number}", drill.epoch);
-            let parameters = (case.parameters)(port);
+            let parameters = (case.parameters)(to.port());
             let body = self
                 .agent
                 .start_body(&drill, case.fault, parameters, scope.clone())?;
@@ -237,71 +212,47 @@ impl Bench {
             times.effect.push(since_ms(victim.saw(case.hit, began)?, began));
             std::thread::sleep(ON_FOR);
             let began = self.revert(&mut connection, &id, &mut times)?;
-            times.gone.push(since_ms(victim.saw(case.well, began)?, began));
+            times.gone.push(since_ms(victim.saw(WELL, began)?, began));
             std::thread::sleep(ON_FOR);
         }
         self.close()?;
-        Ok(times.rows(name, REACH_MS))
-    }
-
-    fn case(&self, case: &Case, to: SocketAddr) -> anyhow::Result<Vec<Row>> {
-        let to_words = to.to_string();
-        let words = [case.victim, &to_words];
-        let takes = if case.victim == "opens" {
-            &words[..1]
-        } else {
-            &words[..]
-        };
-        let mut victim = Victim::start(takes, Some("- -"))?;
-        let scope = json!({ "pid": victim.process.pid() });
-        self.seen(case.fault, case, &mut victim, &scope, to.port())
-    }
-
-    fn on_route(&self) -> anyhow::Result<Vec<Row>> {
-        let case = Case {
-            fault: "http.status",
-            victim: "asks",
-            parameters: |_| json!({ "code": 503 }),
-            hit: "503",
-            well: "ok",
-        };
-        let route = self.agent.route("web")?;
-        let mut victim = Victim::start(&["asks", &route.to_string()], None)?;
-        let scope = json!({ "route": "web" });
-        self.seen("http.status on a route", &case, &mut victim, &scope, 0)
+        Ok(times.rows(&case.name(), REACH_MS))
     }
 
     /// Happens once; the victim opens another connection.
-    fn reset(&self, to: SocketAddr) -> anyhow::Result<Vec<Row>> {
-        let mut victim = Victim::start(&["keeps", &to.to_string()], Some("- -"))?;
-        let scope = json!({ "pid": victim.process.pid() });
-        let (drill, mut connection) = self.drill("reset")?;
+    fn reset(&self, fault: &str, to: SocketAddr, route: Option<&str>) -> anyhow::Result<Vec<Row>> {
+        let cgroup = route.is_none().then_some("- -");
+        let mut victim = Victim::start(&["keeps", &to.to_string()], cgroup)?;
+        let scope = match route {
+            Some(route) => json!({ "route": route }),
+            None => json!({ "pid": victim.process.pid() }),
+        };
+        let (drill, mut connection) = self.drill(fault)?;
         let mut times = Times::default();
         let mut since = 0;
         for number in 0..self.starts {
-            victim.saw("ok", since)?;
+            victim.saw(WELL, since)?;
             std::thread::sleep(ON_FOR);
-            let body = self
-                .agent
-                .start_body(&drill, "network.reset", json!({}), scope.clone())?;
-            let began = self.start(&mut connection, &format!("reset-{number}"), &body, &mut times)?;
+            let body = self.agent.start_body(&drill, fault, json!({}), scope.clone())?;
+            let began = self.start(&mut connection, &format!("{fault}-{number}"), &body, &mut times)?;
             since = victim.saw("broken", began)?;
             times.effect.push(since_ms(since, began));
         }
         self.close()?;
-        Ok(times.rows("network.reset", REACH_MS))
+        Ok(times.rows(fault, REACH_MS))
     }
 
-    fn pause(&self) -> anyhow::Result<Vec<Row>> {
-        let mut victim = Victim::start(&["beats"], None)?;
+    fn pause(&self, how: &str) -> anyhow::Result<Vec<Row>> {
+        let cgroup = (how == "freezer").then_some("freezer -");
+        let mut victim = Victim::start(&["beats"], cgroup)?;
         let scope = json!({ "pid": victim.process.pid() });
         let (drill, mut connection) = self.drill("pause")?;
         let mut times = Times::default();
         for number in 0..self.starts {
-            let id = format!("pause-{number}");
-            let body = self
-                .agent
-                .start_body(&drill, "process.pause", json!({}), scope.clone())?;
+            let id = format!("pause-{how}-{number}");
+            let body =
+                self.agent
+                    .start_body(&drill, "process.pause", json!({ "how": how }), scope.clone())?;
             let began = self.start(&mut connection, &id, &body, &mut times)?;
             std::thread::sleep(ON_FOR);
             let ended = self.revert(&mut connection, &id, &mut times)?;
@@ -317,7 +268,7 @@ impl Bench {
             std::thread::sleep(ON_FOR);
         }
         self.close()?;
-        Ok(times.rows("process.pause", REACH_MS))
+        Ok(times.rows(&format!("process.pause by {how}"), REACH_MS))
     }
 
     /// Happens once, each time to another victim.
@@ -349,7 +300,7 @@ impl Bench {
         Ok(times.rows("process.kill", REACH_MS))
     }
 
-    /// With a twentieth of a processor the victim stands still within some milliseconds of its work.
+    /// With so little left the victim stands still within some milliseconds of its work.
     fn throttle(&self) -> anyhow::Result<Vec<Row>> {
         let mut victim = Victim::start(&["spins"], Some("cpu cpu"))?;
         let scope = json!({ "pid": victim.process.pid() });

@@ -1,11 +1,12 @@
 //! The figures that Firedrill is held to, with the machine's own floor measured in the same run.
 //!
 //! `cargo bench --bench figures` measures all; words after `--` choose groups (`abort fleet latency faults proxy
-//! agent stop stuck killed frame window`), `--quick` takes a tenth of the samples. Prints a row a figure, with reached or not, and
+//! wrk agent stop stuck killed frame window`), `--quick` takes a tenth of the samples. Prints a row a figure, with reached or not, and
 //! writes them to `target/bench/figures.json`. Nothing fails by a figure: machines differ.
 
 mod abort;
 mod agent;
+mod fault_cases;
 mod faults;
 mod fleet;
 mod frame;
@@ -21,6 +22,7 @@ mod stuck;
 mod tap;
 mod victims;
 mod window;
+mod wrk;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -38,6 +40,7 @@ const GROUPS: &[Group] = &[
     ("latency", latency::measure),
     ("faults", faults::measure),
     ("proxy", proxy::measure),
+    ("wrk", wrk::measure),
     ("agent", agent::measure),
     ("stop", stop::measure),
     ("stuck", stuck::measure),

@@ -2,7 +2,7 @@
 //! that the proxy is measured against.
 
 use std::convert::Infallible;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::process::Command;
 use std::sync::Arc;
 
@@ -25,7 +25,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts `hello`, `echo`, `forward UPSTREAM` or `copy UPSTREAM`.
+    /// Starts `hello`, `echo`, `forward UPSTREAM`, `copy UPSTREAM`, `datagrams` (an echo) or `resolver`.
     pub fn start(words: &[&str]) -> anyhow::Result<Self> {
         let folder = Folder::new()?;
         let mut command = Command::new(std::env::current_exe()?);
@@ -45,6 +45,17 @@ impl Server {
 pub fn serve(words: &[String]) -> anyhow::Result<()> {
     nix::unistd::setsid()?;
     let words: Vec<_> = words.iter().map(String::as_str).collect();
+    let of_datagrams = match words[..] {
+        ["datagrams"] => Some(echo_datagrams(Ipv4Addr::LOCALHOST)?),
+        ["resolver"] => Some(resolver()?),
+        _ => None,
+    };
+    if let Some(address) = of_datagrams {
+        println!("{address}");
+        loop {
+            std::thread::park();
+        }
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
@@ -61,6 +72,42 @@ pub fn serve(words: &[String]) -> anyhow::Result<()> {
             }
         }
     })
+}
+
+/// Says every datagram back, on a thread of its own.
+pub fn echo_datagrams(host: Ipv4Addr) -> anyhow::Result<SocketAddr> {
+    answers((host, 0).into(), <[u8]>::to_vec)
+}
+
+/// What `resolver` answers for every name.
+pub const RESOLVED: [u8; 4] = [10, 1, 1, 1];
+
+/// On the port of resolvers, at an address of the loopback that no other process of this program has.
+fn resolver() -> anyhow::Result<SocketAddr> {
+    let [.., high, low] = std::process::id().to_be_bytes();
+    answers(SocketAddr::from(([127, 77, high, low], 53)), |query| {
+        let mut answer = query.to_vec();
+        if let [_, _, flags, _, _, _, _, count, ..] = &mut answer[..] {
+            (*flags, *count) = (0x81, 1);
+        }
+        answer.extend_from_slice(&[0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4]);
+        answer.extend_from_slice(&RESOLVED);
+        answer
+    })
+}
+
+fn answers(at: SocketAddr, answer: fn(&[u8]) -> Vec<u8>) -> anyhow::Result<SocketAddr> {
+    let socket = UdpSocket::bind(at).with_context(|| at.to_string())?;
+    let address = socket.local_addr()?;
+    std::thread::Builder::new()
+        .name("answers".to_owned())
+        .spawn(move || {
+            let mut asked = [0; 512];
+            while let Ok((length, from)) = socket.recv_from(&mut asked) {
+                socket.send_to(&answer(&asked[..length]), from).ok();
+            }
+        })?;
+    Ok(address)
 }
 
 /// What `hello` answers.
