@@ -238,5 +238,7 @@ fn drill(hz: u64) -> DrillScene {
         checks: Vec::new(),
         arming: None,
         verdict: None,
+        seal: firedrill_scene::Seal::default(),
+        fired: Arc::default(),
     }
 }
