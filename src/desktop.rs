@@ -8,14 +8,14 @@ use std::{
     sync::mpsc::{Receiver, SyncSender, sync_channel},
 };
 
-use firedrill_console::{Attention, Notice};
+use firedrill_console::{Attention, Notice, Outgoing};
 
 /// Waits that the desktop's thread has not taken yet.
 const WAITING: usize = 16;
 
 enum Wish {
     Awake(bool),
-    Notice(Notice),
+    Notice(Outgoing<Notice>),
 }
 
 /// Passes wishes to the desktop's thread.
@@ -70,11 +70,11 @@ fn attend(wishes: &Receiver<Wish>) {
                     ),
                 }
             }
-            Wish::Notice(Notice { title, words }) => {
+            Wish::Notice(notice) => {
                 let shown = notify_rust::Notification::new()
                     .appname("Firedrill")
-                    .summary(&title)
-                    .body(&words)
+                    .summary(&notice.title)
+                    .body(&notice.words)
                     .show();
                 if let Err(error) = shown {
                     said.once("the desktop shows no notices", &error);

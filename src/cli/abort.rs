@@ -14,7 +14,7 @@ use firedrill_conductor::{
     AbortCard, AbortHandle, AbortLine, AbortTarget, Clock, OpenDrill, abort_targets, ask, forget,
     open_drills, ours, time_of_day, wall_ms,
 };
-use firedrill_drill::{Call, Failure, Reply};
+use firedrill_drill::{Call, Failure, Outgoing, REAL_INCIDENT, Redaction, Reply, is_real_incident};
 use firedrill_fleet::{Access, Credentials, Gate, driver};
 use firedrill_plan::{AgentEntry, Driver};
 use firedrill_scene::AbortStage;
@@ -71,8 +71,13 @@ pub fn abort(arguments: AbortArguments) -> anyhow::Result<ExitCode> {
             Ok(targets) => (Vec::new(), None, targets),
             Err(code) => return Ok(code),
         },
-        None => targets_of_cards(arguments.card)?,
+        None => targets_of_cards(arguments.card, &arguments.reason)?,
     };
+    let redaction = cards
+        .iter()
+        .map(|open| redaction(open, &arguments.reason))
+        .find(|it| it.hides())
+        .unwrap_or_default();
     println!("aborting on {} agents, latching", targets.len());
     let line =
         AbortLine::start().context("cannot start the abort line; on each host run: firedrill-agent abort")?;
@@ -85,7 +90,7 @@ pub fn abort(arguments: AbortArguments) -> anyhow::Result<ExitCode> {
     } else {
         Duration::from_secs(30)
     };
-    if follow(&handle, limit) {
+    if follow(&handle, limit, redaction) {
         for open in cards.iter().filter(|it| !it.runs) {
             forget(open);
         }
@@ -101,11 +106,13 @@ pub fn abort(arguments: AbortArguments) -> anyhow::Result<ExitCode> {
 /// Of every open drill, or of the newest: the cards, the newest's drill, and every agent on any of them once.
 fn targets_of_cards(
     path: Option<PathBuf>,
+    reason: &str,
 ) -> anyhow::Result<(Vec<OpenDrill>, Option<DrillId>, Vec<AbortTarget>)> {
     let cards = cards(path)?;
     let mut targets: Vec<AbortTarget> = Vec::new();
     for open in &cards {
-        println!("\"{}\" ({})", open.card.experiment, open.card.drill);
+        let name = format!("\"{}\" ({})", open.card.experiment, open.card.drill);
+        tell(&redaction(open, reason).pass(name));
         for mut target in open.card.targets() {
             if targets.iter().all(|known| known.address != target.address) {
                 target.agent = targets.len();
@@ -131,8 +138,21 @@ fn targets_of_plan(plan: &Path) -> anyhow::Result<Result<Vec<AbortTarget>, ExitC
     Ok(Ok(targets))
 }
 
+/// A real incident is no exercise: whoever stops it is told what it is.
+fn redaction(open: &OpenDrill, reason: &str) -> Redaction {
+    if is_real_incident(reason) {
+        Redaction::Nothing
+    } else {
+        open.card.redaction()
+    }
+}
+
+fn tell(words: &Outgoing<String>) {
+    println!("{}", **words);
+}
+
 /// Prints each agent's stage whenever it changes, until all are proved clean or the limit has passed.
-fn follow(handle: &AbortHandle, limit: Duration) -> bool {
+fn follow(handle: &AbortHandle, limit: Duration, redaction: Redaction) -> bool {
     let began = Instant::now();
     let mut said = Vec::new();
     loop {
@@ -140,13 +160,17 @@ fn follow(handle: &AbortHandle, limit: Duration) -> bool {
         for (i, row) in scene.rows.iter().enumerate() {
             let now = (row.stage, row.words.clone());
             if said.get(i) != Some(&now) {
-                println!(
+                let line = format!(
                     "{:<24} {:<12} {:>7.1} ms  {}",
                     row.agent,
                     word(row.stage),
                     row.took_us as f64 / 1e3,
                     row.words
                 );
+                // Where somebody has to go is said, whatever is sealed.
+                let lost = row.stage == AbortStage::Unconfirmed;
+                let redaction = if lost { Redaction::Nothing } else { redaction };
+                tell(&redaction.pass(line));
                 if said.len() <= i {
                     said.resize(i + 1, (AbortStage::Requested, String::new()));
                 }
@@ -182,9 +206,18 @@ pub fn status(arguments: StatusArguments) -> anyhow::Result<ExitCode> {
         let held = runtime()?.block_on(ask(&open.card));
         // The header's own sentence.
         let drill = (open.card.experiment.as_str(), open.card.drill.as_str());
-        println!("{}", ours(&held).told(Some(drill), None, wall_ms(), time_of_day));
-        for it in &held {
-            println!("{:<24} {}", it.agent, it.words);
+        let sentence = ours(&held).told(Some(drill), None, wall_ms(), time_of_day);
+        let redaction = open.card.redaction();
+        tell(&redaction.pass(sentence));
+        if redaction.hides() {
+            println!("it is sealed; stop it all the same with: firedrill abort");
+            println!(
+                "in a real incident, so that everybody is told what it is: firedrill abort --reason \"{REAL_INCIDENT}\""
+            );
+        } else {
+            for it in &held {
+                tell(&redaction.pass(format!("{:<24} {}", it.agent, it.words)));
+            }
         }
         let unknown = held.iter().any(|it| it.words.starts_with("no answer"));
         let on = held.iter().any(|it| it.may_be_on);

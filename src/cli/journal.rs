@@ -10,6 +10,7 @@ use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 use firedrill_analysis::{Record, review, scene_at};
 use firedrill_catalogue::quantity;
+use firedrill_conductor::{note_reveal, wall_ms, with_reveal};
 use firedrill_console::{Theme, View};
 use firedrill_drill::Entry;
 use firedrill_journal::{Journal, handed};
@@ -55,7 +56,7 @@ enum ThemeName {
     Light,
 }
 
-/// Reads a journal and rebuilds its drill.
+/// Reads a journal and rebuilds its drill. Of one that is sealed nothing is told.
 fn rebuilt(path: &Path) -> anyhow::Result<(Journal, Review)> {
     let journal = firedrill_journal::read(path)?;
     let record = Record {
@@ -65,6 +66,12 @@ fn rebuilt(path: &Path) -> anyhow::Result<(Journal, Review)> {
     };
     let review = review(&journal.entries, record)
         .with_context(|| format!("{} is not a drill's journal", path.display()))?;
+    let review = with_reveal(review);
+    anyhow::ensure!(
+        !review.scene.seal.is_sealed(),
+        "this exercise is not revealed yet; reveal it first: firedrill reveal {}",
+        path.display()
+    );
     Ok((journal, review))
 }
 
@@ -167,6 +174,20 @@ pub fn report(path: &Path, folder: &Path) -> anyhow::Result<ExitCode> {
     picture::of_review(&Arc::new(review), &folder.join(picture::REPORT))?;
     println!("{}", written.html.display());
     Ok(ExitCode::SUCCESS)
+}
+
+/// `firedrill reveal JOURNAL [--report DIR]`: what the drill was may be told from now on.
+pub fn reveal(path: &Path, folder: Option<&Path>) -> anyhow::Result<ExitCode> {
+    // What is no drill's journal is not revealed, and one that is still written is revealed by its console.
+    let journal = firedrill_journal::read(path)?;
+    anyhow::ensure!(
+        journal.sealed,
+        "the drill still runs, or was cut short; reveal it in its window, or end it first: firedrill abort"
+    );
+    note_reveal(path, &super::who(), wall_ms()).map_err(anyhow::Error::msg)?;
+    let (_, review) = rebuilt(path)?;
+    println!("{}", super::run::verdict(&review));
+    folder.map_or(Ok(ExitCode::SUCCESS), |folder| report(path, folder))
 }
 
 /// `firedrill render --view live --out FILE.png JOURNAL`.

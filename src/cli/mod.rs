@@ -103,6 +103,14 @@ enum Command {
         #[arg(long, value_name = "DIR")]
         report: PathBuf,
     },
+    /// Reveal a rehearsal that is over: what it was may be told, and its report written
+    Reveal {
+        /// The drill's journal
+        journal: PathBuf,
+        /// Where to write the report
+        #[arg(long, value_name = "DIR")]
+        report: Option<PathBuf>,
+    },
     /// Draw a view of a journal into a PNG file: no display, no driver
     Render(journal::RenderArguments),
     /// Try the promises on this computer: simulated schedules, processes killed, aborts of real agents; one table
@@ -134,6 +142,7 @@ pub fn main() -> ExitCode {
         Some(Command::Replay { journal }) => journal::replay(&journal),
         Some(Command::Verify { journal, audit }) => journal::verify(&journal, &audit),
         Some(Command::Report { journal, report }) => journal::report(&journal, &report),
+        Some(Command::Reveal { journal, report }) => journal::reveal(&journal, report.as_deref()),
         Some(Command::Render(arguments)) => journal::render(arguments),
         #[cfg(all(target_os = "linux", feature = "agent"))]
         Some(Command::Prove(arguments)) => prove::prove(&arguments),

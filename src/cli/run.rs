@@ -16,7 +16,7 @@ use firedrill_conductor::{
 use firedrill_drill::{Command, SliState, show_value};
 use firedrill_fleet::Credentials;
 use firedrill_plan::{Plan, Rule};
-use firedrill_scene::{DrillScene, Review, SliScene};
+use firedrill_scene::{DrillScene, EXERCISE, Review, Scene, SliScene, Viewer};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{USAGE, abort::who};
@@ -245,6 +245,14 @@ fn compared(ran: &DemoRan, report: &Path) -> anyhow::Result<ExitCode> {
 fn finish(review: &Review, folder: &Path) -> u8 {
     println!("{}", verdict(review));
     let code = exit_code(&review.verdict);
+    if let (true, Some(journal)) = (review.scene.seal.is_sealed(), &review.journal) {
+        println!(
+            "it is sealed; reveal it: firedrill reveal {} --report {}",
+            journal.display(),
+            folder.display()
+        );
+        return code;
+    }
     match firedrill_report::write(review, folder) {
         Ok(written) => println!("report: {}", written.html.display()),
         // The verdict counts more than its report: say it, keep the code.
@@ -256,7 +264,9 @@ fn finish(review: &Review, folder: &Path) -> u8 {
     code
 }
 
-fn verdict(review: &Review) -> String {
+/// The verdict in the terminal: of a sealed drill, that it is over.
+pub fn verdict(review: &Review) -> String {
+    let redaction = review.scene.seal.redaction();
     let mut lines = vec![format!(
         "{}: {}",
         review.scene.experiment,
@@ -276,7 +286,12 @@ fn verdict(review: &Review) -> String {
             .iter()
             .map(|id| format!("  MAY STILL BE ON: {id}; on its host run: firedrill-agent abort")),
     );
-    lines.join("\n")
+    // What may still be on is said whatever is sealed: somebody has to take it back by hand.
+    let (told, by_hand) = lines.split_at(lines.len() - review.verdict.unconfirmed.len());
+    let told = redaction.pass(told.join("\n")).into_inner();
+    let mut all = vec![told];
+    all.extend_from_slice(by_hand);
+    all.join("\n")
 }
 
 /// Nothing was measured, so nothing is said of the hypothesis.
@@ -332,6 +347,17 @@ impl Progress {
             self.drill.clone_from(&scene.id);
             self.logged = 0;
         }
+        // Whoever reads this terminal or its log may be who is rehearsed.
+        let told = Scene {
+            drill: Some(Arc::new(scene.clone())),
+            ..Scene::default()
+        }
+        .told(Viewer::Responder, false);
+        let Some(told) = &told.scene.drill else { return };
+        self.lines(told);
+    }
+
+    fn lines(&mut self, scene: &DrillScene) {
         for line in scene.log.iter().skip(self.logged) {
             self.say(&format!(
                 "{:>7.1} s  {:<14} {}",
@@ -342,7 +368,9 @@ impl Progress {
         }
         self.logged = scene.log.len();
         let (share, words) = scene.progress.clone().unwrap_or((1.0, String::new()));
-        self.bar.set_prefix(scene.phase.word());
+        let sealed = scene.seal.is_sealed();
+        self.bar
+            .set_prefix(if sealed { EXERCISE } else { scene.phase.word() });
         self.bar.set_position((share.clamp(0.0, 1.0) * 1_000.0) as u64);
         let slis: Vec<_> = scene.slis.iter().map(sli).collect();
         self.bar.set_message(format!("{words} · {}", slis.join(" · ")));

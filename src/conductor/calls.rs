@@ -2,15 +2,16 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use firedrill_drill::{At, Call, Event, Failure, Reply, Setup, StopNews};
+use firedrill_drill::{At, Call, Event, Failure, Outgoing, Reply};
 use firedrill_fleet::{Driver, Gate};
-use firedrill_plan::{AgentCommand, HttpCall, Plan};
+use firedrill_plan::{AgentCommand, AlertTarget, HttpCall, Plan};
 use firedrill_wire::{ActionRequest, DrillId, Fence, OpenRequest, Opened, Scope, StartRequest};
 use tokio::sync::mpsc;
 
 use crate::{
     abort::{AbortLine, random_id},
-    ledger, notices,
+    ledger,
+    notices::{self, AlertNews},
 };
 
 /// An agent to call.
@@ -94,11 +95,13 @@ pub(crate) async fn history(card: PathBuf, plan: Arc<Plan>, at: At, sender: mpsc
 }
 
 /// Tells one of the plan's alerts of a stop.
-pub(crate) async fn alert(alert: usize, setup: Setup, stop: StopNews, sender: mpsc::Sender<Event>) {
-    let Some(target) = setup.plan.alerts.get(alert).cloned() else {
-        return;
-    };
-    let result = notices::alert(target, setup, stop).await;
+pub(crate) async fn alert(
+    alert: usize,
+    target: AlertTarget,
+    news: Outgoing<AlertNews>,
+    sender: mpsc::Sender<Event>,
+) {
+    let result = notices::alert(target, news).await;
     sender.send(Event::Alerted { alert, result }).await.ok();
 }
 

@@ -21,6 +21,7 @@ use crate::{
     clock::Clock,
     ledger::{self, Alive},
     log::{Log, LogThread},
+    notices::AlertNews,
 };
 
 /// Time passes for a drill this often.
@@ -361,8 +362,12 @@ impl<P: FnMut(&Drill, &SceneBuilder, At) + Send> Conductor<P> {
                     self.sender.clone(),
                 )),
                 Effect::Alert { alert, stop } => {
-                    let setup = self.drill.setup().clone();
-                    self.spawn(calls::alert(alert, setup, stop, self.sender.clone()));
+                    let setup = self.drill.setup();
+                    if let Some(target) = setup.plan.alerts.get(alert).cloned() {
+                        let news = AlertNews::new(setup, stop);
+                        let news = self.drill.seal().redaction().pass(news);
+                        self.spawn(calls::alert(alert, target, news, self.sender.clone()));
+                    }
                 }
                 Effect::Act { action, notice } => {
                     self.act(action, notice);
@@ -478,7 +483,10 @@ impl<P: FnMut(&Drill, &SceneBuilder, At) + Send> Conductor<P> {
         let setup = self.drill.setup();
         let name = self.drill.experiment().map_or("", |it| it.name.as_str());
         let wall_ms = self.clock.now().wall_ms;
-        let mut card = AbortCard::new(setup.drill.clone(), name, wall_ms, &self.targets);
+        let redaction = self.drill.seal().redaction();
+        let name = redaction.pass(name.to_owned());
+        let mut card = AbortCard::new(setup.drill.clone(), &name, wall_ms, &self.targets);
+        card.sealed = redaction.hides();
         card.journal.clone_from(&self.journal);
         let path = self.card.clone();
         let known = self.held.is_some();

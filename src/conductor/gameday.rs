@@ -17,7 +17,7 @@ use firedrill_gameday::{
 use firedrill_plan::{Plan, Range, Severity};
 use firedrill_scene::{Review, SliScene};
 
-use crate::{clock::wall_ms, engine::read_plan};
+use crate::{clock::wall_ms, engine::read_plan, reveal::with_reveal};
 
 /// What went wrong with a folder.
 #[derive(Debug, thiserror::Error)]
@@ -209,7 +209,9 @@ pub fn review_in(folder: &Path, run: &str) -> Result<Review, String> {
         sealed: journal.whole(),
         hash: journal.hash.clone(),
     };
-    review(&journal.entries, chain).map_err(|error| format!("{}: {error}", path.display()))
+    review(&journal.entries, chain)
+        .map(with_reveal)
+        .map_err(|error| format!("{}: {error}", path.display()))
 }
 
 /// Who runs a drill writes its journal at least this often.

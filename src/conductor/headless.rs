@@ -19,6 +19,7 @@ use crate::{
     conduct::{BeginError, Finished, Job, conduct},
     ledger::card_path,
     log::JournalFile,
+    reveal::with_reveal,
     signals::{EndSignals, listen},
 };
 
@@ -142,7 +143,7 @@ pub(crate) fn reviewed(journal: &Path, finished: &Finished) -> Result<Review, He
     if let Some(verdict) = finished.drill.verdict() {
         review.verdict = verdict.clone();
     }
-    Ok(review)
+    Ok(with_reveal(review))
 }
 
 /// What a drill of this job is made from.

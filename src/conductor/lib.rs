@@ -21,6 +21,7 @@ mod notices;
 mod outcome;
 mod preflight;
 mod recovery;
+mod reveal;
 mod signals;
 mod tour;
 
@@ -39,4 +40,5 @@ pub use log::{JournalFile, Log};
 pub use outcome::{MAY_BE_ON, demo_exit_code, exit_code};
 pub use preflight::{JUDGED_AGAIN, Preflight, preflight};
 pub use recovery::{Holds, abort_open, abort_targets, ask, forget, ours, watch_open};
+pub use reveal::{note_reveal, reveal_path, with_reveal};
 pub use tour::{DemoJob, DemoNews, DemoRan, DemoRunError, demo_headless};

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use firedrill_drill::{Setup, StopNews};
+use firedrill_drill::{EXERCISE, Outgoing, Redact, Setup, StopNews};
 use firedrill_plan::{AlertKind, AlertTarget, HttpCall};
 use jiff::Timestamp;
 use reqwest::{Client, RequestBuilder, header::CONTENT_TYPE};
@@ -22,6 +22,8 @@ const BODY_LIMIT: usize = 1 << 20;
 const NAMED: usize = 10;
 /// The name of the alerts that we post ourselves: they do not count against the next drill.
 const OURS: &str = "FiredrillStopped";
+/// The same while the drill is sealed.
+const OURS_SEALED: &str = "FiredrillExercise";
 /// An alert of ours ends by itself after this long.
 const ALERT_FOR: Duration = Duration::from_mins(5);
 
@@ -97,9 +99,11 @@ fn named(alerts: &[OpenAlert]) -> Vec<String> {
             None => name,
         }
     };
-    let open = alerts
-        .iter()
-        .filter(|it| it.labels.get("alertname").is_none_or(|name| name != OURS));
+    let open = alerts.iter().filter(|it| {
+        it.labels
+            .get("alertname")
+            .is_none_or(|name| name != OURS && name != OURS_SEALED)
+    });
     let mut names: Vec<String> = open.map(name).collect();
     names.sort();
     let more = names.len().saturating_sub(NAMED);
@@ -110,14 +114,100 @@ fn named(alerts: &[OpenAlert]) -> Vec<String> {
     names
 }
 
+/// What others are told of a stop.
+#[derive(Clone, Debug)]
+pub(crate) struct AlertNews {
+    wall_ms: i64,
+    /// `None`: the drill is sealed.
+    told: Option<ToldNews>,
+}
+
+#[derive(Clone, Debug)]
+struct ToldNews {
+    title: String,
+    system: String,
+    console: String,
+    who: String,
+    stop: StopNews,
+}
+
+impl AlertNews {
+    pub(crate) fn new(setup: &Setup, stop: StopNews) -> Self {
+        Self {
+            wall_ms: stop.at.wall_ms,
+            told: Some(ToldNews {
+                title: setup.plan.title.clone(),
+                system: setup.plan.system.clone(),
+                console: setup.console.clone(),
+                who: setup.who.clone(),
+                stop,
+            }),
+        }
+    }
+
+    /// Our own form: flat, so that any receiver can pick from it.
+    fn webhook(&self) -> Value {
+        let time = time(self.wall_ms);
+        match &self.told {
+            None => json!({ "source": "firedrill", "event": EXERCISE, "time": time }),
+            Some(it) => json!({
+                "source": "firedrill",
+                "event": "stopped",
+                "drill": it.stop.drill,
+                "title": it.title,
+                "system": it.system,
+                "experiment": it.stop.experiment,
+                "rule": it.stop.rule,
+                "words": it.stop.words,
+                "time": time,
+                "console": it.console,
+                "who": it.who,
+            }),
+        }
+    }
+
+    fn alertmanager(&self) -> Value {
+        let ends = self.wall_ms.saturating_add(ALERT_FOR.as_millis() as i64);
+        let (labels, annotations) = match &self.told {
+            None => (
+                json!({ "alertname": OURS_SEALED, "severity": "info" }),
+                json!({ "summary": EXERCISE }),
+            ),
+            Some(it) => (
+                json!({
+                    "alertname": OURS,
+                    "severity": "warning",
+                    "system": it.system,
+                    "experiment": it.stop.experiment,
+                    "rule": it.stop.rule,
+                }),
+                json!({
+                    "summary": format!("Firedrill stopped \"{}\": {}", it.stop.experiment, it.stop.rule),
+                    "description": it.stop.words,
+                    "drill": it.stop.drill,
+                }),
+            ),
+        };
+        json!([{
+            "labels": labels,
+            "annotations": annotations,
+            "startsAt": time(self.wall_ms),
+            "endsAt": time(ends),
+        }])
+    }
+}
+
+impl Redact for AlertNews {
+    fn redacted(self) -> Self {
+        Self { told: None, ..self }
+    }
+}
+
 /// Posts an alert, again if need be.
-pub(crate) async fn alert(target: AlertTarget, setup: Setup, stop: StopNews) -> Result<String, String> {
+pub(crate) async fn alert(target: AlertTarget, news: Outgoing<AlertNews>) -> Result<String, String> {
     let (url, body) = match target.kind {
-        AlertKind::Webhook => (target.url, webhook_body(&setup, &stop)),
-        AlertKind::Alertmanager => (
-            format!("{}/api/v2/alerts", target.url),
-            alertmanager_body(&setup, &stop),
-        ),
+        AlertKind::Webhook => (target.url, news.webhook()),
+        AlertKind::Alertmanager => (format!("{}/api/v2/alerts", target.url), news.alertmanager()),
     };
     let client = client()?;
     let tried = async {
@@ -140,43 +230,6 @@ fn time(wall_ms: i64) -> String {
     Timestamp::from_millisecond(wall_ms).map_or_else(|_| String::new(), |time| time.to_string())
 }
 
-/// Our own form: flat, so that any receiver can pick from it.
-fn webhook_body(setup: &Setup, stop: &StopNews) -> Value {
-    json!({
-        "source": "firedrill",
-        "event": "stopped",
-        "drill": stop.drill,
-        "title": setup.plan.title,
-        "system": setup.plan.system,
-        "experiment": stop.experiment,
-        "rule": stop.rule,
-        "words": stop.words,
-        "time": time(stop.at.wall_ms),
-        "console": setup.console,
-        "who": setup.who,
-    })
-}
-
-fn alertmanager_body(setup: &Setup, stop: &StopNews) -> Value {
-    let ends = stop.at.wall_ms.saturating_add(ALERT_FOR.as_millis() as i64);
-    json!([{
-        "labels": {
-            "alertname": OURS,
-            "severity": "warning",
-            "system": setup.plan.system,
-            "experiment": stop.experiment,
-            "rule": stop.rule,
-        },
-        "annotations": {
-            "summary": format!("Firedrill stopped \"{}\": {}", stop.experiment, stop.rule),
-            "description": stop.words,
-            "drill": stop.drill,
-        },
-        "startsAt": time(stop.at.wall_ms),
-        "endsAt": time(ends),
-    }])
-}
-
 /// Sends an emergency action, once: what it does may not bear to be done twice.
 pub(crate) async fn act(call: HttpCall) -> Result<String, String> {
     let method = call
@@ -195,10 +248,51 @@ pub(crate) async fn act(call: HttpCall) -> Result<String, String> {
 
 #[cfg(test)]
 mod tests {
+    use firedrill_drill::Redaction;
+
     use super::*;
 
     fn alerts(text: &str) -> Vec<String> {
         named(&serde_json::from_str::<Vec<OpenAlert>>(text).unwrap())
+    }
+
+    #[test]
+    fn a_sealed_stop_posts_only_that_there_is_an_exercise() {
+        let news = AlertNews {
+            wall_ms: 5,
+            told: Some(ToldNews {
+                title: "Orders".to_owned(),
+                system: "orders".to_owned(),
+                console: "desk".to_owned(),
+                who: "Ada".to_owned(),
+                stop: StopNews {
+                    drill: "d1".into(),
+                    experiment: "Payment is slow".to_owned(),
+                    rule: "stop condition".to_owned(),
+                    words: "http.latency on payments-1".to_owned(),
+                    at: firedrill_drill::At::default(),
+                },
+            }),
+        };
+        let bodies = |news: &AlertNews| format!("{}{}", news.webhook(), news.alertmanager());
+        let secrets = [
+            "Orders",
+            "orders",
+            "Payment",
+            "http.latency",
+            "payments-1",
+            "stop",
+            "d1",
+            "Ada",
+        ];
+        let open = bodies(&Redaction::Nothing.pass(news.clone()));
+        let sealed = bodies(&Redaction::ToExercise.pass(news));
+        for secret in secrets {
+            assert!(open.contains(secret), "{secret} is there to be hidden");
+            assert!(!sealed.contains(secret), "{secret} in {sealed}");
+        }
+        assert!(sealed.contains(EXERCISE));
+        assert!(alerts(&format!(r#"[{{"labels":{{"alertname":"{OURS_SEALED}"}}}}]"#)).is_empty());
     }
 
     #[test]

@@ -21,7 +21,7 @@ mod widgets;
 mod windows;
 mod words;
 
-pub use firedrill_scene::{Ask, Scene};
+pub use firedrill_scene::{Ask, Outgoing, Scene};
 pub use jiff::tz::TimeZone;
 pub use messages::{Language, Titles};
 pub use notices::{Attention, Notice};
@@ -375,7 +375,7 @@ impl Console {
         self.prefs.language = cx.language.or(self.prefs.language);
         for command in commands {
             if command == Command::CopyOurs {
-                ours::copy(ui, scene, since_ms, &zone);
+                ours::copy(ui, scene, since_ms, &zone, self.windows.sealed);
             }
             self.run(command, scene, since_ms, &mut wishes);
         }
@@ -501,6 +501,7 @@ impl Console {
                 clock,
                 drill: None,
                 when: String::new(),
+                who: None,
             })),
             Command::Play | Command::PreviousEvent | Command::NextEvent | Command::Mark | Command::Export => {
                 self.review.given(command, scene, wishes);

@@ -2,7 +2,7 @@
 //! ABORT is pressed. Pure; the glue carries it out.
 
 use firedrill_drill::{Phase, SliState};
-use firedrill_scene::{DrillScene, Ours, Scene};
+use firedrill_scene::{DrillScene, Ours, Outgoing, Redact, Scene};
 
 use crate::messages::Say;
 
@@ -13,6 +13,18 @@ pub struct Notice {
     pub title: String,
     /// One sentence.
     pub words: String,
+    /// What is said instead while the drill is sealed, in the language of the rest.
+    sealed: String,
+}
+
+impl Redact for Notice {
+    fn redacted(self) -> Self {
+        Self {
+            title: "Firedrill".to_owned(),
+            words: self.sealed,
+            sealed: String::new(),
+        }
+    }
 }
 
 /// What the desktop is to do.
@@ -21,7 +33,7 @@ pub struct Attention {
     /// The computer must not sleep, nor blank its screen.
     pub awake: bool,
     /// New since the last time.
-    pub notices: Vec<Notice>,
+    pub notices: Vec<Outgoing<Notice>>,
 }
 
 /// What was told already.
@@ -49,21 +61,20 @@ impl Notices {
                     "" => say.notice_abort().to_owned(),
                     who => say.notice_abort_by(who),
                 },
+                sealed: say.notice_sealed().to_owned(),
             });
         }
         self.abort_ms = pressed.or(self.abort_ms);
-        if sealed {
-            for notice in &mut notices {
-                *notice = Notice {
-                    title: "Firedrill".to_owned(),
-                    words: say.notice_sealed().to_owned(),
-                };
-            }
+        let redaction = scene.redaction(sealed);
+        if redaction.hides() {
             notices.truncate(1);
         }
+        // While it is sealed it stays awake all the time: staying awake would tell that a fault began.
+        let runs = scene.drill.as_ref().is_some_and(|drill| drill.verdict.is_none());
         Attention {
-            awake: matches!(scene.ours, Ours::On { .. } | Ours::MayBeOn { .. }),
-            notices,
+            awake: matches!(scene.ours, Ours::On { .. } | Ours::MayBeOn { .. })
+                || (redaction.hides() && runs),
+            notices: notices.into_iter().map(|notice| redaction.pass(notice)).collect(),
         }
     }
 
@@ -84,6 +95,7 @@ impl Notices {
                 notices.push(Notice {
                     title: say.notice_out(&sli.name),
                     words: format!("{left}{}", own.unwrap_or_default()),
+                    sealed: say.notice_sealed().to_owned(),
                 });
             }
         }
@@ -139,11 +151,19 @@ mod tests {
     #[test]
     fn sealed_they_say_that_there_is_an_exercise_and_no_more() {
         let told = Notices::default().of(&pressed(5), true, SAY).notices;
-        let plain = Notice {
-            title: "Firedrill".to_owned(),
-            words: "exercise".to_owned(),
-        };
-        assert_eq!(told, [plain]);
+        let words: Vec<(&str, &str)> = told
+            .iter()
+            .map(|it| (it.title.as_str(), it.words.as_str()))
+            .collect();
+        assert_eq!(words, [("Firedrill", "exercise")]);
+        // Sealed by its own drill, the same; and awake from its begin to its end.
+        let mut own = scene();
+        own.ours = Ours::Nothing { proved_ms: None };
+        if let Some(drill) = &mut own.drill {
+            Arc::make_mut(drill).seal = firedrill_scene::Seal::Sealed;
+        }
+        let told = Notices::default().of(&own, false, SAY);
+        assert!(told.awake && told.notices.len() == 1 && told.notices[0].words == "exercise");
     }
 
     #[test]

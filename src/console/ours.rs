@@ -82,8 +82,8 @@ fn sentence(cx: &Cx<'_>) -> String {
 /// When the sentence was copied last, in the window's memory.
 const COPIED: &str = "ours copied";
 
-/// Puts "is this us?" on the clipboard, with drill, console and time.
-pub fn copy(ui: &Ui, scene: &Scene, since_ms: u64, zone: &TimeZone) {
+/// Puts "is this us?" on the clipboard, with drill, console and time; of a sealed drill, that there is an exercise.
+pub fn copy(ui: &Ui, scene: &Scene, since_ms: u64, zone: &TimeZone, sealed: bool) {
     let mut ours = scene.ours.clone();
     if let Ours::On { ends_in_ms, .. } = &mut ours {
         *ends_in_ms = ends_in_ms.saturating_sub(since_ms);
@@ -96,7 +96,8 @@ pub fn copy(ui: &Ui, scene: &Scene, since_ms: u64, zone: &TimeZone) {
         now_ms,
         |ms| words::clock(ms, zone),
     );
-    ui.ctx().copy_text(text);
+    ui.ctx()
+        .copy_text(scene.redaction(sealed).pass(text).into_inner());
     let now = ui.input(|input| input.time);
     ui.data_mut(|data| data.insert_temp(Id::unique(COPIED), now));
 }

@@ -3,7 +3,7 @@
 use firedrill_wire::{Epoch, OpenRequest, Opened, ProblemKind, Renewed};
 
 use crate::{
-    ABORT_TEST_GOOD_MS, Arming, Call, Check, Drill, Effect, Failure, PREFLIGHT_MS, Phase, SliState,
+    ABORT_TEST_GOOD_MS, Arming, At, Call, Check, Drill, Effect, Failure, PREFLIGHT_MS, Phase, SliState,
     machine::ArmingStage,
     random::Random,
     words::{count, show_ms},
@@ -29,17 +29,23 @@ impl Drill {
         if !self.waits_for_arm() {
             return;
         }
+        let missing = self.missing();
+        if missing.is_empty() {
+            self.test_before_opening();
+        } else {
+            self.judge("not started", "arming", missing);
+        }
+    }
+
+    /// What is in the way of a start, in words; empty: nothing is.
+    pub(crate) fn missing(&self) -> String {
         let missing: Vec<String> = self
             .arming_checks()
             .into_iter()
             .filter(|it| it.ok != Some(true))
             .map(|it| format!("{}: {}", it.what, it.words))
             .collect();
-        if missing.is_empty() {
-            self.test_before_opening();
-        } else {
-            self.judge("not started", "arming", missing.join("; "));
-        }
+        missing.join("; ")
     }
 
     pub(crate) fn advance_arming(&mut self) {
@@ -48,7 +54,8 @@ impl Drill {
         }
         match self.arming.clone() {
             ArmingStage::Waiting if self.setup.arming == Arming::AtOnce => self.arm_at_once(),
-            ArmingStage::Waiting | ArmingStage::Done => {}
+            ArmingStage::Waiting => self.advance_surprise(),
+            ArmingStage::Done => {}
             ArmingStage::Testing => self.advance_testing(),
             ArmingStage::Opening(_) => {}
         }
@@ -68,7 +75,7 @@ impl Drill {
         }
     }
 
-    fn test_before_opening(&mut self) {
+    pub(crate) fn test_before_opening(&mut self) {
         let old: Vec<usize> = self
             .needed()
             .into_iter()
@@ -376,10 +383,14 @@ impl Drill {
         checks
     }
 
-    pub(crate) fn arming_progress(&self) -> (f32, String) {
+    pub(crate) fn arming_progress(&self, now: At) -> (f32, String) {
         let all = self.needed().len();
         match &self.arming {
-            ArmingStage::Waiting => (0.0, "waiting for the confirmed start".to_owned()),
+            ArmingStage::Waiting => {
+                let surprise = self.surprise_words(now);
+                let words = surprise.unwrap_or_else(|| "waiting for the confirmed start".to_owned());
+                (0.0, words)
+            }
             ArmingStage::Testing => (0.3, "repeating the abort test".to_owned()),
             ArmingStage::Opening(left) => {
                 let done = all - left.len();

@@ -3,7 +3,7 @@
 use firedrill_wire::{CloseRequest, Closed};
 
 use crate::{
-    At, Call, Drill, Effect, Failure, Outcome, Phase, Reason, UNCONFIRMED_MS, machine::Ending,
+    AbortedBy, At, Call, Drill, Effect, Failure, Outcome, Phase, Reason, UNCONFIRMED_MS, machine::Ending,
     notices::StopKind, words::count,
 };
 
@@ -124,6 +124,10 @@ impl Drill {
 
     /// Somebody else aborted on an agent: stop on the others too, and leave the latches to them.
     pub(crate) fn stop_elsewhere(&mut self, words: String) {
+        // A latch from before this drill is no incident of now.
+        if self.holds_anything() {
+            self.reveal_if_real(&AbortedBy::Elsewhere, &words);
+        }
         match &mut self.ending {
             Some(ending) if ending.abort => {
                 if ending.outcome == Some(Outcome::Inconclusive) {

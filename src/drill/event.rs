@@ -111,6 +111,17 @@ impl Reading {
 pub enum Command {
     /// Confirms the start.
     Arm,
+    /// Confirms the start at a moment that is drawn within a range, milliseconds from now.
+    ArmBetween {
+        /// Not before.
+        earliest_ms: u64,
+        /// Not after; at most [`crate::MAX_SURPRISE_MS`].
+        latest_ms: u64,
+        /// Who confirms does not want to know the draw.
+        blind: bool,
+        /// Who.
+        by: String,
+    },
     /// Ends early and politely: revert, recover, verdict; no latch.
     Finish,
     /// Stops everything now. The abort line has already been told when this arrives.

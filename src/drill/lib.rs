@@ -35,6 +35,7 @@ mod replay;
 mod seal;
 mod steps;
 mod strength;
+mod surprise;
 mod targets;
 mod types;
 mod verdict;
@@ -49,6 +50,7 @@ pub use notices::{COMMAND_MS, NOTICE_MS};
 pub use outgoing::{EXERCISE, Outgoing, Redact, Redaction};
 pub use replay::{ReplayError, replay};
 pub use seal::{REAL_INCIDENT, Seal, is_real_incident};
+pub use surprise::{MAX_SURPRISE_MS, Surprise};
 pub use types::*;
 pub use words::show_value;
 

@@ -7,7 +7,7 @@ use firedrill_wire::{Stamp, Tick};
 
 use crate::{
     AbortedBy, AgentStatus, Arming, At, BadSample, Call, Check, Chosen, Command, Effect, Entry, Event,
-    Injection, Judgement, Notice, Outcome, Phase, Reason, Reply, Seal, Setup, SliStatus, Verdict,
+    Injection, Judgement, Notice, Outcome, Phase, Reason, Reply, Seal, Setup, SliStatus, Surprise, Verdict,
     guardrails::Guard, targets,
 };
 
@@ -48,6 +48,7 @@ pub struct Drill {
     pub(crate) reasons: Reasons,
     pub(crate) verdict: Option<Verdict>,
     pub(crate) seal: Seal,
+    pub(crate) surprise: Option<Surprise>,
     /// Effects of the step that runs; empty between steps.
     pub(crate) out: Vec<Effect>,
 }
@@ -222,6 +223,7 @@ impl Drill {
             } else {
                 Seal::Open
             },
+            surprise: None,
             out: Vec::new(),
             setup,
         };
@@ -326,6 +328,12 @@ impl Drill {
     fn command(&mut self, command: Command) {
         match command {
             Command::Arm => self.arm(),
+            Command::ArmBetween {
+                earliest_ms,
+                latest_ms,
+                blind,
+                by,
+            } => self.arm_between(earliest_ms, latest_ms, blind, &by),
             Command::Finish => self.finish(),
             Command::Abort { by, reason } => self.abort(by, reason),
             Command::Override { rule, reason, by } => self.override_rule(rule, &reason, &by),

@@ -202,7 +202,7 @@ impl Drill {
         match self.phase {
             Phase::Preflight => Some(self.preflight_progress()),
             Phase::Baseline => Some(self.baseline_progress(now)),
-            Phase::Arming => Some(self.arming_progress()),
+            Phase::Arming => Some(self.arming_progress(now)),
             Phase::Inject => Some(self.inject_progress(now)),
             Phase::Recover => Some(self.recover_progress(now)),
             Phase::Closing => Some(self.closing_progress()),

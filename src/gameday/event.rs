@@ -51,6 +51,9 @@ pub enum Event {
         drill: String,
         /// The drill's own id: its journal is `journals/ID.jsonl`.
         run: String,
+        /// It is a rehearsal: not to be told before its reveal.
+        #[serde(default)]
+        sealed: bool,
     },
     /// It is over.
     DrillEnded {
@@ -70,7 +73,7 @@ pub enum Event {
         /// The seal, hex: a hash over the nonce and the prediction, shown when it is made.
         seal: String,
     },
-    /// The predictions of a drill may be seen.
+    /// What a drill was, and the predictions of it, may be seen.
     Revealed {
         /// The row's id.
         drill: String,
@@ -85,6 +88,24 @@ pub enum Event {
         clock: Clock,
         /// When, wall milliseconds; earlier than the record where it was dated back.
         when_ms: i64,
+        /// Whose it is, where somebody else wrote it down.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        who: Option<String>,
+    },
+    /// Somebody said or saw something.
+    Note {
+        /// Unique in the file.
+        id: String,
+        /// The row's id, where a drill was on.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        drill: Option<String>,
+        /// When, wall milliseconds.
+        when_ms: i64,
+        /// Who, where somebody else wrote it down.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        who: Option<String>,
+        /// What.
+        words: String,
     },
     /// A clock was wrong: it does not count. What it said stays.
     Struck {

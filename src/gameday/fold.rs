@@ -1,6 +1,6 @@
 //! The state of a game day: a pure fold over its records, in the order of the file.
 
-use firedrill_drill::{Outcome, is_real_incident};
+use firedrill_drill::{Outcome, Redaction, is_real_incident};
 
 use crate::{Change, Clock, Event, Finding, Found, GameDay, Prediction, QUESTIONS, REAL_INCIDENT, Record};
 
@@ -19,6 +19,8 @@ pub struct State {
     pub checks: Vec<Ticked>,
     /// Who says go, in the order of the file.
     pub goes: Vec<Said>,
+    /// What people said and saw, in the order it was written down.
+    pub notes: Vec<Remark>,
     /// Findings, in the order they were noted.
     pub findings: Vec<Noted>,
     /// Answers to the questions about the exercise.
@@ -58,8 +60,10 @@ pub struct RowState {
     pub runs: Vec<Run>,
     /// What was predicted, in order.
     pub predictions: Vec<Sealed>,
-    /// They may be seen.
+    /// They may be seen, and what it was.
     pub revealed: bool,
+    /// Until then nobody but the crew is told what it is.
+    pub rehearsal: bool,
     /// Human clocks, in order, struck ones too.
     pub clocks: Vec<Stamp>,
     /// It is in the file.
@@ -111,8 +115,29 @@ pub struct Stamp {
     pub at_ms: i64,
     /// Who wrote it.
     pub by: String,
+    /// Whose it is, where somebody else wrote it down.
+    pub who: Option<String>,
     /// It does not count: who struck it, and why.
     pub struck: Option<(String, Option<String>)>,
+}
+
+/// Something that somebody said or saw.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Remark {
+    /// Its id.
+    pub id: String,
+    /// The row whose drill was on.
+    pub drill: Option<String>,
+    /// When, wall milliseconds.
+    pub when_ms: i64,
+    /// When it was written down.
+    pub at_ms: i64,
+    /// Who, where somebody else wrote it down.
+    pub who: Option<String>,
+    /// Who wrote it.
+    pub by: String,
+    /// What.
+    pub words: String,
 }
 
 /// Something of the preparation.
@@ -181,6 +206,7 @@ impl State {
                     id: row.id.clone(),
                     box_ms: row.box_ms,
                     skipped: row.skip.then_some(None),
+                    rehearsal: row.rehearsal,
                     planned: true,
                     ..RowState::default()
                 })
@@ -242,7 +268,7 @@ impl State {
                     known.said = Some((*go, *at_ms, words.clone()));
                 }
             }
-            Event::DrillBegan { drill, run } => self.began(drill, run, *at_ms),
+            Event::DrillBegan { drill, run, sealed } => self.began(drill, run, *sealed, *at_ms),
             Event::DrillEnded { drill, run, found } => self.ended(record, drill, run, found),
             Event::Predicted {
                 drill,
@@ -255,6 +281,7 @@ impl State {
                 drill,
                 clock,
                 when_ms,
+                who,
             } => {
                 let known = self
                     .rows
@@ -269,7 +296,27 @@ impl State {
                         when_ms: *when_ms,
                         at_ms: *at_ms,
                         by: by.clone(),
+                        who: who.clone(),
                         struck: None,
+                    });
+                }
+            }
+            Event::Note {
+                id,
+                drill,
+                when_ms,
+                who,
+                words,
+            } => {
+                if self.notes.iter().all(|it| it.id != *id) {
+                    self.notes.push(Remark {
+                        id: id.clone(),
+                        drill: drill.clone(),
+                        when_ms: *when_ms,
+                        at_ms: *at_ms,
+                        who: who.clone(),
+                        by: by.clone(),
+                        words: words.clone(),
                     });
                 }
             }
@@ -342,10 +389,15 @@ impl State {
         self.decided(record, words);
     }
 
-    fn began(&mut self, drill: &str, run: &str, at_ms: i64) {
+    fn began(&mut self, drill: &str, run: &str, sealed: bool, at_ms: i64) {
         let known = self.rows.iter().any(|row| row.runs.iter().any(|it| it.id == run));
         if !known {
-            self.row(drill).runs.push(Run {
+            let row = self.row(drill);
+            if sealed {
+                // What was revealed of an earlier run does not tell of this one.
+                (row.rehearsal, row.revealed) = (true, false);
+            }
+            row.runs.push(Run {
                 id: run.to_owned(),
                 began_ms: at_ms,
                 ended_ms: None,
@@ -355,14 +407,14 @@ impl State {
     }
 
     fn ended(&mut self, record: &Record, drill: &str, run: &str, found: &Found) {
-        self.began(drill, run, record.at_ms);
+        self.began(drill, run, false, record.at_ms);
         let runs = self.rows.iter_mut().flat_map(|row| &mut row.runs);
         for known in runs.filter(|it| it.id == run && it.found.is_none()) {
             known.ended_ms = Some(record.at_ms);
             known.found = Some(found.clone());
         }
         // Whoever aborted, from whatever terminal: a real incident ends the day's agenda.
-        let real = |reason: &String| reason.to_lowercase().contains(REAL_INCIDENT);
+        let real = |reason: &String| is_real_incident(reason);
         if found.outcome == Outcome::Aborted && found.reasons.iter().any(real) {
             self.stop(record, REAL_INCIDENT);
         }
@@ -460,6 +512,16 @@ impl State {
 }
 
 impl RowState {
+    /// What it is may be told to the crew only.
+    pub fn is_sealed(&self) -> bool {
+        self.rehearsal && !self.revealed
+    }
+
+    /// What it asks of everything that leaves the console.
+    pub fn redaction(&self) -> Redaction {
+        Redaction::default().or(self.is_sealed())
+    }
+
     /// Runs that are over.
     fn over(&self) -> usize {
         self.runs.iter().filter(|run| run.found.is_some()).count()

@@ -81,7 +81,27 @@ pub(crate) const DRILL: &[Key] = &[
         Kind::Text,
         "what events call this row; default: the experiment's name; needed where an experiment comes twice",
     ),
+    may(
+        "rehearsal",
+        Kind::Flag,
+        "sealed: until the reveal nobody but the crew is told more than that there is an exercise",
+    ),
+    may(
+        "surprise",
+        Kind::Table(SURPRISE),
+        "it begins at a moment that is drawn within a range after its start is confirmed",
+    ),
     may("skip", Kind::Flag, "it stays on the agenda and is not run"),
+];
+
+pub(crate) const SURPRISE: &[Key] = &[
+    must("earliest", Kind::Duration, "not before, after the confirmation"),
+    must("latest", Kind::Duration, "not after; 8h at the most"),
+    may(
+        "blind",
+        Kind::Flag,
+        "the facilitator does not want to know the moment either",
+    ),
 ];
 
 pub(crate) const CHECK: &[Key] = &[

@@ -8,6 +8,7 @@
 //! `drill` (what a drill can find).
 
 mod change;
+mod entry;
 mod event;
 mod findings;
 mod fold;
@@ -21,10 +22,12 @@ mod record;
 mod report;
 mod score;
 mod template;
+mod timeline;
 mod times;
 mod words;
 
 pub use change::{Change, ChangeError, apply};
+pub use entry::{Entered, Entry, Known, MAX_ENTRY, entry, everybody};
 pub use event::*;
 pub use findings::{csv, due_first, findings_markdown};
 pub use firedrill_drill::REAL_INCIDENT;
@@ -38,6 +41,7 @@ pub use record::{Lines, MAX_EVENT_BYTES, MAX_LOG_BYTES, line, lines};
 pub use report::report;
 pub use score::{Part, Score, score};
 pub use template::{New, from_plans};
+pub use timeline::{Moment, What, timeline};
 pub use times::{Fit, Needs, Schedule, Slot, Standing, needs, schedule};
 pub use words::{clock, day_and_clock, length, parse_clock, today, tomorrow};
 

@@ -63,6 +63,21 @@ pub struct Row {
     pub box_ms: u64,
     /// Not run.
     pub skip: bool,
+    /// Sealed until its reveal.
+    pub rehearsal: bool,
+    /// It begins at a drawn moment.
+    pub surprise: Option<Lot>,
+}
+
+/// When a surprise may begin, milliseconds after the start is confirmed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lot {
+    /// Not before.
+    pub earliest_ms: u64,
+    /// Not after.
+    pub latest_ms: u64,
+    /// The facilitator does not want to know the moment either.
+    pub blind: bool,
 }
 
 /// Something of the preparation.

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use firedrill_drill::MAX_SURPRISE_MS;
 use firedrill_plan::{
     Diagnostic, Hours, Plan,
     reader::{DeTable, Field, Limits, Reader, Table, did_you_mean, document, each, schema_of, url},
@@ -11,8 +12,8 @@ use jiff::tz::TimeZone;
 use serde_json::Value as Json;
 
 use crate::{
-    Check, Fit, GameDay, Go, Needs, People, Role, Row, Slot, Start, State,
-    keys::{CHECK, DRILL, GAMEDAY, GO, PEOPLE},
+    Check, Fit, GameDay, Go, Lot, Needs, People, Role, Row, Slot, Start, State,
+    keys::{CHECK, DRILL, GAMEDAY, GO, PEOPLE, SURPRISE},
     needs, schedule,
     words::{clock, length, start},
 };
@@ -157,6 +158,8 @@ fn row(r: &mut Reader<'_>, table: &Table<'_>, plans: &mut Plans<'_>) -> Option<(
     let id = r.text(table.get("id"));
     let box_ms = r.duration(table.get("box"), MINUTE_MS, DAY_MS);
     let skip = r.flag(table.get("skip")).unwrap_or(false);
+    let rehearsal = r.flag(table.get("rehearsal")).unwrap_or(false);
+    let lot = table.get("surprise").and_then(|field| surprise(r, &field));
     let (plan, experiment) = (plan?, experiment?);
     let named = table.get("plan")?;
     match plans.get(&plan) {
@@ -193,8 +196,32 @@ fn row(r: &mut Reader<'_>, table: &Table<'_>, plans: &mut Plans<'_>) -> Option<(
         experiment,
         box_ms: box_ms?,
         skip,
+        rehearsal,
+        surprise: lot,
     };
     Some((row, places))
+}
+
+fn surprise(r: &mut Reader<'_>, field: &Field<'_>) -> Option<Lot> {
+    let table = r.open(field, "surprise", SURPRISE)?;
+    let earliest_ms = r.duration(table.get("earliest"), 0, MAX_SURPRISE_MS);
+    let latest_ms = r.duration(table.get("latest"), 1_000, MAX_SURPRISE_MS);
+    let blind = r.flag(table.get("blind")).unwrap_or(false);
+    let (earliest_ms, latest_ms) = (earliest_ms?, latest_ms?);
+    if earliest_ms > latest_ms {
+        let message = format!(
+            "the earliest moment, {}, is after the latest, {}",
+            length(earliest_ms),
+            length(latest_ms)
+        );
+        r.error(field.span.clone(), &field.path, message);
+        return None;
+    }
+    Some(Lot {
+        earliest_ms,
+        latest_ms,
+        blind,
+    })
 }
 
 /// A path that stays in the folder, wherever the folder is.
@@ -297,7 +324,10 @@ fn judge_times(
     let of = |row: &Row| {
         let plan = plan_of(row)?;
         let experiment = plan.experiments.iter().find(|it| it.name == row.experiment)?;
-        Some(needs(plan, experiment, day.between_ms))
+        Some(Needs {
+            surprise_ms: row.surprise.map_or(0, |lot| lot.latest_ms),
+            ..needs(plan, experiment, day.between_ms)
+        })
     };
     let needs: Vec<Needs> = day.drills.iter().map(of).collect::<Option<_>>()?;
     for ((row, needs), place) in day.drills.iter().zip(&needs).zip(places) {

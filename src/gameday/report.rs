@@ -4,9 +4,9 @@
 use jiff::tz::TimeZone;
 
 use crate::{
-    Clock, GameDay, Names, Needs, QUESTIONS, Role, RowState, Standing, State,
+    GameDay, Names, Needs, QUESTIONS, Remark, Role, RowState, Run, Standing, State, What,
     findings::{due_first, one},
-    schedule, score,
+    schedule, score, timeline,
     words::{clock, count, day_and_clock, length, markdown, today, zoned},
 };
 
@@ -39,6 +39,7 @@ pub fn report(day: &GameDay, needs: &[Needs], state: &State, now_ms: i64) -> Str
     page.preparation();
     page.findings(now_ms);
     page.answers();
+    page.hide();
     page.out.push_str(
         "\nPeople stand here by role; by name only where they agreed. What people wrote is as they wrote it.\n",
     );
@@ -130,6 +131,8 @@ impl Page<'_> {
         self.line("| --- | --- | --- | --- | --- | --- |");
         let schedule = schedule(self.day, self.state, now_ms);
         for slot in &schedule.slots {
+            let row = self.state.rows.iter().find(|row| row.id == slot.id);
+            let sealed = row.is_some_and(RowState::is_sealed);
             let (from, until) = match slot.standing {
                 Standing::Skipped(_) => ("–".to_owned(), "–".to_owned()),
                 _ => (clock(slot.from_ms, &self.zone), clock(slot.until_ms, &self.zone)),
@@ -139,6 +142,7 @@ impl Page<'_> {
             let went = match &slot.standing {
                 Standing::Planned => "to come".to_owned(),
                 Standing::Running => "running".to_owned(),
+                Standing::Over(_) if sealed => "over".to_owned(),
                 Standing::Over(outcome) => outcome.word().to_owned(),
                 Standing::Skipped(None) => "skipped".to_owned(),
                 Standing::Skipped(Some(why)) => format!("skipped: {}", markdown(why)),
@@ -152,7 +156,30 @@ impl Page<'_> {
         }
     }
 
+    /// What people wrote may name a drill that is not revealed.
+    fn hide(&mut self) {
+        for row in self.state.rows.iter().filter(|row| row.is_sealed()) {
+            let planned = self.day.row(&row.id).map(|(_, planned)| planned);
+            let names = planned.into_iter().flat_map(|it| [&it.experiment, &it.plan]);
+            let names: Vec<&String> = names.chain([&row.id]).collect();
+            for name in names.into_iter().filter(|name| !name.is_empty()) {
+                let hidden = row.redaction().pass(name.clone()).into_inner();
+                self.out = self
+                    .out
+                    .replace(&markdown(name), &hidden)
+                    .replace(name.as_str(), &hidden);
+            }
+        }
+    }
+
     fn drill(&mut self, row: &RowState) {
+        if row.is_sealed() {
+            if !row.runs.is_empty() {
+                self.heading("exercise");
+                self.line("Not revealed yet: what it was stands here after its reveal.");
+            }
+            return;
+        }
         for (number, run) in row.runs.iter().enumerate() {
             let again = if number == 0 {
                 String::new()
@@ -177,47 +204,43 @@ impl Page<'_> {
                     }
                 }
             }
+            self.timeline(row, number);
             self.clocks(row, number);
+            self.notes(row, run);
             self.predictions(row, number);
         }
     }
 
-    fn clocks(&mut self, row: &RowState, run: usize) {
-        let fault_ms = row
-            .runs
-            .get(run)
-            .and_then(|it| it.found.as_ref())
-            .and_then(|it| it.fault_ms);
-        let all: Vec<_> = row.clocks.iter().filter(|it| it.run == run).collect();
-        if all.is_empty() {
+    /// What happened and what people did, in the order of time.
+    fn timeline(&mut self, row: &RowState, run: usize) {
+        let all = timeline(row, run);
+        if !all.iter().any(|it| matches!(it.what, What::Clock { .. })) {
             return;
         }
-        self.line("\n| what people did | at | after the fault's begin |");
+        self.line("\n| what | at | after the fault's begin |");
         self.line("| --- | --- | --- |");
-        for kind in Clock::ALL {
-            let Some(stamp) = row.clock(run, kind) else {
-                continue;
+        for moment in all {
+            let what = match &moment.what {
+                What::Clock { clock, who, back } => {
+                    let who = who.as_ref().map_or_else(String::new, |who| {
+                        format!(" by {}", markdown(&self.names.call(who)))
+                    });
+                    let back = if *back { ", dated back" } else { "" };
+                    format!("{}{who}{back}", clock.word())
+                }
+                What::Fault => "**the fault begins**".to_owned(),
+                What::Out(sli) => format!("{} leaves its tolerance", markdown(sli)),
+                What::Off => "**the fault is off**".to_owned(),
             };
-            let after = fault_ms.map_or_else(
-                || "–".to_owned(),
-                |fault| {
-                    let took = length(stamp.when_ms.abs_diff(fault));
-                    if stamp.when_ms < fault {
-                        format!("{took} before")
-                    } else {
-                        took
-                    }
-                },
-            );
-            let back = if stamp.when_ms == stamp.at_ms {
-                ""
-            } else {
-                ", dated back"
-            };
-            let at = zoned(stamp.when_ms, &self.zone, "%H:%M:%S");
-            self.line(format!("| {} | {at}{back} | {after} |", kind.word()));
+            let at = zoned(moment.at_ms, &self.zone, "%H:%M:%S");
+            let after = moment.after_words();
+            self.line(format!("| {what} | {at} | {after} |"));
         }
-        for stamp in all {
+    }
+
+    /// Those that were struck.
+    fn clocks(&mut self, row: &RowState, run: usize) {
+        for stamp in row.clocks.iter().filter(|it| it.run == run) {
             if let Some((by, why)) = &stamp.struck {
                 let at = zoned(stamp.when_ms, &self.zone, "%H:%M:%S");
                 let why = why
@@ -226,6 +249,28 @@ impl Page<'_> {
                 let by = self.names.call(by);
                 self.line(format!("\nStruck by {by}: {} at {at}{why}.", stamp.clock.word()));
             }
+        }
+    }
+
+    fn notes(&mut self, row: &RowState, run: &Run) {
+        let within = |it: &&Remark| {
+            it.drill.as_ref() == Some(&row.id)
+                && it.when_ms >= run.began_ms
+                && run
+                    .ended_ms
+                    .is_none_or(|ended| it.when_ms <= ended || row.runs.last() == Some(run))
+        };
+        let state = self.state;
+        let mut all: Vec<&Remark> = state.notes.iter().filter(within).collect();
+        if all.is_empty() {
+            return;
+        }
+        all.sort_by_key(|it| it.when_ms);
+        self.line("");
+        for note in all {
+            let at = zoned(note.when_ms, &self.zone, "%H:%M:%S");
+            let who = self.names.call(note.who.as_ref().unwrap_or(&note.by));
+            self.line(format!("- {at} {}: {}", markdown(&who), markdown(&note.words)));
         }
     }
 

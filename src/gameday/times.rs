@@ -18,6 +18,8 @@ pub struct Needs {
     pub steps_ms: u64,
     /// At the most: back in the band by then, or the hypothesis is broken.
     pub recover_ms: u64,
+    /// Until the latest moment of a surprise; 0: none.
+    pub surprise_ms: u64,
     /// To talk about it, and to make ready for the next one.
     pub between_ms: u64,
 }
@@ -36,7 +38,12 @@ pub enum Fit {
 impl Needs {
     /// With a system that is steady at once.
     pub fn planned_ms(&self) -> u64 {
-        self.preflight_ms + self.baseline_ms + self.steps_ms + self.recover_ms + self.between_ms
+        self.preflight_ms
+            + self.baseline_ms
+            + self.surprise_ms
+            + self.steps_ms
+            + self.recover_ms
+            + self.between_ms
     }
 
     /// With a baseline that takes as long as it may.
@@ -57,8 +64,13 @@ impl Needs {
 
     /// `preflight 15 s, baseline 1 min, steps 1 min, recovery 2 min, between 5 min`.
     pub fn words(&self) -> String {
+        let surprise = if self.surprise_ms > 0 {
+            format!(", surprise {}", length(self.surprise_ms))
+        } else {
+            String::new()
+        };
         format!(
-            "preflight {}, baseline {}, steps {}, recovery {}, between {}",
+            "preflight {}, baseline {}{surprise}, steps {}, recovery {}, between {}",
             length(self.preflight_ms),
             length(self.baseline_ms),
             length(self.steps_ms),
@@ -91,6 +103,7 @@ pub fn needs(plan: &Plan, experiment: &Experiment, between_ms: u64) -> Needs {
         baseline_ms: experiment.baseline_ms,
         steps_ms: lanes.into_values().max().unwrap_or(0),
         recover_ms: experiment.recover_ms,
+        surprise_ms: 0,
         between_ms,
     }
 }

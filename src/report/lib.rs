@@ -35,22 +35,32 @@ pub struct Written {
     pub json: PathBuf,
 }
 
-/// A file of the report could not be written.
+/// Why there is no report.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot write {path}: {source}; choose another folder or make room", path = path.display())]
-pub struct WriteError {
-    /// Which file.
-    pub path: PathBuf,
-    /// What the disk said.
-    pub source: io::Error,
+pub enum WriteError {
+    /// A file could not be written.
+    #[error("cannot write {path}: {source}; choose another folder or make room", path = path.display())]
+    Disk {
+        /// Which file.
+        path: PathBuf,
+        /// What the disk said.
+        source: io::Error,
+    },
+    /// Nobody may read what it was yet.
+    #[error("this exercise is not revealed yet; reveal it first: firedrill reveal JOURNAL")]
+    Sealed,
 }
 
 /// Writes `report.html`, `report.md`, `junit.xml` and `report.json` into `folder`, which is made if missing.
+/// Their names are always these: a folder of reports tells nothing. Of a sealed drill nothing is written.
 pub fn write(review: &Review, folder: &Path) -> Result<Written, WriteError> {
     let fail = |path: &Path| {
         let path = path.to_owned();
-        move |source| WriteError { path, source }
+        move |source| WriteError::Disk { path, source }
     };
+    if review.scene.seal.is_sealed() {
+        return Err(WriteError::Sealed);
+    }
     fs::create_dir_all(folder).map_err(fail(folder))?;
     let file = |name: &str, text: String| {
         let path = folder.join(name);

@@ -44,6 +44,17 @@ pub enum Ask {
     },
     /// Confirm the start.
     Arm,
+    /// Confirm the start at a moment that is drawn within a range.
+    ArmBetween {
+        /// Milliseconds from now, not before.
+        earliest_ms: u64,
+        /// Not after.
+        latest_ms: u64,
+        /// Do not tell whoever confirms it either.
+        blind: bool,
+    },
+    /// What this drill does, or did, may be told from now on.
+    Reveal(String),
     /// Go on without a guardrail of the drill that runs, for a reason.
     Override {
         /// Which.

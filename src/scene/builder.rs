@@ -169,6 +169,7 @@ impl SceneBuilder {
         let asks = drill.phase() == Phase::Arming
             && drill.setup().arming == Arming::Ask
             && !self.armed
+            && drill.surprise().is_none()
             && !drill.is_ending();
         let experiment = drill.experiment().filter(|_| asks)?;
         let facts = drill.arming();

@@ -80,6 +80,7 @@ impl Log {
             | Command::Strength { .. }
             | Command::Hold { .. }
             | Command::Resume { .. }
+            | Command::ArmBetween { .. }
             | Command::Seal { .. }
             | Command::Reveal { .. } => {}
         }
@@ -99,7 +100,7 @@ impl Log {
                 "recovered" => (LogKind::Phase, what),
                 "finish" => (LogKind::End, what),
                 "override" | "not overridden" | "approval" | "not approved" | "hold" | "not held"
-                | "resume" | "not resumed" | "sealed" | "revealed" => (LogKind::Person, what),
+                | "resume" | "not resumed" | "sealed" | "revealed" | "surprise" => (LogKind::Person, what),
                 "held" | "resumed" => (LogKind::Phase, what),
                 "strength" => (LogKind::Fault, what),
                 "not changed" => (LogKind::Person, format!("strength {what}")),

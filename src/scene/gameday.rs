@@ -92,6 +92,22 @@ pub enum GameDayAsk {
         drill: Option<String>,
         /// When, as a time of day; empty: now.
         when: String,
+        /// Whose it is; `None`: of who is at the console.
+        who: Option<String>,
+    },
+    /// A line in another's name: `ana: noticed 14:03`.
+    Enter {
+        /// The line.
+        line: String,
+        /// The row; `None`: the one that is on, or was last.
+        drill: Option<String>,
+    },
+    /// Somebody said or saw something: the game day's note, and the drill's.
+    Remark {
+        /// Who; `None`: who is at the console.
+        who: Option<String>,
+        /// What.
+        words: String,
     },
     /// A clock does not count.
     Strike {

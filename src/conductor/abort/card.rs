@@ -7,6 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use firedrill_drill::Redaction;
 use firedrill_fleet::{Access, Token, write_private};
 use firedrill_trust::{Fingerprint, PinnedTls};
 use firedrill_wire::DrillId;
@@ -31,6 +32,9 @@ pub struct AbortCard {
     /// The drill's journal, where it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub journal: Option<PathBuf>,
+    /// Nobody who reads it is to be told more than that there is an exercise.
+    #[serde(default)]
+    pub sealed: bool,
     /// Every agent of the drill.
     pub agents: Vec<CardAgent>,
 }
@@ -107,8 +111,14 @@ impl AbortCard {
             experiment: experiment.to_owned(),
             wall_ms,
             journal: None,
+            sealed: false,
             agents: agents.collect(),
         }
+    }
+
+    /// What it asks of everything that is told of the drill.
+    pub fn redaction(&self) -> Redaction {
+        Redaction::default().or(self.sealed)
     }
 
     /// Whom to abort.

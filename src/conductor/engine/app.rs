@@ -40,6 +40,8 @@ pub(crate) enum Work {
     Tested(u64, usize, Result<u64, String>),
     /// The drill is over.
     Finished(Box<Result<Review, String>>),
+    /// A drill that is over was revealed, or why that is not on disk.
+    Revealed(String, Result<(), String>),
     /// A journal was read.
     Reviewed(Box<Result<Review, String>>),
     /// Half of the demo was started.
@@ -156,6 +158,7 @@ impl App {
             Work::Heard(revision, agent, result) => self.heard(revision, agent, result),
             Work::Tested(revision, agent, result) => self.tested(revision, agent, result),
             Work::Finished(result) => self.finished(*result),
+            Work::Revealed(drill, result) => self.revealed(&drill, result),
             Work::Reviewed(result) => match *result {
                 Ok(review) => self.add_review(Arc::new(review)),
                 Err(why) => self.publisher.say(Level::Error, why),
@@ -188,6 +191,17 @@ impl App {
             } => self.save(text, choose, over_newer),
             Ask::Begin { text, experiment } => self.begin(text, &experiment),
             Ask::Arm => self.command(firedrill_drill::Command::Arm),
+            Ask::ArmBetween {
+                earliest_ms,
+                latest_ms,
+                blind,
+            } => self.command(firedrill_drill::Command::ArmBetween {
+                earliest_ms,
+                latest_ms,
+                blind,
+                by: self.options.who.clone(),
+            }),
+            Ask::Reveal(drill) => self.reveal(&drill),
             // Before the first injection an early end has nothing to take back.
             Ask::Back | Ask::Finish => self.command(firedrill_drill::Command::Finish),
             Ask::Hold => self.command(firedrill_drill::Command::Hold {

@@ -40,6 +40,8 @@ pub(crate) struct Begun {
     pub(crate) journals: PathBuf,
     /// Of the game day's agenda, its row.
     pub(crate) row: Option<String>,
+    /// Sealed, whatever its plan says.
+    pub(crate) rehearsal: bool,
 }
 
 impl Running {
@@ -82,6 +84,7 @@ impl App {
             credentials,
             journals: self.options.journals(),
             row: None,
+            rehearsal: false,
         });
     }
 
@@ -100,7 +103,13 @@ impl App {
             credentials: begun.credentials,
             journals: begun.journals,
             drills: options.drills(),
-            first: Vec::new(),
+            first: begun
+                .rehearsal
+                .then(|| Command::Seal {
+                    by: options.who.clone(),
+                })
+                .into_iter()
+                .collect(),
             console: options.console.clone(),
             who: options.who.clone(),
             version: options.version.clone(),

@@ -8,10 +8,10 @@ use std::{
     sync::{Arc, mpsc as std_mpsc},
 };
 
-use firedrill_drill::Outcome;
+use firedrill_drill::{Command, Outcome, Seal};
 use firedrill_gameday::{
-    Audience, Change, Event, FILE, Found, GameDay, JOURNALS, Prediction, REAL_INCIDENT, REPORTS, Record, Row,
-    State, ics, invitation, parse_clock, report,
+    Audience, Change, Event, FILE, Found, GameDay, JOURNALS, REAL_INCIDENT, REPORTS, Record, Row, State, ics,
+    invitation, report,
 };
 use firedrill_plan::Plan;
 use firedrill_scene::{GameDayAsk, GameDayScene, Level, Review};
@@ -21,9 +21,9 @@ use super::{
     app::{App, Work},
     drills::Begun,
     gameday_disk::{GameDayWork, Job, RECENT, serve},
+    gameday_said::{clocked, entered, of_drill, predicted, reveal, short_id, slis, some},
 };
 use crate::{
-    abort::random_id,
     clock::wall_ms,
     gameday::{ReadDay, found},
 };
@@ -31,7 +31,7 @@ use crate::{
 /// Jobs that wait for the disk.
 const JOBS: usize = 64;
 /// Texts of people are cut off here.
-const TEXT: usize = 2_000;
+pub(super) const TEXT: usize = 2_000;
 
 /// What the loop knows of game days.
 #[derive(Default)]
@@ -42,9 +42,9 @@ pub(crate) struct GameDays {
 }
 
 /// The game day that is open.
-struct OpenDay {
-    read: ReadDay,
-    state: State,
+pub(super) struct OpenDay {
+    pub(super) read: ReadDay,
+    pub(super) state: State,
     /// The row and the id of its drill that runs in this window.
     runs: Option<(String, String)>,
 }
@@ -180,11 +180,61 @@ impl App {
                 });
             }
             GameDayAsk::Open(folder) => self.disk(Job::Open(folder)),
+            GameDayAsk::RealIncident => {
+                // What is on first; what is written second.
+                self.real_incident();
+                if self.gamedays.open.is_some()
+                    && let Err(why) = self.of_the_day(GameDayAsk::RealIncident)
+                {
+                    self.publisher.say(Level::Warning, why);
+                }
+            }
+            GameDayAsk::Remark { who, words } => {
+                self.drill_note(who.as_deref(), &words);
+                if self.gamedays.open.is_some()
+                    && let Err(why) = self.of_the_day(GameDayAsk::Remark { who, words })
+                {
+                    self.publisher.say(Level::Warning, why);
+                }
+            }
+            // Without a game day the drill's own journal keeps it.
+            GameDayAsk::Clock { clock, who, .. }
+                if self.gamedays.open.is_none() && self.running.is_some() =>
+            {
+                self.drill_note(who.as_deref(), clock.word());
+            }
             ask => {
                 if let Err(why) = self.of_the_day(ask) {
                     self.publisher.say(Level::Warning, why);
                 }
             }
+        }
+    }
+
+    /// Stops whatever is on, and tells everybody what it was.
+    fn real_incident(&self) {
+        if self.running.is_some() {
+            self.line.handle().press(REAL_INCIDENT, &self.options.who);
+            // The press may be the second one, with the first one's reason.
+            self.command(Command::Reveal {
+                by: format!("{}, for a real incident", self.options.who),
+            });
+        } else if let Some(drill) = self.publisher.scene().drill.as_ref()
+            && drill.seal.is_sealed()
+        {
+            self.work
+                .try_send(Work::Ask(firedrill_scene::Ask::Reveal(drill.id.clone())))
+                .ok();
+        }
+    }
+
+    /// In the journal of the drill that runs.
+    fn drill_note(&self, who: Option<&str>, words: &str) {
+        if self.running.is_some() {
+            self.command(Command::Note {
+                author: who.unwrap_or(&self.options.who).to_owned(),
+                text: words.chars().take(TEXT).collect(),
+            });
         }
     }
 
@@ -223,9 +273,38 @@ impl App {
                 Some(first) => return Err(format!("the game day does not start: {first}")),
             },
             GameDayAsk::Begin(drill) => return self.begin_of_day(&drill),
-            GameDayAsk::Predict { drill, prediction } => predicted(open, drill, prediction, &mut by)?,
-            GameDayAsk::Reveal(drill) => reveal(open, drill)?,
-            GameDayAsk::Clock { clock, drill, when } => clocked(open, day, clock, drill, &when)?,
+            GameDayAsk::Predict { drill, prediction } => predicted(open, drill, prediction)?,
+            GameDayAsk::Reveal(drill) => {
+                let event = reveal(open, drill.clone())?;
+                let sealed = open
+                    .state
+                    .rows
+                    .iter()
+                    .find(|row| row.id == drill && row.is_sealed());
+                if let Some(run) = sealed.and_then(|row| row.runs.last()).map(|run| run.id.clone()) {
+                    // What it was comes with what was expected of it; the record follows once that is on disk.
+                    self.reveal(&run);
+                    return Ok(());
+                }
+                event
+            }
+            GameDayAsk::Clock {
+                clock,
+                drill,
+                when,
+                who: whose,
+            } => clocked(open, day, clock, drill, &when, whose)?,
+            GameDayAsk::Enter { line, drill } => entered(open, day, &line, drill)?,
+            GameDayAsk::Remark { who: whose, words } => {
+                let words = some(&words).ok_or("the note is empty")?;
+                Event::Note {
+                    id: short_id(),
+                    drill: of_drill(open, None),
+                    when_ms: wall_ms(),
+                    who: whose,
+                    words,
+                }
+            }
             GameDayAsk::Strike { id, why } => Event::Struck { id, why: some(&why) },
             GameDayAsk::Finding { id, finding } => {
                 if let Some(mistake) = finding.mistake() {
@@ -244,15 +323,9 @@ impl App {
                 let words = some(&words).ok_or("the answer is empty")?;
                 Event::Answered { question, words }
             }
-            GameDayAsk::RealIncident => {
-                // What is on first; what is written second.
-                if self.running.is_some() {
-                    self.line.handle().press(REAL_INCIDENT, &who);
-                }
-                Event::Stopped {
-                    reason: REAL_INCIDENT.to_owned(),
-                }
-            }
+            GameDayAsk::RealIncident => Event::Stopped {
+                reason: REAL_INCIDENT.to_owned(),
+            },
             GameDayAsk::Resume(reason) => Event::Resumed {
                 reason: some(&reason).ok_or("say why it is safe again")?,
             },
@@ -325,6 +398,7 @@ impl App {
         if self.running.is_none() && !open {
             self.show_plan(path, text.clone(), None);
         }
+        let sealed = row.rehearsal || plan.experiments.get(index).is_some_and(|it| it.rehearsal);
         let begun = self.begin_drill(Begun {
             plan,
             text,
@@ -332,6 +406,7 @@ impl App {
             credentials: self.credentials(),
             journals: folder.join(JOURNALS),
             row: Some(row.id.clone()),
+            rehearsal: row.rehearsal,
         });
         let Some(run) = begun else { return };
         if let Some(open) = &mut self.gamedays.open {
@@ -340,6 +415,7 @@ impl App {
         let event = Event::DrillBegan {
             drill: row.id.clone(),
             run,
+            sealed,
         };
         let who = self.options.who.clone();
         self.record(&who, event);
@@ -353,8 +429,12 @@ impl App {
         let Some((drill, run)) = open.runs.take() else {
             return;
         };
+        let mut revealed = false;
         let found = match result {
-            Ok(review) => found(review),
+            Ok(review) => {
+                revealed = matches!(review.scene.seal, Seal::Revealed { .. });
+                found(review)
+            }
             Err(why) => Found {
                 outcome: Outcome::Inconclusive,
                 reasons: vec![why.clone()],
@@ -364,78 +444,39 @@ impl App {
             },
         };
         let who = self.options.who.clone();
+        let ended = drill.clone();
         self.record(&who, Event::DrillEnded { drill, run, found });
+        if revealed {
+            // It was told while it ran; now there is something to score by.
+            self.record(&who, Event::Revealed { drill: ended });
+        }
     }
-}
 
-fn some(text: &str) -> Option<String> {
-    let text: String = text.trim().chars().take(TEXT).collect();
-    (!text.is_empty()).then_some(text)
-}
-
-fn short_id() -> String {
-    random_id().chars().take(12).collect()
-}
-
-fn predicted(open: &OpenDay, drill: String, mut said: Prediction, by: &mut String) -> Result<Event, String> {
-    said.who = some(&said.who).ok_or("say who predicts")?;
-    said.words = some(&said.words).unwrap_or_default();
-    said.nonce = random_id();
-    let row = open.state.rows.iter().find(|row| row.id == drill);
-    let row = row.ok_or_else(|| format!("no drill of the agenda is called \"{drill}\""))?;
-    if row.revealed {
-        return Err("the predictions of this drill are revealed already".to_owned());
+    /// A drill that is over was revealed; is it one of the game day's?
+    pub(crate) fn gameday_revealed(&self, run: &str) {
+        let Some(open) = &self.gamedays.open else { return };
+        let row = open.state.rows.iter().find(|row| {
+            let it = row.runs.last();
+            it.is_some_and(|it| it.id == run && it.found.is_some()) && !row.revealed
+        });
+        if let Some(row) = row {
+            let who = self.options.who.clone();
+            self.record(
+                &who,
+                Event::Revealed {
+                    drill: row.id.clone(),
+                },
+            );
+        }
     }
-    by.clone_from(&said.who);
-    Ok(Event::Predicted {
-        drill,
-        seal: said.seal(),
-        prediction: said,
-    })
-}
-
-/// Nobody sees what others expect before the drill is over.
-fn reveal(open: &OpenDay, drill: String) -> Result<Event, String> {
-    let row = open.state.rows.iter().find(|row| row.id == drill);
-    let over = row
-        .and_then(|row| row.runs.last())
-        .is_some_and(|run| run.found.is_some());
-    if over {
-        Ok(Event::Revealed { drill })
-    } else {
-        Err("predictions are revealed when the drill is over".to_owned())
-    }
-}
-
-fn clocked(
-    open: &OpenDay,
-    day: &GameDay,
-    clock: firedrill_gameday::Clock,
-    drill: Option<String>,
-    when: &str,
-) -> Result<Event, String> {
-    let now_ms = wall_ms();
-    let when_ms = match when.trim() {
-        "" => now_ms,
-        typed => parse_clock(typed, now_ms, &day.start.time_zone())?,
-    };
-    let drill = drill.or_else(|| open.state.running().map(|row| row.id.clone()));
-    let drill = drill.ok_or("no drill of the game day is on")?;
-    Ok(Event::Clock {
-        id: short_id(),
-        drill,
-        clock,
-        when_ms,
-    })
 }
 
 fn scene(open: &OpenDay) -> GameDayScene {
     let checked = &open.read.checked;
     let day = checked.day.clone();
-    let slis = day.iter().flat_map(|day| &day.drills).filter_map(|row| {
-        let plan = checked.plans.get(&row.plan)?;
-        let slis = plan.slis.iter().map(|sli| (sli.name.clone(), sli.unit.clone()));
-        Some((row.id.clone(), slis.collect()))
+    let slis = day.iter().flat_map(|day| {
+        let rows = day.drills.iter();
+        rows.map(move |row| (row.id.clone(), slis(open, day, &row.id)))
     });
     GameDayScene {
         folder: open.read.folder.clone(),

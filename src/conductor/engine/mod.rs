@@ -5,6 +5,7 @@ mod drills;
 mod fleet;
 mod gameday;
 mod gameday_disk;
+mod gameday_said;
 mod leave;
 mod open;
 mod past;
@@ -12,6 +13,7 @@ mod plan_file;
 mod plans;
 mod publish;
 mod replays;
+mod reveal;
 mod tour;
 
 use std::{

@@ -16,6 +16,8 @@ use super::{
     is_newer, read_plan, save_plan,
 };
 
+use crate::reveal::with_reveal;
+
 /// Plans remembered.
 const RECENT: usize = 10;
 /// Finished drills kept in the window.
@@ -218,6 +220,11 @@ impl App {
                 .say(Level::Error, format!("there is no finished drill {drill}"));
             return;
         };
+        if review.scene.seal.is_sealed() {
+            let words = "not exported: this exercise is not revealed yet; reveal it first";
+            self.publisher.say(Level::Warning, words);
+            return;
+        }
         let choosing = self.options.desktop.choose(Choose::ReportFolder, None);
         let desktop = Arc::clone(&self.options.desktop);
         self.spawn(async move {
@@ -291,5 +298,7 @@ fn read_review(path: PathBuf) -> Result<Review, String> {
         sealed: journal.whole(),
         hash: journal.hash.clone(),
     };
-    review(&journal.entries, record).map_err(|error| format!("{}: {error}", path.display()))
+    review(&journal.entries, record)
+        .map(with_reveal)
+        .map_err(|error| format!("{}: {error}", path.display()))
 }

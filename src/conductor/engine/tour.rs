@@ -121,6 +121,7 @@ impl App {
             credentials,
             journals: self.options.journals(),
             row: None,
+            rehearsal: false,
         });
     }
 

@@ -162,6 +162,7 @@ fn a_game_day_is_held_and_is_all_in_its_folder() {
             clock: Clock::Noticed,
             drill: None,
             when: String::new(),
+            who: None,
         },
     );
     wait_for(&engine, "noticed", |scene| state(scene).rows[0].clocks.len() == 1);
@@ -255,7 +256,15 @@ fn what_was_torn_stays_and_what_a_crash_left_open_is_ended() {
     };
     append(&folder, &[record(Event::Started)]).unwrap();
     let (drill, run) = ("Nothing happens".to_owned(), "20261203-100000-abcdef".to_owned());
-    append(&folder, &[record(Event::DrillBegan { drill, run })]).unwrap();
+    append(
+        &folder,
+        &[record(Event::DrillBegan {
+            drill,
+            run,
+            sealed: false,
+        })],
+    )
+    .unwrap();
     let events = folder.join("events.jsonl");
     let before = std::fs::read_to_string(&events).unwrap();
     std::fs::write(&events, format!("{before}{{\"at_ms\": 2, \"by\"")).unwrap();

@@ -201,6 +201,7 @@ fn clocks_are_single_keys_while_a_drill_is_on_and_text_is_text() {
         clock,
         drill: None,
         when: String::new(),
+        who: None,
     };
     assert_eq!(asked(&mut harness), [now(Clock::Hypothesis)]);
     // From Live too, where the drill is watched.
@@ -219,6 +220,7 @@ fn clocks_are_single_keys_while_a_drill_is_on_and_text_is_text() {
             clock: Clock::Mitigated,
             drill: Some(drill),
             when,
+            who: None,
         },
     ] = &asked(&mut harness)[..]
     else {

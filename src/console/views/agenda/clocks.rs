@@ -79,6 +79,7 @@ impl Clocks {
                             clock,
                             drill: Some(row.to_owned()),
                             when: std::mem::take(&mut self.when),
+                            who: None,
                         }));
                     }
                 },

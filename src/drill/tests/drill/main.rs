@@ -15,4 +15,5 @@ mod random;
 mod replaying;
 mod sealing;
 mod strength;
+mod surprise;
 mod world;

@@ -1,6 +1,7 @@
 //! The room through its face: reading with every mistake, edits that keep comments, times, the fold over records
 //! (order, a torn tail, striking), predictions and their scores, and the texts made from it.
 
+mod entering;
 mod folding;
 mod happening;
 mod reading;
@@ -146,6 +147,7 @@ fn clock_event(id: &str, drill: &str, clock: Clock, min: i64) -> Event {
         drill: drill.to_owned(),
         clock,
         when_ms: START_MS + min * MINUTE_MS,
+        who: None,
     }
 }
 
@@ -204,6 +206,7 @@ fn began(drill: &str, run: &str) -> Event {
     Event::DrillBegan {
         drill: drill.to_owned(),
         run: run.to_owned(),
+        sealed: false,
     }
 }
 

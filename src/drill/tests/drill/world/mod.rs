@@ -127,7 +127,10 @@ impl World {
 
     /// A world that was changed before the drill began.
     pub fn prepared(plan: &str, arming: Arming, prepare: impl FnOnce(&mut Self)) -> Self {
-        let setup = setup(plan, arming);
+        Self::of(setup(plan, arming), prepare)
+    }
+
+    pub fn of(setup: Setup, prepare: impl FnOnce(&mut Self)) -> Self {
         let agents = setup.plan.agents.iter().map(|it| Agent::new(&it.name)).collect();
         let at = At {
             mono_us: 0,
