@@ -18,6 +18,7 @@ use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 use tokio_rustls::TlsAcceptor;
 
+use super::handshakes::Handshakes;
 use super::rate::Strange;
 use super::{App, Door, calls};
 use crate::clock;
@@ -28,7 +29,7 @@ const FIRST_REQUEST_WITHIN: Duration = Duration::from_secs(5);
 /// A request's head must have come by then; an idle connection is closed after it.
 const HEAD_WITHIN: Duration = Duration::from_mins(1);
 
-/// A handshake must be over by then.
+/// A handshake must be over by then, its turn waited for.
 const HANDSHAKE_WITHIN: Duration = Duration::from_secs(5);
 
 /// Connections of one address that have shown no token take at most one place in so many.
@@ -199,6 +200,7 @@ pub async fn tcp(listener: TcpListener, app: Arc<App>, door: Door, most: usize, 
         .local_addr()
         .map_or(0, |address: SocketAddr| address.port());
     let table = new_table(most);
+    let handshakes = Arc::new(Handshakes::default());
     loop {
         let (stream, peer) = match listener.accept().await {
             Ok(accepted) => accepted,
@@ -216,13 +218,17 @@ pub async fn tcp(listener: TcpListener, app: Arc<App>, door: Door, most: usize, 
         let (app, number) = (Arc::clone(&app), place.number);
         let task = match tls.clone() {
             None => tokio::spawn(serve(place, stream, app, door, port)),
-            Some(tls) => tokio::spawn(async move {
-                match tokio::time::timeout(HANDSHAKE_WITHIN, tls.accept(stream)).await {
-                    Ok(Ok(stream)) => serve(place, stream, app, door, port).await,
-                    Ok(Err(error)) => tracing::debug!(%peer, %error, "no TLS handshake"),
-                    Err(_) => tracing::debug!(%peer, "no TLS handshake in time"),
-                }
-            }),
+            Some(tls) => {
+                let handshakes = Arc::clone(&handshakes);
+                tokio::spawn(async move {
+                    let shake = handshakes.accept(stream, peer.ip(), &tls);
+                    match tokio::time::timeout(HANDSHAKE_WITHIN, shake).await {
+                        Ok(Ok(stream)) => serve(place, stream, app, door, port).await,
+                        Ok(Err(error)) => tracing::debug!(%peer, %error, "no TLS handshake"),
+                        Err(_) => tracing::debug!(%peer, "no TLS handshake in time"),
+                    }
+                })
+            }
         };
         table.started(number, task.abort_handle());
     }

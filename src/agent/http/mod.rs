@@ -1,12 +1,13 @@
 //! The protocol over HTTP/1.1 and HTTP/2.
 //!
 //! A request passes the [`guard`] (Host header, token, content type, size), then the call itself
-//! ([`calls`]). [`listen`] holds the limits of connections. The same code serves both listeners; the second
+//! ([`calls`]). [`listen`] holds the limits of connections, [`handshakes`] those of TLS. The same code serves both listeners; the second
 //! one knows only abort, renewal, `GET /v1/agent` and `GET /healthz`.
 
 pub mod answer;
 pub mod calls;
 pub mod guard;
+mod handshakes;
 pub mod listen;
 pub mod rate;
 pub mod streams;

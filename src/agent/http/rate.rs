@@ -26,10 +26,13 @@ const STRANGERS: Rate = Rate {
 /// Callers that are remembered; there are about as many as tokens.
 const MAX_CALLERS: usize = 1_024;
 
+/// How much there may be of something.
 #[derive(Clone, Copy)]
-struct Rate {
-    a_second: u64,
-    at_once: u64,
+pub(super) struct Rate {
+    /// A second, in the long run; at most a million.
+    pub(super) a_second: u64,
+    /// At once after a pause.
+    pub(super) at_once: u64,
 }
 
 /// What is limited. Aborts, reverts, closes, renewals and releases are not.
@@ -52,21 +55,38 @@ impl Kind {
 
 /// One caller's bucket: how much of it is used, in microseconds of refilling.
 #[derive(Clone, Copy, Debug, Default)]
-struct Bucket {
+pub(super) struct Bucket {
     used_us: u64,
     seen: Tick,
 }
 
 impl Bucket {
     fn take(&mut self, rate: Rate, now: Tick) -> bool {
-        self.used_us = self.used_us.saturating_sub(now.0.saturating_sub(self.seen.0));
-        self.seen = now;
+        self.turn_us(rate, now, 0).is_some()
+    }
+
+    /// Takes one, and says after how many microseconds it may be used. `None`, and nothing is taken, if that is
+    /// after `longest_us`.
+    pub(super) fn turn_us(&mut self, rate: Rate, now: Tick, longest_us: u64) -> Option<u64> {
+        self.refill(now);
         let one_us = 1_000_000 / rate.a_second;
-        if self.used_us + one_us > rate.at_once * one_us {
-            return false;
+        let wait_us = (self.used_us + one_us).saturating_sub(rate.at_once * one_us);
+        if wait_us > longest_us {
+            return None;
         }
         self.used_us += one_us;
-        true
+        Some(wait_us)
+    }
+
+    /// Whether nothing of it is used any more: it is as good as a new one.
+    pub(super) fn is_whole(&mut self, now: Tick) -> bool {
+        self.refill(now);
+        self.used_us == 0
+    }
+
+    fn refill(&mut self, now: Tick) {
+        self.used_us = self.used_us.saturating_sub(now.0.saturating_sub(self.seen.0));
+        self.seen = now;
     }
 }
 

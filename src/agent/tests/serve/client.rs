@@ -1,7 +1,7 @@
 //! A small HTTP/1.1 client on a plain stream, so that nothing between test and wire is ours.
 
 use std::io::{BufRead as _, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::time::Duration;
 
 use firedrill_trust::{Fingerprint, PinnedTls};
@@ -60,8 +60,32 @@ impl Client {
 
     /// Over TLS, with the handshake done; anybody but the agent with this certificate is refused.
     pub fn tls(address: SocketAddr, token: &str, pin: Fingerprint) -> std::io::Result<Self> {
+        Self::shake(connect(address), address, token, pin)
+    }
+
+    /// The same from another address of this computer.
+    pub fn tls_from(
+        source: Ipv4Addr,
+        address: SocketAddr,
+        token: &str,
+        pin: Fingerprint,
+    ) -> std::io::Result<Self> {
+        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None)?;
+        socket.bind(&SocketAddr::from((source, 0)).into())?;
+        socket.connect(&address.into())?;
+        let stream = TcpStream::from(socket);
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(Duration::from_secs(20)))?;
+        Self::shake(stream, address, token, pin)
+    }
+
+    fn shake(
+        mut stream: TcpStream,
+        address: SocketAddr,
+        token: &str,
+        pin: Fingerprint,
+    ) -> std::io::Result<Self> {
         let tls = PinnedTls::new(pin);
-        let mut stream = connect(address);
         let mut session = ClientConnection::new(tls.config(), ServerName::from(address.ip())).unwrap();
         while session.is_handshaking() {
             session.complete_io(&mut stream)?;

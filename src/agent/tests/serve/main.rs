@@ -23,6 +23,7 @@ mod routes;
 mod security;
 mod servers;
 mod steered;
+mod storms;
 mod told;
 mod victim;
 mod watch;
@@ -80,6 +81,7 @@ fn main() -> ExitCode {
         .chain(keeping::TESTS)
         .chain(keeper_service::TESTS)
         .chain(security::TESTS)
+        .chain(storms::TESTS)
     {
         trials.push(Trial::test(*name, move || {
             test();
@@ -147,5 +149,8 @@ fn main() -> ExitCode {
         };
         trials.push(Trial::test(*name, run).with_ignored_flag(ignored));
     }
-    libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
+    let mut arguments = Arguments::from_args();
+    // They mostly wait, for a lease or for a process.
+    arguments.test_threads.get_or_insert(8);
+    libtest_mimic::run(&arguments, trials).exit_code()
 }

@@ -35,7 +35,10 @@ fn main() -> std::process::ExitCode {
             Ok(())
         })
     });
-    libtest_mimic::run(&Arguments::from_args(), trials.collect()).exit_code()
+    let mut arguments = Arguments::from_args();
+    // They mostly wait, for a lease or for a process.
+    arguments.test_threads.get_or_insert(8);
+    libtest_mimic::run(&arguments, trials.collect()).exit_code()
 }
 
 /// Agents run on Linux only; so do the tests against one.
