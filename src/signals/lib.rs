@@ -3,11 +3,13 @@
 //! Contract: a [`Sampler`] sends batches of samples that are new *at the source*, known by the source's own time,
 //! each with its age by the source's clock. Whatever a source answers becomes a value or no data with a sentence
 //! that says why and what to do; nothing a source says can panic, and everything read has a limit: at most two
-//! requests to one address are under way, each with a time-out and a size. An address that hangs holds up nobody
-//! else's samples. The same workload gives the same numbers by every source.
+//! requests to one address are under way (six to a Prometheus server: two for all, two for queries that must be asked
+//! alone, two for slow ones), each with a time-out and a size. An address that hangs, and a query that does, holds up
+//! nobody else's samples. The same workload gives the same numbers by every source.
 //!
 //! Uses `plan`, `drill` (for its `Sample`) and `series`.
 
+mod asking;
 mod check;
 mod evaluate;
 mod exposition;

@@ -96,6 +96,12 @@ impl Novelty {
         !fresh && self.nothing(now_ms)
     }
 
+    /// A look ended before the source answered. The same, but of a source that has answered before: the first answer
+    /// is waited for until its time-out, which says more.
+    pub(crate) fn late(&mut self, now_ms: i64) -> bool {
+        self.newest.is_some() && self.unanswered(now_ms)
+    }
+
     /// Whether an interval is over since the last sample given; looks come a little early or late.
     fn due(&self, now_ms: i64) -> bool {
         let pace = self.interval_ms.unwrap_or(0).max(self.every_ms) * 3 / 4;

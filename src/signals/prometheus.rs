@@ -1,18 +1,18 @@
-//! A Prometheus server, or what speaks its HTTP API. One request a look for all SLIs.
+//! A Prometheus server, or what speaks its HTTP API. One request a look for all SLIs that are answered in time.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use firedrill_drill::{Reading, Sample};
 use firedrill_plan::Sli;
-use futures_util::future::join_all;
+use tokio::time::{Instant, timeout_at};
 
 use crate::SetupError;
+use crate::asking::{Asking, Heard};
 use crate::evaluate::{no_data, no_traffic, seconds, value};
-use crate::http::{Http, timeout};
 use crate::novelty::{Novelty, Seen};
 use crate::promql::Compiled;
-use crate::query::{Found, Item, QueryError, interval_of, query, series_query, shown};
+use crate::query::{Found, Item, QueryError, interval, query, shown};
 use crate::sampler::Clock;
 
 /// Tells the SLIs and their parts apart in the answer to one request: `3/value`.
@@ -24,9 +24,9 @@ const NAMED: usize = 4;
 
 /// A Prometheus source.
 pub(crate) struct Prometheus {
-    http: Http,
-    base: String,
     slis: Vec<Asked>,
+    asking: Asking,
+    every: Duration,
     clock: Clock,
 }
 
@@ -36,8 +36,8 @@ struct Asked {
     window_ms: Option<u64>,
     novelty: Novelty,
     interval_tries: u32,
-    /// It spoiled the common request and is asked alone from then on.
-    alone: bool,
+    /// What was heard of it and not judged yet, and when that came.
+    heard: Option<(Result<Said, QueryError>, Instant)>,
 }
 
 /// What a server said of one SLI.
@@ -56,110 +56,134 @@ pub(crate) struct Said {
 impl Prometheus {
     pub(crate) fn new(base: &str, slis: &[Sli], every_ms: u64) -> Result<Self, SetupError> {
         Ok(Self {
-            http: Http::new(base, timeout(every_ms))?,
-            base: base.trim_end_matches('/').to_owned(),
             slis: asked(slis, every_ms),
+            asking: Asking::new(base, slis.len(), every_ms)?,
+            every: Duration::from_millis(every_ms.max(1)),
             clock: Clock::new(),
         })
     }
 
+    /// Asks, and waits for an interval at the most: what takes longer has no part in this look, and is not waited
+    /// for again before it was in time.
     pub(crate) async fn look(&mut self) -> Vec<Sample> {
-        let said = self.ask().await;
-        self.learn_intervals(&said).await;
-        let now_ms = self.clock.now_ms();
+        let until = Instant::now() + self.every;
+        while let Some(heard) = self.asking.ended() {
+            self.hear(heard);
+        }
+        self.send();
+        self.wait(until).await;
+        self.learn_intervals();
+        self.wait(until).await;
+        self.asking.end_look();
+        let (now, now_ms) = (Instant::now(), self.clock.now_ms());
         let mut samples = Vec::new();
-        for (index, (asked, said)) in self.slis.iter_mut().zip(said).enumerate() {
-            if let Some((source_ms, age_ms, reading)) = asked.judge(now_ms, said) {
-                samples.push(Sample {
-                    sli: index,
-                    source_ms,
-                    age_ms,
-                    reading,
-                });
-            }
+        for (index, asked) in self.slis.iter_mut().enumerate() {
+            let judged = match asked.heard.take() {
+                Some((said, came)) => asked.judge(now_ms, later(said, now.duration_since(came))),
+                None => asked.waiting(now_ms),
+            };
+            samples.extend(judged.map(|(source_ms, age_ms, reading)| Sample {
+                sli: index,
+                source_ms,
+                age_ms,
+                reading,
+            }));
         }
         samples
     }
 
-    /// One request for all, and one more for each that cannot be asked with the others.
+    /// Asks for all, and waits for every answer.
     pub(crate) async fn ask(&mut self) -> Vec<Result<Said, QueryError>> {
-        let together: Vec<usize> = (0..self.slis.len()).filter(|&i| !self.slis[i].alone).collect();
-        let mut alone: Vec<usize> = (0..self.slis.len()).filter(|&i| self.slis[i].alone).collect();
-        let mut said: BTreeMap<usize, Result<Said, QueryError>> = BTreeMap::new();
-        match self.ask_for(&together).await {
-            Err(QueryError::Refused(_)) if together.len() > 1 => alone.extend(together),
-            answer => said.extend(spread(&together, answer)),
+        self.send();
+        while !self.asking.is_idle() {
+            if let Some(heard) = self.asking.next().await {
+                self.hear(heard);
+            }
         }
-        let answers = join_all(
-            alone
-                .iter()
-                .map(|index| self.ask_for(std::slice::from_ref(index))),
-        )
-        .await;
-        for (index, answer) in alone.into_iter().zip(answers) {
-            let asked = &mut self.slis[index];
-            if let Err(QueryError::Refused(why)) = &answer {
-                asked.alone = true;
-                if why.contains("got scalar") && !asked.compiled.value.starts_with("vector(") {
-                    // A scalar is a number too; the next look asks for it as one.
-                    asked.compiled.value = format!("vector({})", asked.compiled.value);
+        let nothing = || Err(QueryError::Unanswered("the server was not asked".to_owned()));
+        let said = |asked: &mut Asked| asked.heard.take().map_or_else(nothing, |(said, _)| said);
+        self.slis.iter_mut().map(said).collect()
+    }
+
+    fn send(&mut self) {
+        let slis = &self.slis;
+        self.asking.ask(|indices| promql(slis, indices));
+    }
+
+    async fn wait(&mut self, until: Instant) {
+        while self.asking.is_waited_for() {
+            match timeout_at(until, self.asking.next()).await {
+                Ok(Some(heard)) => self.hear(heard),
+                Ok(None) | Err(_) => return,
+            }
+        }
+    }
+
+    fn hear(&mut self, heard: Heard) {
+        let (slis, answer, came) = match heard {
+            Heard::Answer(slis, answer, came) => (slis, answer, came),
+            Heard::Interval(selector, found) => return self.learn(&selector, found),
+        };
+        match &answer {
+            // One of them spoils it for the others: which?
+            Err(QueryError::Refused(_)) if slis.len() > 1 => {
+                for index in slis {
+                    let promql = promql(&self.slis, &[index]);
+                    self.asking.ask_alone(index, promql);
+                }
+                return;
+            }
+            Err(QueryError::Refused(why)) => {
+                for &index in &slis {
+                    let value = &mut self.slis[index].compiled.value;
+                    if why.contains("got scalar") && !value.starts_with("vector(") {
+                        // A scalar is a number too; the next look asks for it as one.
+                        *value = format!("vector({value})");
+                    }
                 }
             }
-            said.extend(spread(&[index], answer));
+            _ => {}
         }
-        said.into_values().collect()
+        let answer = answer.map(|found| sorted(&slis, found));
+        for (index, said) in spread(&slis, answer) {
+            self.slis[index].heard = Some((said, came));
+        }
     }
 
-    async fn ask_for(&self, slis: &[usize]) -> Result<HashMap<usize, Said>, QueryError> {
-        if slis.is_empty() {
-            return Ok(HashMap::new());
-        }
-        let promql = slis
-            .iter()
-            .flat_map(|&index| self.slis[index].parts(index))
-            .collect::<Vec<_>>()
-            .join(" or ");
-        Ok(sorted(slis, query(&self.http, &self.base, &promql).await?))
-    }
-
-    /// Finds how often the source really has a sample, for SLIs of which that is not known.
-    async fn learn_intervals(&mut self, said: &[Result<Said, QueryError>]) {
-        let mut wanted: BTreeMap<String, Vec<usize>> = BTreeMap::new();
-        for (index, (asked, said)) in self.slis.iter_mut().zip(said).enumerate() {
-            let there = said.as_ref().is_ok_and(|said| said.newest_s.is_some());
+    /// Asks how often the source really has a sample, for SLIs of which that is not known.
+    fn learn_intervals(&mut self) {
+        for asked in &mut self.slis {
+            let there = matches!(&asked.heard, Some((Ok(said), _)) if said.newest_s.is_some());
             if there && asked.novelty.interval_ms().is_none() && asked.interval_tries < INTERVAL_TRIES {
                 asked.interval_tries += 1;
                 for clock in &asked.compiled.clocks {
-                    wanted.entry(clock.clone()).or_default().push(index);
+                    self.asking.ask_interval(clock);
                 }
             }
         }
-        let found = join_all(wanted.keys().map(|clock| self.interval(clock))).await;
-        for (slis, interval) in wanted.into_values().zip(found) {
-            let Ok(Some(interval_ms)) = interval else { continue };
-            for index in slis {
-                let novelty = &mut self.slis[index].novelty;
-                let least = novelty
-                    .interval_ms()
-                    .map_or(interval_ms, |known| known.min(interval_ms));
-                novelty.learn(least);
-            }
+    }
+
+    fn learn(&mut self, selector: &str, found: Option<u64>) {
+        let Some(interval_ms) = found else { return };
+        let of_it = |asked: &&mut Asked| asked.compiled.clocks.iter().any(|clock| clock == selector);
+        for asked in self.slis.iter_mut().filter(of_it) {
+            let known = asked.novelty.interval_ms();
+            asked
+                .novelty
+                .learn(known.map_or(interval_ms, |known| known.min(interval_ms)));
         }
     }
 
     /// How often one series of `selector` has a sample, in milliseconds; `None`: it has too few to tell.
     pub(crate) async fn interval(&self, selector: &str) -> Result<Option<u64>, QueryError> {
-        let one = query(&self.http, &self.base, &format!("topk(1, {selector})")).await?;
-        let Some(series) = one.items.first() else {
-            return Ok(None);
-        };
-        let raw = query(&self.http, &self.base, &series_query(&series.metric, "5m")).await?;
-        Ok(raw.items.first().and_then(|item| interval_of(&item.values)))
+        let (http, base) = self.asking.http();
+        interval(http, base, selector).await
     }
 
     /// The upper edges of a histogram's buckets, sorted.
     pub(crate) async fn edges(&self, buckets: &str) -> Result<Vec<f64>, QueryError> {
-        let counted = query(&self.http, &self.base, &format!("count by (le) ({buckets})")).await?;
+        let (http, base) = self.asking.http();
+        let counted = query(http, base, &format!("count by (le) ({buckets})")).await?;
         let mut edges: Vec<f64> = counted
             .items
             .iter()
@@ -172,9 +196,8 @@ impl Prometheus {
 
     /// The labels of any series with this metric's name.
     pub(crate) async fn any_of(&self, metric: &str) -> Option<String> {
-        let found = query(&self.http, &self.base, &format!("topk(1, {metric})"))
-            .await
-            .ok()?;
+        let (http, base) = self.asking.http();
+        let found = query(http, base, &format!("topk(1, {metric})")).await.ok()?;
         let mut labels = found.items.into_iter().next()?.metric;
         labels.remove("__name__");
         Some(shown(&labels))
@@ -248,6 +271,15 @@ impl Asked {
             Seen::New => Some((source_ms, age_ms, self.reading(&said))),
             Seen::Stale(age_ms) => Some((source_ms, age_ms, self.stale(age_ms))),
         }
+    }
+
+    /// The sample of a look that ended before its answer: none while the newest one is fresh.
+    fn waiting(&mut self, now_ms: i64) -> Option<(i64, u64, Reading)> {
+        let why = format!(
+            "the query of \"{}\" is not answered in time; is the server overloaded, or the query too large?",
+            self.name
+        );
+        self.novelty.late(now_ms).then(|| (now_ms, 0, no_data(why)))
     }
 
     fn stale(&self, age_ms: u64) -> Reading {
@@ -344,9 +376,23 @@ fn asked(slis: &[Sli], every_ms: u64) -> Vec<Asked> {
             window_ms: sli.indicator.window_ms(),
             novelty: Novelty::new(every_ms),
             interval_tries: 0,
-            alone: false,
+            heard: None,
         })
         .collect()
+}
+
+/// One query for some of `slis`.
+fn promql(slis: &[Asked], indices: &[usize]) -> String {
+    let parts = indices.iter().flat_map(|&index| slis[index].parts(index));
+    parts.collect::<Vec<_>>().join(" or ")
+}
+
+/// What was heard so long ago.
+fn later(said: Result<Said, QueryError>, ago: Duration) -> Result<Said, QueryError> {
+    said.map(|said| Said {
+        took: said.took + ago,
+        ..said
+    })
 }
 
 /// What an answer says of each of `slis`.

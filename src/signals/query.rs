@@ -85,6 +85,16 @@ pub(crate) async fn query(http: &Http, base: &str, promql: &str) -> Result<Found
     Ok(Found { items, took })
 }
 
+/// How often one series of `selector` has a sample, in milliseconds; `None`: it has too few to tell.
+pub(crate) async fn interval(http: &Http, base: &str, selector: &str) -> Result<Option<u64>, QueryError> {
+    let one = query(http, base, &format!("topk(1, {selector})")).await?;
+    let Some(series) = one.items.first() else {
+        return Ok(None);
+    };
+    let raw = query(http, base, &series_query(&series.metric, "5m")).await?;
+    Ok(raw.items.first().and_then(|item| interval_of(&item.values)))
+}
+
 /// A JSON answer with status 200, as if it had come from a server.
 #[cfg(feature = "fuzz")]
 pub(crate) fn read_answer(body: Vec<u8>) -> Result<Found, QueryError> {

@@ -2,8 +2,8 @@
 
 mod common;
 
-use std::sync::Mutex;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use common::{Saying, first_why, gauge, is_value, next, plan, said, serve, sli, text, value, why};
@@ -184,6 +184,65 @@ async fn one_query_that_is_refused_does_not_take_the_others_with_it() {
         "{refused:?}"
     );
     assert_eq!(value(&next(&mut samples, 0, is_value).await), 7.0);
+}
+
+/// How a server treats the query `hung`, beside one for all that is answered at once.
+#[derive(Clone, Copy, PartialEq)]
+enum Together {
+    /// It hangs, and what it is asked with.
+    Hangs,
+    /// It is refused with others, and hangs alone.
+    Refused,
+}
+
+#[tokio::test]
+async fn one_query_that_hangs_does_not_hold_the_others() {
+    for together in [Together::Hangs, Together::Refused] {
+        let (held, hangs) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(true)));
+        let (count, still) = (Arc::clone(&held), Arc::clone(&hangs));
+        let server = serve(move |number, _, body| {
+            let now = 100.0 + number as f64;
+            if body.contains("topk") {
+                return vector("");
+            }
+            if !body.contains("hung") {
+                return sample(now, now, "7");
+            }
+            if body.contains("queue_depth") && together == Together::Refused {
+                return said(
+                    400,
+                    JSON,
+                    r#"{"status":"error","errorType":"bad_data","error":"parse error"}"#,
+                );
+            }
+            if still.load(Ordering::SeqCst) {
+                count.fetch_add(1, Ordering::SeqCst);
+                return Saying::Nothing;
+            }
+            let of = |part: &str, number: String| {
+                format!(r#"{{"metric":{{"firedrill_part":"{part}"}},"value":[{now},"{number}"]}}"#)
+            };
+            let hung = [of("1/value", "8".to_owned()), of("1/time", now.to_string())];
+            let queue = [of("0/value", "7".to_owned()), of("0/time0", now.to_string())];
+            vector(&[hung, queue].concat().join(","))
+        })
+        .await;
+        let mut plan = of_prometheus(&server.url);
+        plan.slis.push(sli("Hung", Indicator::Promql("hung".to_owned())));
+        let (_sampler, mut samples) = Sampler::start(&plan).unwrap();
+        for _ in 0..30 {
+            assert_eq!(value(&next(&mut samples, 0, is_value).await), 7.0);
+        }
+        // Each is held until its time-out, for many looks at the other.
+        let held = held.load(Ordering::SeqCst);
+        assert!((1..=10).contains(&held), "{held} were held during 30 looks");
+        let waits = next(&mut samples, 1, |_| true).await;
+        assert!(why(&waits).unwrap().contains("answer"), "{waits:?}");
+        // It is asked with the others again, or alone, once it answers.
+        hangs.store(false, Ordering::SeqCst);
+        assert_eq!(value(&next(&mut samples, 1, is_value).await), 8.0);
+        assert_eq!(value(&next(&mut samples, 0, is_value).await), 7.0);
+    }
 }
 
 #[tokio::test]
