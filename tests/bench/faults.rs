@@ -246,7 +246,7 @@ impl Bench {
         let cgroup = (how == "freezer").then_some("freezer -");
         let mut victim = Victim::start(&["beats"], cgroup)?;
         let scope = json!({ "pid": victim.process.pid() });
-        let (drill, mut connection) = self.drill("pause")?;
+        let (drill, mut connection) = self.drill(&format!("pause-{how}"))?;
         let mut times = Times::default();
         for number in 0..self.starts {
             let id = format!("pause-{how}-{number}");

@@ -21,6 +21,15 @@ impl Cgroup {
     /// 2, whatever controllers it has.
     pub fn new(controller: &str) -> anyhow::Result<Self> {
         static NEXT: AtomicU32 = AtomicU32::new(1);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        Self::named(
+            controller,
+            format!("firedrill-test-{}-{number}", std::process::id()),
+        )
+    }
+
+    /// The same, with a name that no other has.
+    pub fn named(controller: &str, name: String) -> anyhow::Result<Self> {
         let (one, two) = controller.split_once(' ').context("two names")?;
         let mounts = fs::read_to_string("/proc/mounts")?;
         let root = mounts.lines().find_map(|line| {
@@ -35,8 +44,6 @@ impl Cgroup {
             has.then(|| folder.to_owned())
         });
         let root = root.with_context(|| format!("no cgroups with {controller} are mounted"))?;
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("firedrill-test-{}-{number}", std::process::id());
         let folder = root.join(&name);
         fs::create_dir(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
         Ok(Self { folder, name })

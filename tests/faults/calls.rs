@@ -74,7 +74,8 @@ pub const ROWS: &[Row] = &[
     },
 ];
 
-/// The word that makes this program a caller: with its cgroup's file and the service's address.
+/// The word that makes this program a caller: with its cgroup's file, the service's address and, if it is to listen,
+/// the port.
 pub const CALLER: &str = "caller";
 
 /// How long a call may take that is not late.
@@ -114,7 +115,7 @@ async fn call(route: SocketAddr) -> anyhow::Result<(Bytes, String)> {
 }
 
 /// A service on a runtime of its own.
-fn service() -> anyhow::Result<(Runtime, SocketAddr)> {
+pub fn service() -> anyhow::Result<(Runtime, SocketAddr)> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .enable_all()
@@ -165,10 +166,12 @@ fn led(parameters: fn(u16) -> Value, hit: &'static str) -> anyhow::Result<Scene>
 
 /// Joins the cgroup, and says of each call the status, the answer, and whether that was late.
 pub fn caller(arguments: &[String]) -> anyhow::Result<()> {
-    let [procs, to] = arguments else {
+    let [procs, to, port @ ..] = arguments else {
         anyhow::bail!("a cgroup's file and an address");
     };
     std::fs::write(procs, "0")?;
+    let listens = port.first().map(|port| port.parse()).transpose()?;
+    let _listener = listens.map(|port: u16| std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, port)));
     let to = to.parse()?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

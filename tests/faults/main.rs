@@ -1,7 +1,8 @@
 //! Every fault is real, and is gone afterwards: a row a fault.
 //!
 //! The victim is healthy; the fault is injected, and its effect is measured at the victim; it is taken back (or the
-//! agent is killed with SIGKILL), and the victim is healthy again. What the agent says it saw is looked at too. A
+//! agent is killed with SIGKILL), and the victim is healthy again. Each that has a strength also grows to it by a ramp
+//! and is changed ten times a second while it is on. What the agent says it saw is looked at too. A
 //! fault that this kernel cannot do is reported as not possible here, with the agent's own reason.
 
 mod calls;
@@ -12,15 +13,18 @@ mod processes;
 mod requests;
 mod resources;
 mod routes;
+mod targets;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::process::ExitCode;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
+use firedrill_catalogue::{Lever, find};
 use firedrill_testing::{
-    Agent, PATIENCE, Peer, Possible, millis, programs, run, test_if_possible, wait_until,
+    Agent, Drill, PATIENCE, Peer, Possible, millis, programs, run, test_if_possible, wait_until,
 };
 use serde_json::{Value, json};
 
@@ -64,6 +68,8 @@ const SIDE_BY_SIDE: usize = 8;
 enum End {
     Reverted,
     AgentKilled,
+    /// Reverted, after it grew to its strength and was changed ten times a second.
+    Changed,
 }
 
 fn rows() -> Vec<Row> {
@@ -72,6 +78,7 @@ fn rows() -> Vec<Row> {
         requests::ROWS,
         calls::ROWS,
         network::ROWS,
+        targets::ROWS,
         packets::ROWS,
         limits::ROWS,
         resources::ROWS,
@@ -101,8 +108,16 @@ fn main() -> ExitCode {
         &[Peer::Root],
         packets::the_agent_stays_within_reach,
     ));
+    let mut changed = BTreeSet::new();
     for row in rows() {
         let name = [row.fault, row.form].join(" ").trim_end().to_owned();
+        // Each fault once: how its strength changes is not a matter of its forms.
+        let has_strength = find(row.fault).is_some_and(|spec| spec.strength.is_some());
+        if has_strength && changed.insert(row.fault) {
+            let test = move || drilled(row, End::Changed);
+            let name = format!("{name}: grown and changed");
+            tests.push(test_if_possible(&name, row.needs, test));
+        }
         for (end, words) in [(End::Reverted, "reverted"), (End::AgentKilled, "agent killed")] {
             if row.is_one_shot && end == End::AgentKilled {
                 continue;
@@ -137,9 +152,13 @@ fn drilled(row: Row, end: End) -> anyhow::Result<Possible> {
     }
     scene.wait_until(Seen::Healthy)?;
     let drill = scene.agent.open("d-1", 60_000)?;
-    let body = scene
-        .agent
-        .start_body(&drill, row.fault, scene.parameters.clone(), scene.scope.clone())?;
+    let mut body =
+        scene
+            .agent
+            .start_body(&drill, row.fault, scene.parameters.clone(), scene.scope.clone())?;
+    if end == End::Changed {
+        body["ramp_ms"] = json!(RAMP.as_millis());
+    }
     let asked = Instant::now();
     let answer = scene.agent.call("PUT", "/v1/injections/i-1", &body)?;
     ensure!(answer.status == 200, "{}: {}", answer.status, answer.body);
@@ -153,13 +172,19 @@ fn drilled(row: Row, end: End) -> anyhow::Result<Possible> {
     scene
         .agent
         .wait_for_state("i-1", if row.is_one_shot { "done" } else { "active" })?;
+    if end == End::Changed {
+        // What is changed is at its full strength.
+        std::thread::sleep(RAMP.saturating_sub(asked.elapsed()));
+        scene.change(row.fault, &drill)?;
+        scene.wait_until(Seen::Hit)?;
+    }
     if let Some(counter) = row.counter {
         scene.wait_for_evidence(counter)?;
     }
     let ended = Instant::now();
     match end {
         _ if row.is_one_shot => return Ok(Possible::Yes),
-        End::Reverted => {
+        End::Reverted | End::Changed => {
             scene.agent.call("DELETE", "/v1/injections/i-1", &Value::Null)?;
         }
         End::AgentKilled => scene.agent.process.kill()?,
@@ -171,7 +196,7 @@ fn drilled(row: Row, end: End) -> anyhow::Result<Possible> {
         row.form,
         millis(ended.elapsed())
     );
-    if end == End::Reverted {
+    if end != End::AgentKilled {
         let view = scene.agent.wait_for_state("i-1", "reverted")?;
         let words = view["evidence"]["words"].as_str().unwrap_or_default();
         ensure!(!words.is_empty(), "reverted without a word: {view}");
@@ -207,7 +232,38 @@ fn why_not(agent: &Agent, fault: &str) -> anyhow::Result<Option<String>> {
     }
 }
 
+const A_TENTH: Duration = Duration::from_millis(100);
+
+/// How long a fault grows that is changed then.
+const RAMP: Duration = Duration::from_millis(400);
+
+/// The strengths that it is given then, a tenth of a second apart.
+const STRENGTHS: [f64; 10] = [0.9, 0.8, 0.6, 0.4, 0.3, 0.2, 0.5, 0.7, 0.9, 1.0];
+
 impl Scene {
+    /// Changes the strength ten times a second; it stays on.
+    fn change(&self, fault: &str, drill: &Drill) -> anyhow::Result<()> {
+        let lever = Lever::of(fault, &self.parameters).with_context(|| format!("{fault} has no strength"))?;
+        let (began, mut slowest) = (Instant::now(), Duration::ZERO);
+        for (number, strength) in (1_u32..).zip(STRENGTHS) {
+            std::thread::sleep((number * A_TENTH).saturating_sub(began.elapsed()));
+            let change = json!({
+                "fence": drill.fence, "revision": number, "not_after": self.agent.tick()? + 10_000_000,
+                "parameters": lever.parameters(strength),
+            });
+            let asked = Instant::now();
+            let answer = self.agent.call("PATCH", "/v1/injections/i-1", &change)?;
+            slowest = slowest.max(asked.elapsed());
+            ensure!(answer.status == 200, "{}: {}", answer.status, answer.body);
+            ensure!(answer.json()?["state"] == "active", "{}", answer.body);
+        }
+        eprintln!(
+            "{fault}: changed ten times, the slowest took {:.1} ms",
+            millis(slowest)
+        );
+        Ok(())
+    }
+
     /// Waits until the victim is so several times in a row.
     fn wait_until(&mut self, wanted: Seen) -> anyhow::Result<()> {
         let mut row = 0;

@@ -140,8 +140,18 @@ pub fn apart(
     parameters: Value,
     seen: impl Fn(&str) -> anyhow::Result<Seen> + 'static,
 ) -> anyhow::Result<Scene> {
+    apart_in(Cgroup::new("- -"), command, parameters, seen)
+}
+
+/// The same, in this cgroup.
+pub fn apart_in(
+    group: anyhow::Result<Cgroup>,
+    command: impl FnOnce(&Path) -> anyhow::Result<Command>,
+    parameters: Value,
+    seen: impl Fn(&str) -> anyhow::Result<Seen> + 'static,
+) -> anyhow::Result<Scene> {
     let agent = Agent::build(programs!()).start()?;
-    let group = match Cgroup::new("- -") {
+    let group = match group {
         Ok(group) => group,
         // Then the agent says so too.
         Err(error) => {
