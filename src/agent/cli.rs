@@ -16,7 +16,7 @@ use crate::faults::child_main::ChildArgs;
 use crate::faults::{cpu_burn_child, disk_fill_child, load_http_child, memory_fill_child};
 use crate::keeper::process::KeeperArgs;
 use crate::policy::Policy;
-use crate::{doctor, enroll, install, keeper, local, privileges, proxy, server};
+use crate::{doctor, enroll, install, keeper, local, privileges, proxy, server, urgency};
 
 /// Something may still be on.
 const NOT_CLEAN: u8 = 5;
@@ -311,6 +311,7 @@ fn serve(args: ServeArgs, program: SelfCommand) -> anyhow::Result<ExitCode> {
     // A service is told by SIGHUP to read its files again; a terminal tells by it that it is gone.
     let reloads = args.config.is_some() || args.policy.is_some();
     let config = config(args, program)?;
+    urgency::allow();
     give_up_privileges(&config)?;
     // A runtime of its own: the signal to end must not wait for those that serve.
     let signals = tokio::runtime::Builder::new_current_thread()

@@ -11,16 +11,13 @@ use serde_json::value::RawValue;
 
 use crate::audit::AuditLog;
 use crate::state::StateFolder;
+use crate::urgency;
 
 /// How long the snapshot of an abort waits for its read-backs.
 const REVERTS_FIRST: Duration = Duration::from_millis(10);
 
 /// Lines that wait for a slow disk; beyond it they are counted and the count is written.
 const MAX_LINES: usize = 8_192;
-
-/// Where processors are scarce a revert comes before the writing of it. Little enough that a busy host does not
-/// keep the disk waiting: a third of an ordinary thread's share.
-const NICENESS: i32 = 5;
 
 /// What waits to be written.
 #[derive(Debug, Default)]
@@ -220,10 +217,7 @@ pub fn start(
         .name("disk".to_owned())
         .stack_size(256 * 1024)
         .spawn(move || {
-            // Of this thread alone; where it fails the disk only competes with the reverts.
-            if let Err(error) = rustix::process::setpriority_process(None, NICENESS) {
-                tracing::debug!(%error, "the disk's thread keeps its priority");
-            }
+            urgency::later();
             disk.run(&state, audit, saved);
         })?;
     Ok(thread)

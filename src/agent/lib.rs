@@ -42,5 +42,6 @@ pub mod server;
 mod state;
 pub mod targets;
 pub mod undo;
+mod urgency;
 
 pub use check::schema_of;

@@ -13,6 +13,7 @@ use crate::clock;
 use crate::faults::{Failure, Fault, Held, Order, Pen, Prepared};
 use crate::host::Host;
 use crate::undo::{RECORD_VERSION, Record, Undo};
+use crate::urgency;
 
 /// Orders that may wait while an earlier one runs. More are not taken: the ward asks again.
 const MAX_COMMANDS: usize = 8;
@@ -118,6 +119,7 @@ impl Task {
     }
 
     fn run(self, begin: Begin, commands: &Receiver<Command>) {
+        urgency::first();
         let growth = Growth::of(self.fault.as_ref(), &begin);
         let Some(mut held) = self.begin(begin, growth.as_ref(), commands) else {
             return;

@@ -33,7 +33,7 @@ use crate::metrics::Metrics;
 use crate::policy::Policy;
 use crate::state::{StateFolder, random_hex};
 use crate::undo::records::Records;
-use crate::{keeper, privileges, proxy};
+use crate::{keeper, privileges, proxy, urgency};
 
 /// Connections of the first listener.
 const FIRST_CONNECTIONS: usize = 256;
@@ -308,6 +308,7 @@ fn start_clock(host: &Arc<Host>, ending: &Arc<AtomicBool>) -> anyhow::Result<Joi
         .name("deadlines".to_owned())
         .stack_size(256 * 1024)
         .spawn(move || {
+            urgency::first();
             while !ending.load(Ordering::Relaxed) {
                 host.alarm.wait();
                 host.feed(Event::Tick);
@@ -335,6 +336,7 @@ fn start_second(
     let thread = std::thread::Builder::new()
         .name("abort".to_owned())
         .spawn(move || {
+            urgency::first();
             runtime.block_on(async move {
                 tokio::spawn(listen::tcp(
                     tcp,

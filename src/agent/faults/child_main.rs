@@ -7,6 +7,8 @@ use anyhow::{Context as _, bail};
 use nix::sys::prctl;
 use nix::sys::signal::Signal;
 
+use crate::urgency;
+
 /// What a child says on its standard output when it has begun with its first order.
 pub const READY: &str = "begun";
 
@@ -54,6 +56,7 @@ pub fn run(args: &ChildArgs, mut obey: impl FnMut(&str) -> anyhow::Result<()>) -
     if std::os::unix::process::parent_id() != args.parent {
         bail!("the agent {} is not the parent: nothing begins", args.parent);
     }
+    urgency::like(args.parent);
     let end = Duration::from_millis(args.ends_in_ms);
     std::thread::Builder::new()
         .name("end".to_owned())
