@@ -10,6 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use bytes::Bytes;
 use firedrill_drill::At;
 use firedrill_fleet::Gate;
 use firedrill_wire::{AbortRequest, DrillId};
@@ -19,14 +20,15 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::{
     board::{AgentLine, Board, Press, Shared},
     link::AbortTarget,
-    peer::{Peer, Test},
+    peer::{Peer, Test, UNCONNECTED_LATER},
 };
 use crate::clock::{Clock, wall_ms};
 
 /// An abort to carry out.
 pub(crate) struct Order {
     pub(crate) number: u64,
-    pub(crate) request: AbortRequest,
+    /// The request as it is sent, made once for all.
+    pub(crate) body: Bytes,
     pub(crate) requested: At,
     pub(crate) pressed: Instant,
     /// Without a drill, agents that were never reachable are given up after this long.
@@ -96,15 +98,17 @@ impl AbortHandle {
         now.gate.close();
         let pressed = Instant::now();
         let number = inner.numbers.fetch_add(1, Ordering::SeqCst) + 1;
+        let request = AbortRequest {
+            abort: Some(random_id()),
+            drill: now.drill.clone(),
+            latch,
+            reason: Some(reason.to_owned()),
+            who: Some(who.to_owned()),
+        };
         let order = Order {
             number,
-            request: AbortRequest {
-                abort: Some(random_id()),
-                drill: now.drill.clone(),
-                latch,
-                reason: Some(reason.to_owned()),
-                who: Some(who.to_owned()),
-            },
+            // Its fields are texts: it always can be. An abort without a body would still be one.
+            body: serde_json::to_vec(&request).unwrap_or_default().into(),
             requested: now.clock.now(),
             pressed,
             give_up_after: now.drill.is_none().then_some(Duration::from_secs(10)),
@@ -271,9 +275,11 @@ struct Running {
 
 async fn serve(handle: AbortHandle, mut commands: mpsc::Receiver<Command>) {
     let mut peers: Vec<Running> = Vec::new();
+    let (late, _) = watch::channel(());
+    let relay = tokio::spawn(relay(handle.0.orders.subscribe(), late.clone()));
     while let Some(command) = commands.recv().await {
         match command {
-            Command::Hold(targets, heartbeat) => hold(&handle, &mut peers, targets, heartbeat),
+            Command::Hold(targets, heartbeat) => hold(&handle, &late, &mut peers, targets, heartbeat),
             Command::Test(agent, test) => {
                 if let Some(peer) = peers.iter().find(|peer| peer.target.agent == agent) {
                     // Full or gone: the dropped sender says so to who waits.
@@ -282,13 +288,31 @@ async fn serve(handle: AbortHandle, mut commands: mpsc::Receiver<Command>) {
             }
         }
     }
+    relay.abort();
     for peer in peers {
         peer.task.abort();
     }
 }
 
-fn hold(handle: &AbortHandle, peers: &mut Vec<Running>, targets: Vec<AbortTarget>, heartbeat: bool) {
+/// Wakes those who can wait after those with a connection. Ends with the line.
+async fn relay(mut orders: watch::Receiver<Option<Arc<Order>>>, late: watch::Sender<()>) {
+    while orders.changed().await.is_ok() {
+        if orders.borrow_and_update().is_some() {
+            tokio::time::sleep(UNCONNECTED_LATER).await;
+        }
+        late.send_replace(());
+    }
+}
+
+fn hold(
+    handle: &AbortHandle,
+    late: &watch::Sender<()>,
+    peers: &mut Vec<Running>,
+    targets: Vec<AbortTarget>,
+    heartbeat: bool,
+) {
     let inner = &handle.0;
+    let held = tokio::time::Instant::now();
     for peer in peers.drain(..) {
         peer.task.abort();
     }
@@ -301,6 +325,9 @@ fn hold(handle: &AbortHandle, peers: &mut Vec<Running>, targets: Vec<AbortTarget
             target: target.clone(),
             shared: Arc::clone(&inner.shared),
             orders: inner.orders.subscribe(),
+            late: late.subscribe(),
+            held,
+            next_beat: held,
             tests: receiver,
             heartbeat,
             link: None,

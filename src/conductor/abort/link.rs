@@ -23,7 +23,7 @@ const MAX_ANSWER_BYTES: usize = 2 * 1024 * 1024;
 /// No line of an abort answer is longer.
 const MAX_LINE_BYTES: usize = 256 * 1024;
 /// Read at once: an abort's answer is a few hundred bytes, and a fleet has thousands of connections.
-const READ_BYTES: usize = 4 * 1024;
+const READ_BYTES: usize = 1024;
 /// To connect on a network.
 const CONNECT_LIMIT: Duration = Duration::from_secs(2);
 

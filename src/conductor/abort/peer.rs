@@ -20,12 +20,14 @@ use super::{
 };
 
 const HEARTBEAT: Duration = Duration::from_secs(1);
+/// How many agents share no moment with their heartbeats; more than a thousand would be closer than one takes.
+const BEAT_PLACES: usize = 997;
 /// After this long without an answer a second connection is tried, or the abort is sent once more.
 const SECOND_TRY: Duration = Duration::from_millis(200);
 /// How long an abort waits for a heartbeat that is under way.
 const BEAT_ENDS: Duration = Duration::from_millis(5);
-/// Agents with a kept connection come first: connecting to hundreds that may be dead takes its time.
-const UNCONNECTED_LATER: Duration = Duration::from_millis(25);
+/// Agents with a kept connection come first: waking and connecting to hundreds that may be dead takes its time.
+pub(crate) const UNCONNECTED_LATER: Duration = Duration::from_millis(25);
 /// After this long a heartbeat counts as unanswered.
 const BEAT_LIMIT: Duration = Duration::from_millis(900);
 /// An attempt that has said nothing for this long is given up.
@@ -45,29 +47,36 @@ pub(crate) struct Peer {
     pub(crate) target: AbortTarget,
     pub(crate) shared: Arc<Shared>,
     pub(crate) orders: watch::Receiver<Option<Arc<Order>>>,
+    /// Wakes those without a connection, a moment after an order.
+    pub(crate) late: watch::Receiver<()>,
     pub(crate) tests: mpsc::Receiver<Test>,
     /// Connections are kept and heartbeats sent: in a drill.
     pub(crate) heartbeat: bool,
+    /// When the line was held to all of them.
+    pub(crate) held: tokio::time::Instant,
+    /// The first one is at once.
+    pub(crate) next_beat: tokio::time::Instant,
     pub(crate) link: Option<Link>,
 }
 
 impl Peer {
     /// For ever, or until the task is dropped.
     pub(crate) async fn run(mut self) {
-        let mut beat = tokio::time::interval(HEARTBEAT);
-        beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             // An order may be older than this peer.
             let order = self.orders.borrow_and_update().clone();
             if let Some(order) = order {
-                self.abort(&order).await;
+                // In a box, like all that is seldom under way: a thousand agents are at rest most of the time.
+                Box::pin(self.abort(&order)).await;
+                self.wait_for_another_order(&order).await;
                 // Another order has come, and the wait for it has seen it: to wait again would be to miss it.
                 continue;
             }
+            let is_late = self.heartbeat && self.link.is_none();
             tokio::select! {
                 biased;
-                changed = self.orders.changed() => if changed.is_err() { return },
-                () = async { beat.tick().await; }, if self.heartbeat => self.heartbeat_unless_ordered().await,
+                ordered = ordered(&mut self.orders, &mut self.late, is_late) => if ordered.is_err() { return },
+                () = tokio::time::sleep_until(self.next_beat), if self.heartbeat => self.heartbeat_unless_ordered().await,
                 test = self.tests.recv() => match test {
                     Some(test) => self.test_unless_ordered(test).await,
                     None => return,
@@ -77,15 +86,17 @@ impl Peer {
     }
 
     async fn heartbeat_unless_ordered(&mut self) {
-        let mut orders = self.orders.clone();
+        self.next_beat = beat_after(self.held, self.target.agent, tokio::time::Instant::now());
+        let (mut orders, mut late) = (self.orders.clone(), self.late.clone());
+        let is_late = self.link.is_none();
         let ordered = async {
-            orders.changed().await.ok();
+            ordered(&mut orders, &mut late, is_late).await.ok();
             // It has most likely been answered already, and an abort on its connection is quicker than a handshake.
             tokio::time::sleep(BEAT_ENDS).await;
         };
         tokio::select! {
             biased;
-            () = self.beat() => {}
+            () = Box::pin(self.beat()) => {}
             // A beat that is let go of takes its connection with it.
             () = ordered => {}
         }
@@ -97,7 +108,7 @@ impl Peer {
         let result = tokio::select! {
             biased;
             _ = orders.changed() => Err("an abort came in between".to_owned()),
-            result = tokio::time::timeout(TEST_LIMIT, self.test(&request)) => {
+            result = tokio::time::timeout(TEST_LIMIT, Box::pin(self.test(&request))) => {
                 result.unwrap_or_else(|_| Err("no end of the answer within 5 s".to_owned()))
             }
         };
@@ -202,13 +213,13 @@ impl Peer {
     /// comes.
     async fn abort(&mut self, order: &Order) {
         let mut fold = AbortFold::new(order.requested);
-        let body = Bytes::from(serde_json::to_vec(&order.request).unwrap_or_default());
         let (tell, mut told) = mpsc::channel::<Box<Told>>(64);
         let mut attempts = FuturesUnordered::new();
         let mut orders = self.orders.clone();
         // Unset: at once. tokio's timer counts whole milliseconds and rounds up, which the first send must not wait for.
         let kept = self.link.as_ref().is_some_and(Link::is_ready);
-        let mut next = (!kept && self.heartbeat).then(|| tokio::time::Instant::now() + UNCONNECTED_LATER);
+        let mut next = (!kept && self.heartbeat)
+            .then(|| tokio::time::Instant::from_std(order.pressed) + UNCONNECTED_LATER);
         let mut heard = None::<Instant>;
         let give_up = order.give_up_after.map(|after| order.pressed + after);
         loop {
@@ -240,7 +251,7 @@ impl Peer {
                         fold.sent();
                         self.shared.fold(self.target.agent, &fold);
                         let link = self.take_ready();
-                        attempts.push(attempt(link, self.target.clone(), body.clone(), tell.clone()));
+                        attempts.push(attempt(link, self.target.clone(), order.body.clone(), tell.clone()));
                     }
                     next = Some(tokio::time::Instant::now() + SECOND_TRY);
                 }
@@ -251,7 +262,6 @@ impl Peer {
             self.kept(link);
         }
         drop(attempts);
-        self.wait_for_another_order(order).await;
     }
 
     fn kept(&mut self, link: Option<Link>) {
@@ -262,8 +272,6 @@ impl Peer {
 
     /// An order that is done is not done twice; heartbeats go on.
     async fn wait_for_another_order(&mut self, done: &Order) {
-        let mut beat = tokio::time::interval(HEARTBEAT);
-        beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             let same = self
                 .orders
@@ -276,13 +284,35 @@ impl Peer {
             tokio::select! {
                 biased;
                 changed = self.orders.changed() => if changed.is_err() { return },
-                () = async { beat.tick().await; }, if self.heartbeat => self.heartbeat_unless_ordered().await,
+                () = tokio::time::sleep_until(self.next_beat), if self.heartbeat => self.heartbeat_unless_ordered().await,
                 test = self.tests.recv() => match test {
                     Some(test) => self.test_unless_ordered(test).await,
                     None => return,
                 },
             }
         }
+    }
+}
+
+/// When an agent's heartbeat is due after one at `now`: each has its own place in the second, so that no abort ever
+/// comes behind the heartbeats of a whole fleet.
+fn beat_after(held: tokio::time::Instant, agent: usize, now: tokio::time::Instant) -> tokio::time::Instant {
+    let place = HEARTBEAT * (agent % BEAT_PLACES) as u32 / BEAT_PLACES as u32;
+    let seconds = (now - held).as_secs() as u32;
+    let here = held + HEARTBEAT * seconds + place;
+    if here > now { here } else { here + HEARTBEAT }
+}
+
+/// Returns when an order has come, or the last one was called off; an error at the end of the line.
+async fn ordered(
+    orders: &mut watch::Receiver<Option<Arc<Order>>>,
+    late: &mut watch::Receiver<()>,
+    is_late: bool,
+) -> Result<(), watch::error::RecvError> {
+    if is_late {
+        late.changed().await
+    } else {
+        orders.changed().await
     }
 }
 
@@ -383,4 +413,33 @@ async fn heartbeat_on(link: Result<Link, ()>, target: AbortTarget) -> Result<(Li
     let said: AgentBrief =
         serde_json::from_slice(&body).map_err(|_| "the answer is not an agent's".to_owned())?;
     Ok((link, said))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn heartbeats_are_a_second_apart_and_each_has_a_place_of_its_own() {
+        let held = tokio::time::Instant::now();
+        let mut firsts: Vec<_> = (0..BEAT_PLACES)
+            .map(|agent| {
+                let first = beat_after(held, agent, held);
+                assert_eq!(beat_after(held, agent, first), first + HEARTBEAT);
+                // One that was late is not made up for.
+                let late = first + HEARTBEAT * 7 / 2;
+                let next = beat_after(held, agent, late);
+                assert!(next > late && next <= late + HEARTBEAT);
+                first
+            })
+            .collect();
+        firsts.sort_unstable();
+        firsts.dedup();
+        assert_eq!(firsts.len(), BEAT_PLACES);
+        assert!(
+            firsts
+                .iter()
+                .all(|first| *first > held && *first <= held + HEARTBEAT)
+        );
+    }
 }
