@@ -60,8 +60,8 @@ impl Before {
         point.value.filter(|_| inside && point.time_us >= self.from_us)
     }
 
-    /// What of it is in sight between the edges, in microseconds, of a plot so many pixels wide.
-    pub fn ghost(&self, series: &Series, (left, right): (f64, f64), pixels: usize) -> Option<Ghost> {
+    /// What of it is in sight between the edges, in microseconds, of a plot of so many columns.
+    pub fn ghost(&self, series: &Series, (left, right): (f64, f64), columns: usize) -> Option<Ghost> {
         let from = left.max(self.at_us as f64);
         let until = right.min((self.at_us + self.length_us) as f64);
         if until <= from {
@@ -69,8 +69,8 @@ impl Before {
         }
         let shift = self.shift_us() as f64;
         let share = (until - from) / (right - left);
-        let pixels = (pixels as f64 * share).ceil().max(1.0) as usize;
-        let mut drawn = series.decimated((from - shift) as u64, (until - shift) as u64, pixels);
+        let columns = (columns as f64 * share).ceil().max(1.0) as usize;
+        let mut drawn = series.decimated((from - shift) as u64, (until - shift) as u64, columns);
         // The neighbours beyond its ends belong to no baseline.
         let (first, last) = (self.from_us, self.from_us + self.length_us);
         for run in &mut drawn.runs {

@@ -7,7 +7,7 @@ use firedrill_scene::{InjectionScene, SliScene};
 
 use super::{
     plot::{Dress, GUTTER, Ground, Source, height, labels, limits, numbers},
-    trace::Trace,
+    trace::{Trace, columns},
     window::time_step_us,
 };
 use crate::{
@@ -74,10 +74,10 @@ pub fn pair(
         (low, high) = (low.min(least), high.max(most));
     }
     let bounds = PlotBounds::from_min_max([from, low], [until, high]);
-    let pixels = area.width().max(1.0) as usize;
+    let columns = columns(area.width());
     let drawn = halves
         .each_ref()
-        .map(|half| half.sli.series.decimated(half.us(from), half.us(until), pixels));
+        .map(|half| half.sli.series.decimated(half.us(from), half.us(until), columns));
     let response = widgets::region(ui, area, |ui| {
         Plot::new(("pair", &halves[0].sli.name))
             .width(area.width())

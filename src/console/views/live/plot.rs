@@ -13,7 +13,7 @@ use firedrill_series::Decimated;
 
 use super::{
     before::{Before, Ghost},
-    trace::Trace,
+    trace::{Trace, columns, samples_per_point},
     window::{Window, ticks},
 };
 use crate::{
@@ -96,7 +96,7 @@ pub fn plot(
             t,
         );
     }
-    drawn.now.samples_per_pixel
+    samples_per_point(&drawn.now)
 }
 
 /// The plot without digits, over the whole of `rect`; the pointer moves nothing.
@@ -128,13 +128,13 @@ fn draw(
 ) -> (Drawn, (f64, f64), Response) {
     let (from, until) = window.edges(source.now_us);
     let edges = from.max(0.0) as u64..=until.max(0.0) as u64;
-    let pixels = area.width().max(1.0) as usize;
+    let columns = columns(area.width());
     let series = &source.sli.series;
     let drawn = Drawn {
-        now: series.decimated(*edges.start(), *edges.end(), pixels),
+        now: series.decimated(*edges.start(), *edges.end(), columns),
         before: source
             .before
-            .and_then(|before| before.ghost(series, (from, until), pixels)),
+            .and_then(|before| before.ghost(series, (from, until), columns)),
     };
     let (low, high) = height(source, &edges, area.height());
     let bounds = PlotBounds::from_min_max([from / 1e6, low], [until / 1e6, high]);

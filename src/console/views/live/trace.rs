@@ -19,6 +19,16 @@ const COLUMN: f32 = 2.0;
 const DASH: f32 = 8.0;
 const GAP: f32 = 4.0;
 
+/// How many columns a plot of that width, in points, is decimated to: what shares one is drawn as one.
+pub fn columns(width: f32) -> usize {
+    (width / COLUMN).ceil().max(1.0) as usize
+}
+
+/// How many samples a point of the width hides, of what was decimated to [`columns`].
+pub fn samples_per_point(drawn: &Decimated) -> f64 {
+    drawn.samples_per_pixel / f64::from(COLUMN)
+}
+
 /// One series of a plot whose time is in seconds.
 pub struct Trace<'a> {
     base: PlotItemBase,
@@ -35,7 +45,7 @@ pub struct Trace<'a> {
 }
 
 impl<'a> Trace<'a> {
-    /// Of what was decimated for this plot's width, drawn `shift` seconds later.
+    /// Of what was decimated to the [`columns`] of this plot's width, drawn `shift` seconds later.
     pub fn new(name: &str, drawn: &'a Decimated, shift: f64, factor: f64, colour: Color32) -> Self {
         Self {
             base: PlotItemBase::new(name.to_owned()),
@@ -75,7 +85,7 @@ impl PlotItem for Trace<'_> {
             if self.dashed && run.len() > 1 {
                 let points: Vec<Pos2> = points.collect();
                 let stroke = Stroke::new(WIDTH * self.bold, self.colour);
-                if self.drawn.samples_per_pixel > 1.0 {
+                if samples_per_point(self.drawn) > 1.0 {
                     let dashes = dashes(&points);
                     shapes
                         .extend(dashes.map(|it| strip(it.iter().copied(), self.colour, stroke.width).into()));
@@ -86,7 +96,7 @@ impl PlotItem for Trace<'_> {
             }
             shapes.push(match run.len() {
                 1 => Shape::circle_filled(place(&run[0]), 1.5 * self.bold, self.colour),
-                _ if self.drawn.samples_per_pixel > 1.0 => {
+                _ if samples_per_point(self.drawn) > 1.0 => {
                     strip(points, self.colour, WIDTH * self.bold).into()
                 }
                 _ => Shape::line(points.collect(), Stroke::new(WIDTH * self.bold, self.colour)),
