@@ -18,7 +18,7 @@ use firedrill_scene::{
 
 pub use compare::compare;
 use numbers::{Spans, numbers};
-pub use replay::Replay;
+pub use replay::{Following, Replay};
 pub use side_by_side::{Difference, SideBySide, side_by_side};
 
 /// What is known of the journal itself.

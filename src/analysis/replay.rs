@@ -60,6 +60,38 @@ impl State {
     }
 }
 
+/// A drill that goes on while its journal is read: each entry is taken once, and the window is that of the newest.
+pub struct Following(State);
+
+impl Following {
+    /// From the journal's first entry.
+    pub fn new(first: &Stamped) -> Result<Self, ReplayError> {
+        State::made(first).map(Self)
+    }
+
+    /// Takes the next entry.
+    pub fn take(&mut self, entry: &Stamped) {
+        self.0.next = 0;
+        self.0.go_on(std::slice::from_ref(entry), 1);
+    }
+
+    /// The drill as it is now.
+    pub fn drill(&self) -> &Drill {
+        &self.0.drill
+    }
+
+    /// When the newest entry was.
+    pub fn at(&self) -> At {
+        self.0.at
+    }
+
+    /// The window as it is now; the same as [`scene_at`](crate::scene_at) of what was taken.
+    pub fn scene(&self) -> Scene {
+        let scene = self.0.builder.scene(&self.0.drill, self.0.at);
+        window(&self.0.drill, scene)
+    }
+}
+
 impl Replay {
     /// Steps through a journal's entries once, and keeps states on the way.
     pub fn new(entries: Vec<Stamped>) -> Result<Self, ReplayError> {

@@ -247,10 +247,12 @@ pub fn decode(bytes: &[u8]) -> Journal {
     decoder.finish()
 }
 
-/// Reads line by line.
-pub(crate) struct Decoder {
+/// Reads line by line, also while the journal grows: what it has read can be taken out on the way.
+pub struct Decoder {
     journal: Journal,
     lines: usize,
+    /// Whole records so far, the closing one not among them.
+    records: u64,
     /// The newest hashes of the chain: a hash that was given to an agent is one of them.
     recent: VecDeque<String>,
 }
@@ -258,19 +260,27 @@ pub(crate) struct Decoder {
 /// So many records may stand between a hash and the record that it was given away.
 const RECENT: usize = 64;
 
+impl Default for Decoder {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Decoder {
-    pub(crate) fn new() -> Self {
+    /// At the beginning of a journal.
+    pub fn new() -> Self {
         let mut journal = Journal::default();
         Encoder::new().hash().clone_into(&mut journal.hash);
         Self {
             journal,
             lines: 0,
+            records: 0,
             recent: VecDeque::new(),
         }
     }
 
-    /// One line with its newline, or the rest of the file. Whether more is wanted.
-    pub(crate) fn line(&mut self, line: &[u8]) -> bool {
+    /// One line with its newline, or the rest of the file. Whether more is wanted; if not, [`Self::journal`] says why.
+    pub fn line(&mut self, line: &[u8]) -> bool {
         if line.len() > MAX_LINE_BYTES {
             self.too_long();
             return false;
@@ -306,6 +316,21 @@ impl Decoder {
         });
     }
 
+    /// What was read and not taken, with how far the chain holds.
+    pub fn journal(&self) -> &Journal {
+        &self.journal
+    }
+
+    /// How many whole records there were, the closing one not among them.
+    pub fn records(&self) -> u64 {
+        self.records
+    }
+
+    /// The entries since they were taken last.
+    pub fn take(&mut self) -> Vec<Stamped> {
+        std::mem::take(&mut self.journal.entries)
+    }
+
     pub(crate) fn finish(self) -> Journal {
         self.journal
     }
@@ -324,7 +349,7 @@ impl Decoder {
             mono_us: read.mono_us,
             wall_ms: read.wall_ms,
         };
-        let due = self.journal.entries.len() as u64;
+        let due = self.records;
         if read.seq != due {
             return Err(format!("it has the number {}, {due} is due", read.seq));
         }
@@ -338,6 +363,7 @@ impl Decoder {
                 return Err("the hash that was given to an agent is not of this journal".to_owned());
             }
             self.journal.entries.push(Stamped { at, entry });
+            self.records += 1;
         }
         if self.recent.len() == RECENT {
             self.recent.pop_front();

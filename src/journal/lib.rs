@@ -5,7 +5,7 @@
 //! there are. A torn last line (the machine lost power while it was written) is cut off and said; a broken
 //! chain is said and never repaired: what stands behind the break is not believed.
 //!
-//! [`Encoder`] and [`decode()`] are pure, for the simulator; [`Writer`] and [`read()`] are the same on files.
+//! [`Encoder`], [`Decoder`] and [`decode()`] are pure, for the simulator and for who reads along; [`Writer`] and [`read()`] are the same on files.
 //! Contract: what [`Writer::append`] has returned `Ok` for with `durable` is on disk. A writer that failed once
 //! stays failed: a journal with a hole would replay to another drill than the one that was.
 //!
@@ -14,5 +14,5 @@
 mod codec;
 mod file;
 
-pub use codec::{Broken, EncodeError, Encoder, Journal, MAX_LINE_BYTES, Torn, decode, handed};
+pub use codec::{Broken, Decoder, EncodeError, Encoder, Journal, MAX_LINE_BYTES, Torn, decode, handed};
 pub use file::{JournalError, MAX_FILE_BYTES, Writer, read};

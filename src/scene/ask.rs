@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use firedrill_plan::Rule;
 
-use crate::{GameDayAsk, Remembered, ReplayAsk};
+use crate::{GameDayAsk, Remembered, ReplayAsk, ShareAsk, Wish};
 
 /// A wish of the person at the console.
 #[derive(Clone, Debug, PartialEq)]
@@ -133,4 +133,8 @@ pub enum Ask {
     Dismiss(u64),
     /// Something of the game day.
     GameDay(GameDayAsk),
+    /// Something of sharing the drill with others.
+    Share(ShareAsk),
+    /// Of a watcher, to the host that is followed.
+    Watcher(Wish),
 }

@@ -23,6 +23,7 @@ mod past;
 mod replay;
 mod review;
 mod safety;
+mod share;
 mod told;
 
 pub use ask::*;
@@ -36,9 +37,12 @@ pub use past::*;
 pub use replay::*;
 pub use review::*;
 pub use safety::*;
+pub use share::*;
 pub use told::{Told, Viewer};
 
 use std::{path::PathBuf, sync::Arc};
+
+use serde::{Deserialize, Serialize};
 
 /// Everything on screen.
 #[derive(Clone, Debug, Default)]
@@ -73,6 +77,10 @@ pub struct Scene {
     pub gameday: Option<Arc<GameDayScene>>,
     /// Game days that were opened before: those with overdue findings first, then the newest.
     pub gamedays: Arc<Vec<RecentGameDay>>,
+    /// What is shared with others.
+    pub share: Option<Arc<ShareScene>>,
+    /// This console only follows another one: nothing can be asked of it but what a watcher may.
+    pub watch: Option<Arc<WatchScene>>,
 }
 
 /// The open plan's file. Its text is edited by the view; this is what was read or saved last.
@@ -89,7 +97,7 @@ pub struct PlanScene {
 }
 
 /// The ABORT button.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct AbortScene {
     /// Something could be stopped now: the button is armed, else calm.
     pub armed: bool,
@@ -110,7 +118,7 @@ pub struct AbortScene {
 }
 
 /// An abort on one agent.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AbortRow {
     /// The agent.
     pub agent: String,
@@ -127,7 +135,7 @@ pub struct AbortRow {
 }
 
 /// When an abort came how far on one agent, microseconds from the press; `None`: not yet.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AbortTimes {
     /// It was sent for the first time.
     pub requested_us: Option<u64>,
@@ -140,7 +148,7 @@ pub struct AbortTimes {
 }
 
 /// How far an abort is on one agent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum AbortStage {
     /// Sent, no answer yet.
     Requested,
