@@ -13,7 +13,8 @@ use std::{
 
 use anyhow::Context as _;
 use eframe::egui;
-use firedrill_conductor::engine::{Choose, Desktop, EngineHandle, Options, start};
+use firedrill_broadcast::Link;
+use firedrill_conductor::engine::{Choose, Desktop, EngineHandle, Options, Waker, WatchHandle, start};
 use firedrill_console::{Console, Feed, Frame, Language, Prefs, TimeZone, View};
 use firedrill_fleet::BoxFuture;
 use firedrill_scene::{Ask, Review, Scene};
@@ -40,6 +41,51 @@ pub enum Start {
     Demo,
     /// A plan.
     Plan(PathBuf),
+    /// Another console, by its link, as this person.
+    Watch(Link, String),
+}
+
+/// What is behind the window.
+enum Engine {
+    /// Runs drills.
+    Own(EngineHandle),
+    /// Follows another console.
+    Follows(WatchHandle),
+}
+
+impl Engine {
+    fn scene(&self) -> Arc<Scene> {
+        match self {
+            Self::Own(engine) => engine.scene(),
+            Self::Follows(watch) => watch.scene(),
+        }
+    }
+
+    fn ask(&self, ask: Ask) {
+        match self {
+            Self::Own(engine) => engine.ask(ask),
+            Self::Follows(watch) => watch.ask(ask),
+        }
+    }
+
+    fn press(&self) {
+        match self {
+            Self::Own(engine) => engine.press(),
+            Self::Follows(watch) => watch.press(),
+        }
+    }
+
+    fn shutdown(&self) {
+        if let Self::Own(engine) = self {
+            engine.shutdown();
+        }
+    }
+}
+
+/// Opens the window on another console's drill.
+pub fn watch(link: Link, name: String) -> anyhow::Result<ExitCode> {
+    anyhow::ensure!(has_display(), "there is no display; without a window: firedrill watch LINK --headless");
+    run(Some(Start::Watch(link, name)))
 }
 
 /// Whether a window can be opened: on Linux and the BSDs a display is named by the environment.
@@ -108,7 +154,7 @@ struct Seen(Mutex<(Arc<Scene>, Instant)>);
 
 impl Seen {
     /// It, and how many milliseconds ago that was. The lock is held for as long as it takes to compare.
-    fn newest(&self, engine: &EngineHandle) -> (Arc<Scene>, u64) {
+    fn newest(&self, engine: &Engine) -> (Arc<Scene>, u64) {
         let scene = engine.scene();
         let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if !Arc::ptr_eq(&scene, &seen.0) {
@@ -119,7 +165,7 @@ impl Seen {
 }
 
 /// What the windows beside the console's work with.
-fn feed(engine: &Arc<EngineHandle>, seen: &Arc<Seen>) -> Feed {
+fn feed(engine: &Arc<Engine>, seen: &Arc<Seen>) -> Feed {
     let (for_scene, for_ask, for_abort) = (Arc::clone(engine), Arc::clone(engine), Arc::clone(engine));
     let seen = Arc::clone(seen);
     Feed {
@@ -131,7 +177,7 @@ fn feed(engine: &Arc<EngineHandle>, seen: &Arc<Seen>) -> Feed {
 
 struct Window {
     console: Console,
-    engine: Arc<EngineHandle>,
+    engine: Arc<Engine>,
     seen: Arc<Seen>,
     feed: Feed,
     /// The scene that the windows and the desktop were told of last.
@@ -174,17 +220,24 @@ impl Window {
         let Kept { prefs, unread } = kept;
         let keeper = Keeper::start(folders.config.clone(), prefs)
             .context("the thread that keeps the settings cannot be started")?;
-        let engine = start(Options {
-            config_dir: folders.config,
-            data_dir: folders.data,
-            program,
-            waker: Arc::new(move || wake.request_repaint()),
-            desktop: Arc::new(desktop),
-            console: cli::console(),
-            who: cli::who(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-        })
-        .context("the engine cannot be started; is the limit of threads reached?")?;
+        let waker: Waker = Arc::new(move || wake.request_repaint());
+        let engine = if let Some(Start::Watch(link, name)) = &begin {
+            let watch = firedrill_conductor::engine::watch(link.clone(), name, waker);
+            Engine::Follows(watch.context("the connection's thread cannot be started")?)
+        } else {
+            let options = Options {
+                config_dir: folders.config,
+                data_dir: folders.data,
+                program,
+                waker,
+                desktop: Arc::new(desktop),
+                console: cli::console(),
+                who: cli::who(),
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+            };
+            let engine = start(options);
+            Engine::Own(engine.context("the engine cannot be started; is the limit of threads reached?")?)
+        };
         let system = sys_locale::get_locale().map_or(Language::default(), |tag| Language::of_locale(&tag));
         let mut console = Console::new(prefs, TimeZone::system()).with_system_language(system);
         if let Some(words) = unread {
@@ -200,6 +253,7 @@ impl Window {
                 engine.ask(Ask::OpenPlan(path));
                 console.show(View::Design);
             }
+            Some(Start::Watch(..)) => console.show(View::Live),
             None => {}
         }
         let engine = Arc::new(engine);

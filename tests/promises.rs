@@ -17,6 +17,7 @@ mod prometheus;
 mod recovery;
 mod security;
 mod survives;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -37,6 +38,7 @@ fn main() -> ExitCode {
         ("gameday", gameday::tests()),
         ("guardrails", guardrails::tests()),
         ("recovery", recovery::tests()),
+        ("watch", watch::tests()),
         ("alertmanager", alertmanager::tests()),
         ("journal", journal::tests()),
         ("security", security::tests()),

@@ -9,6 +9,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
+    thread::JoinHandle,
     time::{Duration, Instant},
 };
 
@@ -23,6 +24,7 @@ use rustls::{
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::watch,
+    time::timeout,
 };
 use tokio_rustls::TlsAcceptor;
 
@@ -43,6 +45,8 @@ const UNPROVED_FROM_ONE: usize = 12;
 const BEGUN_PER_SECOND: u32 = 40;
 /// The journal is looked at this often.
 const LOOK: Duration = Duration::from_millis(25);
+/// At the end those who follow have this long to take what there is.
+const LEAVE_LIMIT: Duration = Duration::from_secs(2);
 /// Ids of wishes that were heard, so that none is heard twice.
 const IDS: usize = 4_096;
 
@@ -112,6 +116,10 @@ pub(crate) struct Hub {
     /// Grows when a link was revoked: who came by it is sent away.
     pub(crate) revoked: watch::Sender<u64>,
     ending: watch::Sender<bool>,
+    /// What was there at the end is known: who has it all is told goodbye.
+    pub(crate) closing: watch::Sender<bool>,
+    /// How often the journal was looked at.
+    looked: watch::Sender<u64>,
     pin: Fingerprint,
     listens: SocketAddr,
     watchers: Mutex<HashMap<u64, WatcherScene>>,
@@ -210,6 +218,7 @@ impl Drop for Present {
 /// What is shared. Dropping it ends it for everybody.
 pub struct Share {
     hub: Arc<Hub>,
+    thread: Option<JoinHandle<()>>,
 }
 
 impl Share {
@@ -230,6 +239,8 @@ impl Share {
             length: watch::Sender::default(),
             revoked: watch::Sender::new(0),
             ending: watch::Sender::new(false),
+            closing: watch::Sender::new(false),
+            looked: watch::Sender::new(0),
             pin,
             listens,
             watchers: Mutex::default(),
@@ -245,7 +256,7 @@ impl Share {
             .max_blocking_threads(4)
             .build()?;
         let work = Arc::clone(&hub);
-        std::thread::Builder::new()
+        let thread = std::thread::Builder::new()
             .name("broadcast".to_owned())
             .spawn(move || {
                 runtime.block_on(async {
@@ -256,7 +267,20 @@ impl Share {
                 });
                 runtime.shutdown_timeout(Duration::from_millis(200));
             })?;
-        Ok(Self { hub })
+        Ok(Self {
+            hub,
+            thread: Some(thread),
+        })
+    }
+
+    /// Ends it when everybody has seen what there is, or a little later. Blocks for some seconds at the most.
+    pub fn end(mut self) {
+        self.hub.ending.send_replace(true);
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the thread of those who follow broke off");
+        }
     }
 
     /// From now on this drill is shown, from the beginning of its journal.
@@ -353,18 +377,31 @@ fn identity() -> io::Result<(TlsAcceptor, Fingerprint)> {
 }
 
 async fn run(listener: TcpListener, hub: Arc<Hub>) {
-    let mut ending = hub.ending.subscribe();
     tokio::select! {
         () = accept(listener, &hub) => {}
         () = look(&hub) => {}
         () = grow(&hub) => {}
         () = try_addresses(&hub) => {}
-        _ = ending.wait_for(|ended| *ended) => {}
+        () = close(&hub) => {}
     }
-    // Those who follow are told: the drop of what is shown ends their tasks, each with a word.
-    hub.revoked.send_modify(|it| *it += 1);
-    *hub.tokens.lock() = Tokens::default();
-    tokio::time::sleep(Duration::from_millis(100)).await;
+}
+
+/// Ends when everybody who follows has the last record and a goodbye, after somebody wanted an end.
+async fn close(hub: &Arc<Hub>) {
+    // The sender is the hub's own: it does not go before this.
+    hub.ending.subscribe().wait_for(|ended| *ended).await.ok();
+    let leaving = async {
+        let seen = *hub.looked.borrow();
+        // The first look may have begun before the end.
+        hub.looked.subscribe().wait_for(|it| *it >= seen + 2).await.ok();
+        hub.closing.send_replace(true);
+        while !hub.watchers.lock().is_empty() {
+            tokio::time::sleep(LOOK).await;
+        }
+    };
+    if timeout(LEAVE_LIMIT, leaving).await.is_err() {
+        tracing::debug!("not everybody who follows has seen the end");
+    }
 }
 
 /// How many have not shown a token yet, in all and from each address.
@@ -479,6 +516,7 @@ async fn grow(hub: &Arc<Hub>) {
     let mut sealer: Option<(u64, Sealer)> = None;
     loop {
         ticks.tick().await;
+        hub.looked.send_modify(|it| *it += 1);
         let Some(now) = shown.borrow_and_update().clone() else {
             continue;
         };

@@ -94,6 +94,7 @@ pub(crate) async fn serve(stream: TcpStream, from: IpAddr, mut place: Place, hub
         length: hub.length.subscribe(),
         look: hub.look.subscribe(),
         revoked: hub.revoked.subscribe(),
+        closing: hub.closing.subscribe(),
         part: Part::Nothing,
         at: None,
     };
@@ -222,6 +223,7 @@ struct Showing<'a> {
     length: watch::Receiver<Length>,
     look: watch::Receiver<Arc<Look>>,
     revoked: watch::Receiver<u64>,
+    closing: watch::Receiver<bool>,
     /// What of the drill is sent.
     part: Part,
     /// The lines that are being sent, and how far.
@@ -260,6 +262,10 @@ impl Showing<'_> {
                 }
                 Ok(()) = self.shown.changed() => self.drill(to, None).await?,
                 () = more(&mut self.length, self.at.as_ref()) => self.lines(to).await?,
+                () = closed(&mut self.closing) => {
+                    let why = "the host shares no more".to_owned();
+                    return send(to, &FromHost::Bye { why }, &[]).await;
+                }
                 _ = pings.tick() => send(to, &FromHost::Ping, &[]).await?,
             }
         }
@@ -357,6 +363,13 @@ async fn more(length: &mut watch::Receiver<Length>, at: Option<&(Lines, u64)>) {
         None => false,
     };
     if length.wait_for(longer).await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
+/// Ends when nothing new will come.
+async fn closed(closing: &mut watch::Receiver<bool>) {
+    if closing.wait_for(|closing| *closing).await.is_err() {
         std::future::pending::<()>().await;
     }
 }

@@ -5,7 +5,7 @@ use std::{collections::VecDeque, sync::Arc};
 use firedrill_analysis::Following;
 use firedrill_journal::Decoder;
 use firedrill_scene::{
-    AbortSent, Contact, Level, Look, Message, Ours, Part, Role, Scene, WatchScene, Wish,
+    AbortSent, Contact, Level, Look, Message, Ours, Part, Role, Scene, Seal, WatchScene, Wish,
 };
 
 use crate::{
@@ -353,6 +353,13 @@ impl Watched {
         if scene.drill.is_none() {
             scene.wall_ms = wall_ms;
         }
+        if self.part == Part::Records
+            && self.role.is_some_and(|role| !role.is_crew())
+            && let Some(drill) = scene.drill.as_mut().filter(|it| it.seal.is_sealed())
+        {
+            // The host sends records to them only of what may be told; a reveal after the end is not in the journal.
+            Arc::make_mut(drill).seal = Seal::Open;
+        }
         scene.abort = self.look.abort.clone();
         // Everybody but a responder is told; a watcher that reads along knows it from the records as well.
         if self.look.ours != Ours::Unknown {
@@ -419,7 +426,7 @@ mod tests {
         watched.heard(welcome, &[], 0).unwrap();
         let drill = FromHost::Drill {
             id: Some(drill.to_owned()),
-            part: role.part(&firedrill_scene::Seal::Open),
+            part: role.part(&Seal::Open),
             resumed,
         };
         watched.heard(drill, &[], 0).unwrap();

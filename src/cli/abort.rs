@@ -189,7 +189,8 @@ fn follow(handle: &AbortHandle, limit: Duration, redaction: Redaction) -> bool {
     }
 }
 
-fn word(stage: AbortStage) -> &'static str {
+/// A stage as a terminal says it.
+pub fn word(stage: AbortStage) -> &'static str {
     match stage {
         AbortStage::Requested => "requested",
         AbortStage::Received => "received",

@@ -294,6 +294,7 @@ fn live_one(plan: Arc<Plan>, text: String, experiment: &str, journals: &Path) ->
         who: who(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         program: std::env::current_exe().context("where this program is cannot be found out")?,
+        share: None,
     };
     Ok(told_preflight(&job, experiment))
 }

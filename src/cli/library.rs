@@ -221,6 +221,7 @@ fn attempt(
             who: who(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             program: std::env::current_exe().context("where this program is cannot be found out")?,
+            share: None,
         };
         let passed = || gameday::told_preflight(&job, &name);
         let code = if preflight {

@@ -11,6 +11,7 @@ mod plan;
 #[cfg(all(target_os = "linux", feature = "agent"))]
 mod prove;
 mod run;
+mod watch;
 
 pub use abort::who;
 pub use run::console;
@@ -47,6 +48,8 @@ enum Command {
     },
     /// Run a plan's experiment without a window; Ctrl-C is an abort
     Run(run::RunArguments),
+    /// Follow a drill of another console, by the link that it shows; in its window, or with --headless line by line
+    Watch(watch::WatchArguments),
     /// Read a plan and say everything that is wrong with it
     Check {
         /// The plan's TOML file
@@ -131,6 +134,7 @@ pub fn main() -> ExitCode {
         Some(Command::Open { plan }) => crate::window::run(Some(crate::window::Start::Plan(plan))),
         Some(Command::Demo { headless, report }) => run::demo(headless, report),
         Some(Command::Run(arguments)) => run::run(arguments),
+        Some(Command::Watch(arguments)) => watch::watch(arguments),
         Some(Command::Check { plan, explain, live }) => plan::check(&plan, explain, live),
         Some(Command::Library { command }) => library::run(command),
         Some(Command::Gameday { command }) => gameday::gameday(command),

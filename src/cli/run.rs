@@ -1,22 +1,23 @@
 //! `run` and `demo`: drills without a window, with progress in the terminal.
 
 use std::{
+    net::SocketAddr,
     path::{Path, PathBuf},
     process::ExitCode,
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 use firedrill_conductor::{
-    AbortLine, DemoJob, DemoNews, DemoRan, DemoRunError, Headless, MAY_BE_ON, abort_open, ask, demo_headless,
-    exit_code, forget, open_drills, run_headless, watch_open,
+    AbortLine, DemoJob, DemoNews, DemoRan, DemoRunError, Headless, MAY_BE_ON, Sharing, abort_open, ask, demo_headless,
+    exit_code, forget, open_drills, run_headless, time_of_day, watch_open,
 };
 use firedrill_drill::{Command, SliState, show_value};
 use firedrill_fleet::Credentials;
 use firedrill_plan::{Plan, Rule};
-use firedrill_scene::{DrillScene, EXERCISE, Review, Scene, SliScene, Viewer};
+use firedrill_scene::{DrillScene, EXERCISE, Review, Scene, ShareScene, SliScene, Viewer, WatcherScene};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{USAGE, abort::who};
@@ -43,6 +44,10 @@ pub struct RunArguments {
     /// Go on without a guardrail, for a reason that is journaled; may be repeated
     #[arg(long = "override", value_name = "RULE=REASON", value_parser = overriding)]
     overrides: Vec<(Rule, String)>,
+    /// Let others follow it with `firedrill watch`: listen here, and print a link for each role. 127.0.0.1:0 is this
+    /// computer alone, 0.0.0.0:7443 all its addresses
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    share: Option<SocketAddr>,
     /// What to do with a drill of this account whose console is gone and that may still be on
     #[arg(long, value_enum, default_value_t = Found::Abort)]
     found: Found,
@@ -121,19 +126,71 @@ pub fn run(arguments: RunArguments) -> anyhow::Result<ExitCode> {
         who: who(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         program: std::env::current_exe().context("where this program is cannot be found out")?,
+        share: None,
     };
-    Ok(ExitCode::from(told(&headless, &arguments.report)))
+    Ok(ExitCode::from(told_to(&headless, &arguments.report, arguments.share)))
 }
 
 /// Runs a drill, tells it, and writes its report; gives the exit code.
 pub fn told(job: &Headless, report: &Path) -> u8 {
+    told_to(job, report, None)
+}
+
+/// The same with others who may follow it.
+fn told_to(job: &Headless, report: &Path, share: Option<SocketAddr>) -> u8 {
     let mut progress = Progress::new();
-    let result = run_headless(job, |scene| progress.show(scene));
+    let sharing = share.map(|address| sharing(address, progress.bar.clone()));
+    let job = Headless {
+        share: sharing,
+        ..job.clone()
+    };
+    let result = run_headless(&job, |scene| progress.show(scene));
     progress.end();
     match result {
         Ok(review) => finish(&review, report),
         Err(error) => not_run(&error),
     }
+}
+
+/// Links, who follows, and whether this computer can be reached go to the terminal, and nowhere else.
+fn sharing(address: SocketAddr, bar: ProgressBar) -> Sharing {
+    let before = Mutex::new(ShareScene::default());
+    let told = move |scene: &ShareScene| {
+        let before = std::mem::replace(&mut *before.lock().unwrap_or_else(PoisonError::into_inner), scene.clone());
+        for line in share_news(&before, scene) {
+            say_by(&bar, &line);
+        }
+    };
+    Sharing {
+        address,
+        told: Arc::new(told),
+    }
+}
+
+/// What has changed, a line each.
+fn share_news(before: &ShareScene, now: &ShareScene) -> Vec<String> {
+    let mut lines = Vec::new();
+    if before.listens.is_none()
+        && let Some(listens) = now.listens
+    {
+        lines.push(format!("others may follow: listening on {listens} (TLS); a link each, as good as a key:"));
+        for it in &now.links {
+            if let Some(link) = &it.link {
+                lines.push(format!("  {:<12} firedrill watch '{link}'", it.role.word()));
+            }
+        }
+    }
+    for reach in now.reach.iter().filter(|it| it.answered.is_some() && !before.reach.contains(it)) {
+        lines.push(format!("  {}", reach.words(time_of_day)));
+    }
+    let follows = |it: &WatcherScene| format!("{} ({}) from {}", it.name, it.role.word(), it.from);
+    for it in now.watchers.iter().filter(|it| !before.watchers.contains(it)) {
+        lines.push(format!("{} follows", follows(it)));
+    }
+    for it in before.watchers.iter().filter(|it| !now.watchers.contains(it)) {
+        lines.push(format!("{} has left", follows(it)));
+    }
+    lines
 }
 
 /// A drill whose console is gone is ended before another begins. Whether nothing of any may be on that hits agents of
@@ -313,6 +370,15 @@ pub fn console() -> String {
     )
 }
 
+fn say_by(bar: &ProgressBar, text: &str) {
+    // Without a terminal the bar is hidden and would swallow the line.
+    if bar.is_hidden() {
+        println!("{text}");
+    } else {
+        bar.println(text);
+    }
+}
+
 /// A line that moves, and lines that stay; without a terminal only the latter.
 struct Progress {
     bar: ProgressBar,
@@ -334,12 +400,7 @@ impl Progress {
     }
 
     fn say(&self, text: &str) {
-        // Without a terminal the bar is hidden and would swallow the line.
-        if self.bar.is_hidden() {
-            println!("{text}");
-        } else {
-            self.bar.println(text);
-        }
+        say_by(&self.bar, text);
     }
 
     fn show(&mut self, scene: &DrillScene) {

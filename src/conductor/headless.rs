@@ -6,6 +6,7 @@ use std::{
 };
 
 use firedrill_analysis::{Record, review};
+use firedrill_broadcast::ShareError;
 use firedrill_drill::{Arming, Command, Drill, ReplayError, Setup};
 use firedrill_fleet::Credentials;
 use firedrill_journal::JournalError;
@@ -20,8 +21,12 @@ use crate::{
     ledger::card_path,
     log::JournalFile,
     reveal::with_reveal,
+    sharing::{Shared, Sharing},
     signals::{EndSignals, listen},
 };
+
+/// Wishes of those who follow that wait for the drill.
+const COMMANDS: usize = 16;
 
 /// What to run.
 #[derive(Clone, Debug)]
@@ -48,6 +53,8 @@ pub struct Headless {
     pub version: String,
     /// The program itself, to leave one behind that goes on aborting.
     pub program: PathBuf,
+    /// Others may follow it.
+    pub share: Option<Sharing>,
 }
 
 /// Why a drill could not be run or reviewed. What was injected is aborted or on its lease all the same.
@@ -59,6 +66,9 @@ pub enum HeadlessError {
     /// It could not begin.
     #[error(transparent)]
     Begin(#[from] BeginError),
+    /// Nobody could follow it.
+    #[error(transparent)]
+    Share(#[from] ShareError),
     /// The journal could not be made or read.
     #[error(transparent)]
     Journal(#[from] JournalError),
@@ -107,8 +117,15 @@ pub(crate) async fn run(
         line: Arc::clone(line),
         log: Box::new(log),
     };
-    // Nobody commands: signals go by the abort line.
-    let (_commands, receiver) = mpsc::channel(1);
+    // Only those who follow command: signals go by the abort line.
+    let (commands, receiver) = mpsc::channel(COMMANDS);
+    let sharing = job.share.clone();
+    let shared = sharing
+        .map(|it| Shared::start(it, &job.console, &job.who, line.handle(), commands))
+        .transpose()?;
+    if let Some(shared) = &shared {
+        shared.drill(work.setup.drill.as_str(), &journal);
+    }
     // A terminal that takes nothing holds this, and not the drill.
     let (show, mut shown) = watch::channel(None);
     let conducting = conduct(work, receiver, move |drill: &Drill, builder, at| {
@@ -118,11 +135,27 @@ pub(crate) async fn run(
         while shown.changed().await.is_ok() {
             let scene = shown.borrow_and_update().clone();
             if let Some(scene) = scene {
+                if let Some(shared) = &shared {
+                    shared.show(&scene);
+                }
                 progress(&scene);
             }
         }
     };
-    let (finished, ()) = tokio::join!(conducting, showing);
+    let telling = async {
+        match &shared {
+            Some(shared) => shared.tell().await,
+            None => std::future::pending().await,
+        }
+    };
+    let (finished, ()) = tokio::select! {
+        done = async { tokio::join!(conducting, showing) } => done,
+        () = telling => return Err(BeginError::BrokeOff.into()),
+    };
+    if let Some(shared) = shared {
+        // The verdict too is theirs to see.
+        shared.end().await;
+    }
     reviewed(&journal, &finished?)
 }
 

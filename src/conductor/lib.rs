@@ -22,6 +22,7 @@ mod outcome;
 mod preflight;
 mod recovery;
 mod reveal;
+mod sharing;
 mod signals;
 mod tour;
 
@@ -41,4 +42,5 @@ pub use outcome::{MAY_BE_ON, demo_exit_code, exit_code};
 pub use preflight::{JUDGED_AGAIN, Preflight, preflight};
 pub use recovery::{Holds, abort_open, abort_targets, ask, forget, ours, watch_open};
 pub use reveal::{note_reveal, reveal_path, with_reveal};
+pub use sharing::Sharing;
 pub use tour::{DemoJob, DemoNews, DemoRan, DemoRunError, demo_headless};

@@ -128,6 +128,7 @@ async fn half(
         who: job.who.clone(),
         version: job.version.clone(),
         program: job.program.clone(),
+        share: None,
     };
     let setup = setup(&headless, Arming::AtOnce);
     let review = run(&headless, setup, line, &mut |scene: &DrillScene| {

@@ -1,7 +1,7 @@
 //! A child process that ends with its handle, with its output kept for whoever asks what went wrong.
 
 use std::fs::File;
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
@@ -27,10 +27,20 @@ pub struct Process {
 impl Process {
     /// Starts it; its standard error goes to a file in `folder`.
     pub fn start(name: &str, mut command: Command, folder: &Path) -> anyhow::Result<Self> {
+        command.stdin(Stdio::null());
+        Self::start_with(name, command, folder)
+    }
+
+    /// The same for one that is told lines by [`Self::say`].
+    pub fn start_listening(name: &str, mut command: Command, folder: &Path) -> anyhow::Result<Self> {
+        command.stdin(Stdio::piped());
+        Self::start_with(name, command, folder)
+    }
+
+    fn start_with(name: &str, mut command: Command, folder: &Path) -> anyhow::Result<Self> {
         let errors = folder.join(format!("{name}.stderr"));
         let stderr = File::create(&errors)?;
         let mut child = command
-            .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(stderr)
             .spawn()
@@ -58,6 +68,12 @@ impl Process {
     /// Its id.
     pub fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Types a line.
+    pub fn say(&mut self, line: &str) -> anyhow::Result<()> {
+        let stdin = self.child.stdin.as_mut().context("nobody listens")?;
+        Ok(writeln!(stdin, "{line}")?)
     }
 
     /// The next line of its standard output.

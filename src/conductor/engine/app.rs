@@ -4,7 +4,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use firedrill_fleet::{Credentials, Gate};
 use firedrill_plan::Plan;
-use firedrill_scene::{Ask, Level, OpenDrillScene, Ours, PastScene, Review};
+use firedrill_scene::{Ask, Level, OpenDrillScene, Ours, PastScene, Review, Wish};
 use firedrill_wire::AgentInfo;
 use tokio::sync::mpsc;
 
@@ -15,6 +15,7 @@ use super::{
     gameday_disk::GameDayWork,
     publish::Publisher,
     replays::Replays,
+    share::Shared,
     tour::Tour,
 };
 use crate::{
@@ -56,6 +57,10 @@ pub(crate) enum Work {
     Say(Level, String),
     /// Of a game day.
     GameDay(Box<GameDayWork>),
+    /// Somebody who follows wished something.
+    Wished(String, Box<Wish>),
+    /// Who follows, or what is known of the way here, has changed.
+    ShareChanged,
     /// The window is closed.
     End,
 }
@@ -88,6 +93,7 @@ pub(crate) struct App {
     pub(crate) begun: Option<Begun>,
     pub(crate) gamedays: GameDays,
     pub(crate) replays: Replays,
+    pub(crate) shared: Shared,
 }
 
 impl App {
@@ -110,6 +116,7 @@ impl App {
             begun: None,
             gamedays: GameDays::default(),
             replays: Replays::default(),
+            shared: Shared::default(),
         }
     }
 
@@ -172,6 +179,8 @@ impl App {
             Work::Past(past) => self.show_past(*past),
             Work::Say(level, words) => self.publisher.say(level, words),
             Work::GameDay(work) => self.gameday_work(*work),
+            Work::Wished(who, wish) => self.wished(&who, *wish),
+            Work::ShareChanged => self.show_share(),
             Work::End => {}
         }
     }
@@ -256,6 +265,9 @@ impl App {
                 Arc::make_mut(&mut scene.messages).retain(|message| message.id != id);
             }),
             Ask::GameDay(ask) => self.gameday_asked(ask),
+            Ask::Share(ask) => self.share_asked(ask),
+            // This console follows nobody.
+            Ask::Watcher(_) => {}
         }
     }
 
@@ -295,6 +307,7 @@ impl App {
         {
             leave_aborter(&self.options.program, card);
         }
+        self.end_sharing();
         if let Some(demo) = self.tour.take().and_then(|tour| tour.demo) {
             crate::tour::end(demo).await;
         }

@@ -114,6 +114,7 @@ impl App {
             who: options.who.clone(),
             version: options.version.clone(),
             program: options.program.clone(),
+            share: None,
         };
         let setup = setup(&headless, Arming::Ask);
         let journal = journal_path(&headless.journals, &setup);
@@ -129,6 +130,7 @@ impl App {
         };
         let drill = setup.drill.to_string();
         let (commands, receiver) = mpsc::channel(COMMANDS);
+        self.share_drill(&drill, journal.clone());
         let card = card_path(&headless.drills, setup.drill.as_str());
         let job = Job {
             card: card.clone(),

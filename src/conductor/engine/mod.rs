@@ -14,7 +14,9 @@ mod plans;
 mod publish;
 mod replays;
 mod reveal;
+mod share;
 mod tour;
+mod watching;
 
 use std::{
     io,
@@ -29,6 +31,7 @@ use parking_lot::Mutex;
 pub use plan_file::{PlanFileError, is_newer, read_plan, save_plan};
 use publish::Publisher;
 pub use publish::Waker;
+pub use watching::{WatchHandle, watch};
 use tokio::sync::mpsc;
 
 use self::app::{App, Work};
@@ -36,6 +39,7 @@ use crate::{
     abort::{AbortHandle, AbortLine},
     clock::wall_ms,
     headless::runtime,
+    sharing::press_once,
     signals::listen,
 };
 
@@ -186,15 +190,7 @@ impl EngineHandle {
     /// Presses ABORT: needs no queue, and nothing of the engine. A second press while the first one works is
     /// the same press.
     pub fn press(&self) {
-        let board = self.abort.board();
-        let works = board.is_aborting() && board.press.as_ref().is_some_and(|press| press.latch);
-        let just_now = board
-            .pressed
-            .is_some_and(|pressed| pressed.elapsed() < Duration::from_secs(2));
-        let latched = board.press.as_ref().is_some_and(|press| press.latch);
-        if !(works || just_now && latched) {
-            self.abort.press("ABORT was pressed", &self.who);
-        }
+        press_once(&self.abort, "ABORT was pressed", &self.who);
     }
 
     /// To press ABORT from elsewhere.
