@@ -84,7 +84,10 @@ impl Engine {
 
 /// Opens the window on another console's drill.
 pub fn watch(link: Link, name: String) -> anyhow::Result<ExitCode> {
-    anyhow::ensure!(has_display(), "there is no display; without a window: firedrill watch LINK --headless");
+    anyhow::ensure!(
+        has_display(),
+        "there is no display; without a window: firedrill watch LINK --headless"
+    );
     run(Some(Start::Watch(link, name)))
 }
 

@@ -60,7 +60,10 @@ impl Shared {
     }
 
     fn link(&self, role: &str) -> anyhow::Result<&str> {
-        Ok(self.links.get(role).with_context(|| format!("no link for {role}"))?)
+        Ok(self
+            .links
+            .get(role)
+            .with_context(|| format!("no link for {role}"))?)
     }
 
     /// Somebody who follows in this role.
@@ -107,7 +110,10 @@ fn every_role() -> anyhow::Result<()> {
         ..Times::default()
     };
     let shared = Shared::start(Build::Fragile, times, "[guardrails]\napproval = true")?;
-    let listens = shared.said.iter().find(|it| it.contains("listening on 127.0.0.1:"));
+    let listens = shared
+        .said
+        .iter()
+        .find(|it| it.contains("listening on 127.0.0.1:"));
     ensure!(listens.is_some(), "{:#?}", shared.said);
     let mut approver = shared.watch("approver")?;
     until(&mut approver, "in the role: approver", PATIENCE)?;
@@ -130,13 +136,35 @@ fn every_role() -> anyhow::Result<()> {
         Ok(said.join("\n"))
     };
     let observer = end(&mut others[0])?;
-    for seen in ["http.latency", "bad sample", "verdict: broken", "the third order hangs", "approves the start"] {
-        ensure!(observer.contains(seen), "an observer did not see {seen}:\n{observer}");
+    for seen in [
+        "http.latency",
+        "bad sample",
+        "verdict: broken",
+        "the third order hangs",
+        "approves the start",
+    ] {
+        ensure!(
+            observer.contains(seen),
+            "an observer did not see {seen}:\n{observer}"
+        );
     }
     let responder = end(&mut others[1])?;
-    ensure!(responder.contains("exercise") && responder.contains(" OUT"), "{responder}");
-    for spoiler in ["http.latency", AGENT_NAME, EXPERIMENT_NAME, "verdict", "fault of ours", "the third order"] {
-        ensure!(!responder.contains(spoiler), "a responder saw {spoiler}:\n{responder}");
+    ensure!(
+        responder.contains("exercise") && responder.contains(" OUT"),
+        "{responder}"
+    );
+    for spoiler in [
+        "http.latency",
+        AGENT_NAME,
+        EXPERIMENT_NAME,
+        "verdict",
+        "fault of ours",
+        "the third order",
+    ] {
+        ensure!(
+            !responder.contains(spoiler),
+            "a responder saw {spoiler}:\n{responder}"
+        );
     }
     let stakeholder = end(&mut others[2])?;
     ensure!(stakeholder.contains("verdict: broken"), "{stakeholder}");
@@ -147,10 +175,20 @@ fn every_role() -> anyhow::Result<()> {
     ensure!(approver.contains("verdict: broken"), "{approver}");
 
     let host = shared.host.finish(ENDS_WITHIN)?.expect_code(1)?;
-    ensure!(host.out.contains("observer (observer) from 127.0.0.1"), "{}", host.said());
+    ensure!(
+        host.out.contains("observer (observer) from 127.0.0.1"),
+        "{}",
+        host.said()
+    );
     let journal = std::fs::read_to_string(shared.rig.firedrill.journal()?)?;
-    ensure!(journal.matches("the third order hangs").count() == 1, "the note is in the journal once");
-    ensure!(!journal.contains("I must not"), "a stakeholder's note is in the journal");
+    ensure!(
+        journal.matches("the third order hangs").count() == 1,
+        "the note is in the journal once"
+    );
+    ensure!(
+        !journal.contains("I must not"),
+        "a stakeholder's note is in the journal"
+    );
     // Links are in the terminal and nowhere else.
     let report = shared.rig.report();
     for link in shared.links.values() {
@@ -182,7 +220,12 @@ fn an_abort() -> anyhow::Result<()> {
     watcher.say("abort")?;
     shared.rig.wait_until_normal(NORMAL_WITHIN)?;
     let said = until(&mut watcher, "ended:", ABORTED_WITHIN)?.join("\n");
-    for stage in ["ABORT is delivered", "proved clean", "ABORT is finished", "nothing of ours on"] {
+    for stage in [
+        "ABORT is delivered",
+        "proved clean",
+        "ABORT is finished",
+        "nothing of ours on",
+    ] {
         ensure!(said.contains(stage), "no {stage}:\n{said}");
     }
     let seen = until(&mut observer, "ended:", ABORTED_WITHIN)?.join("\n");
@@ -190,9 +233,15 @@ fn an_abort() -> anyhow::Result<()> {
     shared.host.finish(ABORTED_WITHIN)?.expect_code(3)?;
     shared.rig.wait_until_closed()?;
     let latch = shared.rig.agent.latch()?.context("a person's abort latches")?;
-    ensure!(latch.to_string().contains("abort-only (abort-only, by link)"), "{latch}");
+    ensure!(
+        latch.to_string().contains("abort-only (abort-only, by link)"),
+        "{latch}"
+    );
     let journal = std::fs::read_to_string(shared.rig.firedrill.journal()?)?;
-    ensure!(journal.contains("abort-only (abort-only, by link)"), "the journal does not say who");
+    ensure!(
+        journal.contains("abort-only (abort-only, by link)"),
+        "the journal does not say who"
+    );
     Ok(())
 }
 
@@ -244,7 +293,10 @@ fn wrong_and_gone() -> anyhow::Result<()> {
         .run(&["watch", &link[..link.len() - 3], "--headless"], PATIENCE)?
         .expect_code(2)?;
     ensure!(cut.err.contains("copy it again"), "{}", cut.said());
-    ensure!(!cut.err.contains(&link[pin + 70..link.len() - 3]), "the error quotes the token");
+    ensure!(
+        !cut.err.contains(&link[pin + 70..link.len() - 3]),
+        "the error quotes the token"
+    );
 
     let mut watcher = shared.watch("observer")?;
     until(&mut watcher, "in the role", PATIENCE)?;
@@ -253,8 +305,15 @@ fn wrong_and_gone() -> anyhow::Result<()> {
     watcher.say("abort")?;
     let said = until(&mut watcher, "ABORT IS NOT DELIVERED", PATIENCE)?;
     let last = said.last().context("a line")?;
-    ensure!(last.contains("firedrill abort") && last.contains("firedrill-agent abort"), "{last}");
+    ensure!(
+        last.contains("firedrill abort") && last.contains("firedrill-agent abort"),
+        "{last}"
+    );
     // What it says can be done, done.
-    shared.rig.firedrill.run(&["abort"], ABORTED_WITHIN)?.expect_code(0)?;
+    shared
+        .rig
+        .firedrill
+        .run(&["abort"], ABORTED_WITHIN)?
+        .expect_code(0)?;
     shared.rig.wait_until_closed()
 }

@@ -78,6 +78,8 @@ command-stage = Stage
     .tip = A window for the projector; a double click there fills the screen, Escape closes it
 command-seal = Seal the Stage
     .tip = The Stage says only that there is an exercise; again, and it shows all
+command-share = Share …
+    .tip = Lets others follow this drill by a link, each in a role
 command-abort-window = ABORT window
     .tip = A small window with ABORT above other programs; by itself while a fault is on
 command-theme = Theme
@@ -115,6 +117,7 @@ group-views = Views
 group-window = Windows and looks
 
 why-already-back = The faults are already being taken back
+why-watching = This window only follows another console
 why-no-drill = No drill runs
 why-held-already = It is held already
 why-only-injecting = Only while the drill injects: before and after it nothing is on
@@ -1039,3 +1042,71 @@ past-drag = drag a line, or type it below
 past-line-stop = stop
 past-line-tolerated = tolerated
 past-line-steady = steady
+
+## Others who follow
+
+role-observer = Observer
+role-observer-words = sees everything; notes and predictions
+role-approver = Approver
+role-approver-words = sees everything; approves the start as the second person
+role-responder = Responder
+role-responder-words = sees the symptoms, and nothing that tells what was injected
+role-stakeholder = Stakeholder
+role-stakeholder-words = sees the Stage
+role-abort-only = ABORT only
+role-abort-only-words = sees whether something is on, and ABORT with its stages
+share-title = Others who follow
+share-off-words = Nothing is shared. Whoever has a link sees what its role may see, and may press ABORT; nobody can start or strengthen anything by it.
+share-this-computer = This computer only
+share-this-computer-words = Programs on this computer can connect, by TLS, with a link. No other computer can.
+share-everywhere = All its addresses
+share-everywhere-words = Other computers can try to connect, by TLS; without a link nobody gets in.
+share-port = Port
+share-port-wrong = A port is a number up to 65535
+share-start = Start sharing
+share-stop = Stop sharing
+share-try = Try again
+share-listens = Listening on { $address }. Links are as good as keys: give each to whom it is for.
+share-copy = Copy link
+share-revoke = Revoke
+share-revoked = revoked
+share-renew = New link
+share-follow = { $count ->
+    [0] nobody follows
+    [one] { $count } follows
+   *[other] { $count } follow
+}
+share-nobody = Nobody follows yet.
+share-watcher = { $name } · { $role } · from { $from } since { $since }
+share-turned-away = { $count ->
+    [one] { $count } connection was turned away: too many at once
+   *[other] { $count } connections were turned away: too many at once
+}
+reach-trying = being tried …
+reach-fails = does not answer, even to this computer: { $why }
+reach-loopback = answers. No other computer can connect here.
+reach-private = answers when called from this computer itself. From another computer on this network: not tested, a firewall may stand between. From the internet: not tested.
+reach-public = answers when called from this computer itself. From the internet: not tested, a firewall may stand between.
+reach-reached = reached from { $from } at { $time }: other computers can connect.
+watch-connecting = connecting
+watch-on = connected
+watch-lost = connection lost
+watch-ended = ended
+watch-host = { $host }
+watch-waiting = { $count ->
+    [one] { $count } wish waits for the host
+   *[other] { $count } wishes wait for the host
+}
+watch-lost-words = CONNECTION LOST at { $time }: { $why }. What you see is as of then. It is tried again, and nothing is lost by it.
+watch-ended-words = This will not come back: { $why }.
+watch-abort-sent = ABORT is sent to the host …
+watch-abort-undelivered = ABORT IS NOT DELIVERED: there is no connection to the host. It is sent as soon as there is one. Meanwhile: on the host run “firedrill abort”, on each target run “firedrill-agent abort”; leases end what nobody renews.
+watch-abort-refused = ABORT was not taken by the host: { $why }
+watch-approval = Waits for your approval: { $title }
+watch-approve = Approve the start
+watch-refuse = Do not approve
+watch-refuse-why = Why not
+watch-predict = What do you expect of { $drill }?
+watch-predict-send = Seal and send
+watch-nothing-yet = What users of the system feel is shown here as soon as there is something.
+watch-no-drill = It is shown here as soon as the host begins one.

@@ -52,7 +52,11 @@ pub(crate) enum FromWatcher {
 #[serde(tag = "frame", rename_all = "snake_case")]
 pub(crate) enum FromHost {
     /// The token fits.
-    Welcome { version: u32, role: Role, console: String },
+    Welcome {
+        version: u32,
+        role: Role,
+        console: String,
+    },
     /// It does not, or there is no room.
     Refused { why: String, again: bool },
     /// What follows is of this drill: from the beginning, or from where the watcher left off.

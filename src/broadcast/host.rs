@@ -29,8 +29,7 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 
 use crate::{
-    Link,
-    reach,
+    Link, reach,
     session::serve,
     symptoms::Sealer,
     tokens::{Token, Tokens},
@@ -72,7 +71,9 @@ pub struct Desk {
 #[derive(Debug, thiserror::Error)]
 pub enum ShareError {
     /// The address is not to be had.
-    #[error("cannot listen on {address}: {source}; choose an address of this computer and a port that is free")]
+    #[error(
+        "cannot listen on {address}: {source}; choose an address of this computer and a port that is free"
+    )]
     Listen {
         /// Which.
         address: SocketAddr,
@@ -184,9 +185,8 @@ impl Hub {
         let mut reach = self.reach.lock();
         let all: &mut Vec<Reach> = Arc::make_mut(&mut reach);
         // By which of several addresses is not known: the first one that such a caller could have used.
-        let usable = |it: &&mut Reach| {
-            it.address.is_ipv4() == from.is_ipv4() && !it.address.ip().is_loopback()
-        };
+        let usable =
+            |it: &&mut Reach| it.address.is_ipv4() == from.is_ipv4() && !it.address.ip().is_loopback();
         if let Some(first) = all.iter_mut().find(usable) {
             first.reached = Some((from, at_ms));
         }
@@ -525,7 +525,11 @@ async fn grow(hub: &Arc<Hub>) {
         let looked = tokio::task::spawn_blocking(move || {
             let length = std::fs::metadata(&now.journal).map_or(0, |it| it.len());
             let mut sealer = before.unwrap_or_else(|| (now.number, Sealer::new(now.journal, now.sealed)));
-            let sealed = if length == known { Ok(None) } else { sealer.1.go_on().map(Some) };
+            let sealed = if length == known {
+                Ok(None)
+            } else {
+                sealer.1.go_on().map(Some)
+            };
             (length, sealer, sealed)
         });
         let Ok((journal, kept, sealed)) = looked.await else {

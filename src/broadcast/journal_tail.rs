@@ -70,7 +70,9 @@ fn from_file(path: &Path, offset: u64) -> io::Result<Vec<u8>> {
         }
         limit *= 4;
     }
-    Err(io::Error::other("a line of the journal is longer than any that is written"))
+    Err(io::Error::other(
+        "a line of the journal is longer than any that is written",
+    ))
 }
 
 /// The chain's hash stands at the end of the watcher's last record: all before it is the same then.

@@ -32,6 +32,6 @@ pub use symptoms::Symptom;
 
 /// The drill's own world in virtual time: agents, a source, an abort line, a journal.
 #[cfg(test)]
-#[expect(dead_code, clippy::expect_used, reason = "the drill's tests use all of it, and are tests")]
+#[expect(dead_code, reason = "the drill's tests use all of it")]
 #[path = "../drill/tests/drill/world/mod.rs"]
 mod world;

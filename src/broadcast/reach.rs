@@ -95,7 +95,10 @@ mod tests {
         assert_eq!(one[0].kind, AddressKind::Loopback);
         assert!(one[0].answered.is_none());
         let all = addresses("0.0.0.0:7443".parse().unwrap());
-        assert!(all.iter().any(|it| it.address == "127.0.0.1:7443".parse().unwrap()));
+        assert!(
+            all.iter()
+                .any(|it| it.address == "127.0.0.1:7443".parse().unwrap())
+        );
         assert_eq!(all.last().map(|it| it.kind), Some(AddressKind::Loopback));
     }
 }

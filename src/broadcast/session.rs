@@ -36,7 +36,12 @@ const ONE_EACH: Duration = Duration::from_millis(200);
 const ANSWERS: usize = 64;
 
 /// Serves a connection to its end.
-pub(crate) async fn serve(stream: TcpStream, from: IpAddr, mut place: Place, hub: &Arc<Hub>) -> io::Result<()> {
+pub(crate) async fn serve(
+    stream: TcpStream,
+    from: IpAddr,
+    mut place: Place,
+    hub: &Arc<Hub>,
+) -> io::Result<()> {
     let late = |_| io::Error::other("it did not show a token in time");
     let proving = async {
         let stream = hub.acceptor.accept(stream).await?;
@@ -72,7 +77,11 @@ pub(crate) async fn serve(stream: TcpStream, from: IpAddr, mut place: Place, hub
     };
     place.proved();
     let name = plain(&name, NAME);
-    let name = if name.is_empty() { "somebody".to_owned() } else { name };
+    let name = if name.is_empty() {
+        "somebody".to_owned()
+    } else {
+        name
+    };
     let present = hub.enter(name.clone(), role, from);
     let (answers, answered) = mpsc::channel(ANSWERS);
     let person = Person {
@@ -108,11 +117,7 @@ pub(crate) async fn serve(stream: TcpStream, from: IpAddr, mut place: Place, hub
 
 /// Without what is not to be printed, and no longer than that.
 fn plain(text: &str, letters: usize) -> String {
-    let text: String = text
-        .chars()
-        .filter(|c| !c.is_control())
-        .take(letters)
-        .collect();
+    let text: String = text.chars().filter(|c| !c.is_control()).take(letters).collect();
     text.trim().to_owned()
 }
 
@@ -169,7 +174,8 @@ impl Person<'_> {
         let shown = self.hub.shown.borrow().as_ref().map(|it| it.drill.clone());
         if drill.is_some() && drill != shown.as_deref() {
             return Err(
-                "it was pressed for a drill that is over; press again to abort the one that runs now".to_owned(),
+                "it was pressed for a drill that is over; press again to abort the one that runs now"
+                    .to_owned(),
             );
         }
         if id.len() <= NAME && self.hub.is_new(id) {

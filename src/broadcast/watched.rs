@@ -303,7 +303,9 @@ impl Watched {
             return;
         }
         let place = self.outbox.iter().position(|it| it.id == id);
-        let wish = place.and_then(|place| self.outbox.remove(place)).map(|it| it.wish);
+        let wish = place
+            .and_then(|place| self.outbox.remove(place))
+            .map(|it| it.wish);
         if let (Some(wish), Some(why)) = (wish, refused) {
             let what = match wish {
                 Wish::Note { text } => format!("the note \u{201c}{text}\u{201d}"),
@@ -500,12 +502,19 @@ mod tests {
         welcome(&mut watched, Role::Observer, "d", false);
         let scene = watched.scene(0);
         assert!(scene.drill.is_none(), "nothing of the one before");
-        assert!(scene.messages[0].words.contains("read anew"), "{:?}", scene.messages);
+        assert!(
+            scene.messages[0].words.contains("read anew"),
+            "{:?}",
+            scene.messages
+        );
         feed(&mut watched, lines[..9].concat().as_bytes()).unwrap();
         assert_eq!(have(&watched).records, 9);
         welcome(&mut watched, Role::Observer, "e", false);
         let said = watched.scene(0).messages[1].words.clone();
-        assert!(said.contains("another drill now: e; the one before was d"), "{said}");
+        assert!(
+            said.contains("another drill now: e; the one before was d"),
+            "{said}"
+        );
     }
 
     #[test]
@@ -518,7 +527,10 @@ mod tests {
         assert!(watched.wish("1".to_owned(), note("one"), 5).is_some());
         assert!(watched.wish("2".to_owned(), note("two"), 5).is_some());
         assert!(watched.press("3".to_owned(), 6).is_some());
-        assert!(watched.press("4".to_owned(), 6).is_none(), "one press is on its way");
+        assert!(
+            watched.press("4".to_owned(), 6).is_none(),
+            "one press is on its way"
+        );
         let ids = |watched: &Watched| -> Vec<String> {
             let frames = watched.unacknowledged().into_iter();
             let id = frames.map(|frame| match frame {
@@ -535,9 +547,14 @@ mod tests {
         watched.heard(ack("1", None), &[], 7).unwrap();
         watched.lost(Off::Again("cut".to_owned()), 8);
         assert_eq!(ids(&watched), ["3", "2"]);
-        assert_eq!(watched.scene(9).watch.unwrap().abort, AbortSent::Pressed { at_ms: 6 });
+        assert_eq!(
+            watched.scene(9).watch.unwrap().abort,
+            AbortSent::Pressed { at_ms: 6 }
+        );
         watched.heard(ack("3", None), &[], 10).unwrap();
-        watched.heard(ack("2", Some("the drill is over")), &[], 10).unwrap();
+        watched
+            .heard(ack("2", Some("the drill is over")), &[], 10)
+            .unwrap();
         let scene = watched.scene(11);
         assert_eq!(scene.watch.as_ref().unwrap().abort, AbortSent::Delivered);
         assert_eq!(scene.watch.as_ref().unwrap().waiting, 0);

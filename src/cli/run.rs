@@ -11,8 +11,8 @@ use std::{
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 use firedrill_conductor::{
-    AbortLine, DemoJob, DemoNews, DemoRan, DemoRunError, Headless, MAY_BE_ON, Sharing, abort_open, ask, demo_headless,
-    exit_code, forget, open_drills, run_headless, time_of_day, watch_open,
+    AbortLine, DemoJob, DemoNews, DemoRan, DemoRunError, Headless, MAY_BE_ON, Sharing, abort_open, ask,
+    demo_headless, exit_code, forget, open_drills, run_headless, time_of_day, watch_open,
 };
 use firedrill_drill::{Command, SliState, show_value};
 use firedrill_fleet::Credentials;
@@ -128,7 +128,11 @@ pub fn run(arguments: RunArguments) -> anyhow::Result<ExitCode> {
         program: std::env::current_exe().context("where this program is cannot be found out")?,
         share: None,
     };
-    Ok(ExitCode::from(told_to(&headless, &arguments.report, arguments.share)))
+    Ok(ExitCode::from(told_to(
+        &headless,
+        &arguments.report,
+        arguments.share,
+    )))
 }
 
 /// Runs a drill, tells it, and writes its report; gives the exit code.
@@ -156,7 +160,10 @@ fn told_to(job: &Headless, report: &Path, share: Option<SocketAddr>) -> u8 {
 fn sharing(address: SocketAddr, bar: ProgressBar) -> Sharing {
     let before = Mutex::new(ShareScene::default());
     let told = move |scene: &ShareScene| {
-        let before = std::mem::replace(&mut *before.lock().unwrap_or_else(PoisonError::into_inner), scene.clone());
+        let before = std::mem::replace(
+            &mut *before.lock().unwrap_or_else(PoisonError::into_inner),
+            scene.clone(),
+        );
         for line in share_news(&before, scene) {
             say_by(&bar, &line);
         }
@@ -173,14 +180,20 @@ fn share_news(before: &ShareScene, now: &ShareScene) -> Vec<String> {
     if before.listens.is_none()
         && let Some(listens) = now.listens
     {
-        lines.push(format!("others may follow: listening on {listens} (TLS); a link each, as good as a key:"));
+        lines.push(format!(
+            "others may follow: listening on {listens} (TLS); a link each, as good as a key:"
+        ));
         for it in &now.links {
             if let Some(link) = &it.link {
                 lines.push(format!("  {:<12} firedrill watch '{link}'", it.role.word()));
             }
         }
     }
-    for reach in now.reach.iter().filter(|it| it.answered.is_some() && !before.reach.contains(it)) {
+    for reach in now
+        .reach
+        .iter()
+        .filter(|it| it.answered.is_some() && !before.reach.contains(it))
+    {
         lines.push(format!("  {}", reach.words(time_of_day)));
     }
     let follows = |it: &WatcherScene| format!("{} ({}) from {}", it.name, it.role.word(), it.from);

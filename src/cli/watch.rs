@@ -1,11 +1,6 @@
 //! `watch`: follow another console's drill by its link, in the window or line by line in a terminal.
 
-use std::{
-    io::BufRead as _,
-    process::ExitCode,
-    sync::mpsc::{RecvTimeoutError, sync_channel},
-    time::Duration,
-};
+use std::{io::BufRead as _, process::ExitCode, sync::mpsc::sync_channel};
 
 use anyhow::Context as _;
 use clap::Args;
@@ -18,8 +13,6 @@ use super::{USAGE, abort::who};
 
 /// Scenes and lines that wait to be told.
 const NEWS: usize = 64;
-/// A state that does not change is not told again.
-const STILL: Duration = Duration::from_secs(3_600);
 
 /// What may still be on is looked after by the host; a watcher that could not say what it was told to says so.
 const NOT_DELIVERED: u8 = 5;
@@ -27,7 +20,7 @@ const NOT_DELIVERED: u8 = 5;
 #[derive(Args)]
 pub struct WatchArguments {
     /// The link, in quotes, as the console that shares shows it: https://HOST:PORT/FINGERPRINT#TOKEN
-    link: Link,
+    link: String,
     /// How you are called there
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
@@ -38,11 +31,13 @@ pub struct WatchArguments {
 
 /// `firedrill watch LINK`.
 pub fn watch(arguments: WatchArguments) -> anyhow::Result<ExitCode> {
+    // Read here and not with the arguments: what is said of a wrong one there would quote its token.
+    let link: Link = arguments.link.parse()?;
     let name = arguments.name.unwrap_or_else(who);
     if !arguments.headless {
-        return crate::window::watch(arguments.link, name);
+        return crate::window::watch(link, name);
     }
-    follow(arguments.link, &name)
+    follow(link, &name)
 }
 
 enum News {
@@ -70,7 +65,7 @@ fn follow(link: Link, name: &str) -> anyhow::Result<ExitCode> {
         .context("standard input cannot be read")?;
     let mut told = Told::default();
     loop {
-        match news.recv_timeout(STILL) {
+        match news.recv() {
             Ok(News::Scene(scene)) => {
                 told.tell(&scene);
                 if let Some(code) = told.end(&scene) {
@@ -78,8 +73,7 @@ fn follow(link: Link, name: &str) -> anyhow::Result<ExitCode> {
                 }
             }
             Ok(News::Line(line)) => say(&follower, line.trim()),
-            Err(RecvTimeoutError::Timeout) => {}
-            Err(RecvTimeoutError::Disconnected) => anyhow::bail!("the connection's thread is gone"),
+            Err(_) => anyhow::bail!("the connection's thread is gone"),
         }
     }
 }
@@ -152,7 +146,10 @@ impl Told {
                 Contact::On => {
                     self.connected = true;
                     let role = watch.role.map_or("", Role::word);
-                    println!("connected to {} ({}) in the role: {role}", watch.console, watch.host);
+                    println!(
+                        "connected to {} ({}) in the role: {role}",
+                        watch.console, watch.host
+                    );
                 }
                 Contact::Lost { why, .. } => {
                     println!("CONNECTION LOST: {why}; trying again, nothing is lost by it");

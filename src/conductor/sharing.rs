@@ -18,7 +18,9 @@ pub(crate) fn press_once(handle: &AbortHandle, reason: &str, who: &str) {
     let board = handle.board();
     let latches = board.press.as_ref().is_some_and(|press| press.latch);
     let works = board.is_aborting() && latches;
-    let just_now = board.pressed.is_some_and(|pressed| pressed.elapsed() < SAME_PRESS);
+    let just_now = board
+        .pressed
+        .is_some_and(|pressed| pressed.elapsed() < SAME_PRESS);
     if !(works || just_now && latches) {
         handle.press(reason, who);
     }
@@ -44,7 +46,12 @@ pub(crate) fn command(who: &str, wish: &Wish) -> Option<Command> {
 }
 
 /// Why a wish is not for this drill as it stands.
-pub(crate) fn in_the_way(wish: &Wish, who: &str, operator: &str, drill: Option<&DrillScene>) -> Result<(), String> {
+pub(crate) fn in_the_way(
+    wish: &Wish,
+    who: &str,
+    operator: &str,
+    drill: Option<&DrillScene>,
+) -> Result<(), String> {
     let drill = drill.filter(|drill| drill.phase != Phase::Verdict);
     let drill = drill.ok_or("the drill is over")?;
     let answers = matches!(wish, Wish::Approve | Wish::Refuse { .. });

@@ -61,6 +61,11 @@ impl Cx<'_> {
         words::clock(wall_ms, self.zone)
     }
 
+    /// Nothing can be asked of the drill from here: it is past, or another console's.
+    pub fn only_looks(&self) -> bool {
+        self.past || self.scene.watch.is_some()
+    }
+
     /// A drill is going on.
     pub fn running(&self) -> bool {
         self.scene

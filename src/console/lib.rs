@@ -197,6 +197,8 @@ pub struct Console {
     help: views::help::Help,
     open: views::open::OpenDrills,
     safety: views::safety::Safety,
+    share: views::share::Share,
+    watch: views::watch::Watch,
     windows: windows::Windows,
     notices: notices::Notices,
     /// Of the window itself: what no engine knows.
@@ -219,6 +221,7 @@ enum Dialog {
     Leave,
     Palette,
     Help,
+    Share,
 }
 
 impl Console {
@@ -241,6 +244,8 @@ impl Console {
             help: views::help::Help::default(),
             open: views::open::OpenDrills::default(),
             safety: views::safety::Safety::default(),
+            share: views::share::Share::default(),
+            watch: views::watch::Watch::default(),
             windows: windows::Windows::default(),
             notices: notices::Notices::default(),
             own: Vec::new(),
@@ -334,6 +339,10 @@ impl Console {
             }
             return;
         }
+        if scene.watch.is_some() {
+            // Who follows sees the drill, and nothing else of a console.
+            self.view = View::Live;
+        }
         let places = shell::Places::of(window);
         let zone = self.zone.clone();
         let mut wishes = Vec::new();
@@ -349,6 +358,19 @@ impl Console {
             language: None,
             wishes: &mut wishes,
         };
+        if let Some(role) = scene.watch.as_ref().and_then(|watch| watch.role)
+            && !views::watch::is_framed(scene)
+        {
+            if self.watch.whole(ui, role, &mut cx) {
+                abort();
+                ask(Ask::Abort);
+            }
+            for command in Command::pressed(ui, scene, View::Live, Command::above_dialogs) {
+                self.run(command, scene, since_ms, &mut wishes);
+            }
+            ui.ctx().request_repaint_after(theme::motion::TICK);
+            return;
+        }
         let dialog = self.dialog(scene);
         let mut commands = Command::pressed(ui, scene, self.view, |command| {
             dialog == Dialog::None || command.above_dialogs()
@@ -362,6 +384,7 @@ impl Console {
             Dialog::Leave => self.leave.ui(ui, &places, &mut cx, &mut self.design),
             Dialog::Palette => commands.extend(self.palette.ui(ui, &places, &cx)),
             Dialog::Help => self.help.ui(ui, &places),
+            Dialog::Share => self.share.ui(ui, &places, &mut cx),
             Dialog::None => {}
         }
         if shell::abort(ui, places.abort, &cx) {
@@ -399,7 +422,7 @@ impl Console {
     fn dialog(&self, scene: &Scene) -> Dialog {
         if scene.abort.pressed_ms.is_some() {
             Dialog::Aborting
-        } else if views::arming::wanted(scene) {
+        } else if scene.watch.is_none() && views::arming::wanted(scene) {
             Dialog::Arming
         } else if self.open.wanted(scene) {
             Dialog::Open
@@ -409,6 +432,8 @@ impl Console {
             Dialog::Palette
         } else if self.help.wanted() {
             Dialog::Help
+        } else if self.share.wanted() {
+            Dialog::Share
         } else {
             Dialog::None
         }
@@ -419,6 +444,7 @@ impl Console {
         let mut clicked = Vec::new();
         let content = places.content.shrink(theme::space::M);
         let content = content.with_max_y(content.bottom() - self.messages);
+        let content = self.watch.above(ui, content, cx);
         widgets::region(ui, content, |ui| match self.view {
             View::Welcome => views::welcome::ui(ui, cx),
             View::Agenda => self.agenda.ui(ui, cx),
@@ -465,6 +491,7 @@ impl Console {
             Command::Help => self.help.open(),
             Command::Stage => self.windows.stage = !self.windows.stage,
             Command::Seal => self.windows.sealed = !self.windows.sealed,
+            Command::Share => self.share.open(),
             Command::AbortWindow => self.windows.wish_abort(scene),
             Command::Larger => self.prefs.size = self.prefs.size.larger(),
             Command::Smaller => self.prefs.size = self.prefs.size.smaller(),

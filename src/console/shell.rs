@@ -114,10 +114,13 @@ fn header(ui: &mut Ui, places: &Places, cx: &Cx<'_>, clicked: &mut Vec<Command>)
                 .map_or_else(String::new, |name| name.to_string_lossy().into_owned()),
             None => cx.say.header_unsaved_plan().to_owned(),
         });
+        let followed = cx.scene.watch.as_ref().map(|watch| watch.console.clone());
         widgets::one_line(
             ui,
             rich(
-                file.unwrap_or_else(|| cx.say.header_no_plan().to_owned()),
+                followed
+                    .or(file)
+                    .unwrap_or_else(|| cx.say.header_no_plan().to_owned()),
                 regular(size::SMALL),
                 t.dim,
             ),
@@ -164,6 +167,9 @@ fn clock(ui: &mut Ui, cx: &Cx<'_>, clicked: &mut Vec<Command>) {
         cx.tokens.strong,
     ));
     ui.add_space(space::S);
+    if cx.scene.watch.is_some() {
+        return;
+    }
     let held = cx.scene.drill.as_ref().is_some_and(|drill| drill.hold.is_some());
     let second = if held { Command::Resume } else { Command::Hold };
     for command in [Command::Finish, second] {
@@ -287,7 +293,16 @@ fn phase_word(phase: Phase, say: Say) -> &'static str {
 
 fn navigation(ui: &mut Ui, cx: &Cx<'_>, clicked: &mut Vec<Command>) {
     ui.spacing_mut().item_spacing.y = space::XS;
-    for view in View::ALL {
+    // Who follows has no other view.
+    let views = if cx.scene.watch.is_some() {
+        &[][..]
+    } else {
+        &View::ALL
+    };
+    if let Some(watch) = &cx.scene.watch {
+        crate::views::watch::side(ui, watch, cx);
+    }
+    for view in views.iter().copied() {
         let command = Command::Show(view);
         if entry(
             ui,
@@ -312,10 +327,12 @@ fn navigation(ui: &mut Ui, cx: &Cx<'_>, clicked: &mut Vec<Command>) {
         (Command::Theme, sky, theme),
         (Command::Help, Icon::Help, Command::Help.label(cx.say)),
     ];
+    // The Stage is the host's to show.
+    let foot = &foot[usize::from(cx.scene.watch.is_some())..];
     let top = ui.max_rect().bottom() - foot.len() as f32 * (ENTRY + space::XS);
     let bottom = ui.max_rect().with_min_y(top);
     widgets::region(ui, bottom, |ui| {
-        for (command, icon, label) in foot {
+        for (command, icon, label) in foot.iter().copied() {
             if entry(ui, cx.tokens, icon, label, false)
                 .on_hover_text(command.tip(ui))
                 .clicked()

@@ -388,7 +388,10 @@ mod tests {
             reached: None,
         };
         let words = reach.words(|_| "now".to_owned());
-        assert!(words.contains("not tested") && words.contains("from the internet: not tested"), "{words}");
+        assert!(
+            words.contains("not tested") && words.contains("from the internet: not tested"),
+            "{words}"
+        );
         reach.reached = Some(("192.168.1.9".parse().unwrap(), 1));
         let words = reach.words(|_| "14:03".to_owned());
         assert!(words.contains("reached from 192.168.1.9 at 14:03"), "{words}");
@@ -406,7 +409,11 @@ mod tests {
             assert_eq!(role.is_crew(), crew);
         }
         assert_eq!(Role::Stakeholder.part(&Seal::Open), Part::Records);
-        assert_eq!(Role::Responder.part(&Seal::Open), Part::Symptoms, "not told by anybody yet");
+        assert_eq!(
+            Role::Responder.part(&Seal::Open),
+            Part::Symptoms,
+            "not told by anybody yet"
+        );
         assert_eq!(Role::Responder.part(&revealed), Part::Records);
         assert_eq!(Role::AbortOnly.part(&revealed), Part::Nothing);
     }
@@ -457,7 +464,11 @@ mod tests {
             predicts: Some("slow".to_owned()),
             seal: Some(("d".to_owned(), Seal::Sealed)),
         };
-        assert_eq!(look.seal_of("e"), Seal::Sealed, "another drill is not known to be open");
+        assert_eq!(
+            look.seal_of("e"),
+            Seal::Sealed,
+            "another drill is not known to be open"
+        );
         let sealed = look.redacted();
         let text = serde_json::to_string(&sealed).unwrap();
         assert!(!text.contains("payments-1") && !text.contains("slow"), "{text}");

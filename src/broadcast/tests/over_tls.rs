@@ -152,15 +152,17 @@ impl Watcher {
             if let Some(found) = is(&self.scene.lock()) {
                 return found;
             }
-            assert!(begun.elapsed() < PATIENCE, "{what}: {:?}", self.scene.lock().watch);
+            assert!(
+                begun.elapsed() < PATIENCE,
+                "{what}: {:?}",
+                self.scene.lock().watch
+            );
             std::thread::sleep(Duration::from_millis(2));
         }
     }
 
     fn until_watch(&self, what: &str, is: impl Fn(&WatchScene) -> bool) -> WatchScene {
-        self.until(what, |scene| {
-            scene.watch.as_deref().filter(|it| is(it)).cloned()
-        })
+        self.until(what, |scene| scene.watch.as_deref().filter(|it| is(it)).cloned())
     }
 
     fn until_on(&self) -> WatchScene {
@@ -276,9 +278,15 @@ fn who_reads_along_sees_what_the_journal_says_as_it_grows() {
     let expected = firedrill_analysis::scene_at(&whole.entries, None).unwrap();
     assert_eq!(seen, format!("{:?}", expected.drill.unwrap().log));
     let watch = watcher.until_on();
-    assert_eq!((watch.role, watch.console.as_str()), (Some(Role::Observer), "desk"));
+    assert_eq!(
+        (watch.role, watch.console.as_str()),
+        (Some(Role::Observer), "desk")
+    );
     let who = host.share().scene().watchers;
-    assert_eq!((who.len(), who[0].name.as_str(), who[0].role), (1, "Ada", Role::Observer));
+    assert_eq!(
+        (who.len(), who[0].name.as_str(), who[0].role),
+        (1, "Ada", Role::Observer)
+    );
 }
 
 #[test]
@@ -302,7 +310,10 @@ fn a_wrong_a_revoked_and_a_renewed_link_and_another_certificate() {
     let mut wrong_pin = host.link(Role::Observer);
     wrong_pin.pin = other.link(Role::Observer).pin;
     let said = why(&Watcher::new(wrong_pin));
-    assert!(said.contains("certificate") && said.contains("ask for a new link"), "{said}");
+    assert!(
+        said.contains("certificate") && said.contains("ask for a new link"),
+        "{said}"
+    );
 
     let link = host.link(Role::Approver);
     let watcher = Watcher::new(link.clone());
@@ -315,7 +326,11 @@ fn a_wrong_a_revoked_and_a_renewed_link_and_another_certificate() {
     host.share().renew(Role::Approver).unwrap();
     assert!(why(&Watcher::new(link)).contains("not, or no longer"));
     Watcher::new(host.link(Role::Approver)).until_on();
-    assert_eq!(observer.until_on().contact, Contact::On, "only the approvers' link was revoked");
+    assert_eq!(
+        observer.until_on().contact,
+        Contact::On,
+        "only the approvers' link was revoked"
+    );
 }
 
 #[test]
@@ -337,7 +352,12 @@ fn a_responders_bytes_give_nothing_away() {
     let mut all = Vec::new();
     let mut buffer = [0; 4_096];
     // Until the last sample of the drill has come.
-    let last = host.lines.iter().rev().find(|it| it.contains("\"samples\"")).unwrap();
+    let last = host
+        .lines
+        .iter()
+        .rev()
+        .find(|it| it.contains("\"samples\""))
+        .unwrap();
     let last: serde_json::Value = serde_json::from_str(last).unwrap();
     let sample = &last["payload"]["event"]["samples"][0];
     let taken = last["mono_us"].as_u64().unwrap() - sample["age_ms"].as_u64().unwrap() * 1_000;
@@ -348,16 +368,40 @@ fn a_responders_bytes_give_nothing_away() {
         all.extend_from_slice(&buffer[..read]);
     }
     let text = String::from_utf8_lossy(&all);
-    assert!(text.contains("Success") && text.contains("\"value\":0.999"), "{text}");
+    assert!(
+        text.contains("Success") && text.contains("\"value\":0.999"),
+        "{text}"
+    );
     for spoiler in [
-        "http.latency", "latency\"", "slow", "it holds", "Shop", "shop", "payments", "127.0.0.1", "400ms", "agent-a",
-        "inject", "experiment", "plan", "verdict", "hypothesis", "fault", "0.95", "0.9,", "too much", "http_requests",
+        "http.latency",
+        "latency\"",
+        "slow",
+        "it holds",
+        "Shop",
+        "shop",
+        "payments",
+        "127.0.0.1",
+        "400ms",
+        "agent-a",
+        "inject",
+        "experiment",
+        "plan",
+        "verdict",
+        "hypothesis",
+        "fault",
+        "0.95",
+        "0.9,",
+        "too much",
+        "http_requests",
     ] {
         assert!(!text.contains(spoiler), "{spoiler} in {text}");
     }
     let watcher = Watcher::new(link);
     let drill = watcher.until("symptoms", |scene| {
-        scene.drill.clone().filter(|it| it.slis.iter().all(|sli| !sli.series.is_empty()))
+        scene
+            .drill
+            .clone()
+            .filter(|it| it.slis.iter().all(|sli| !sli.series.is_empty()))
     });
     assert!(drill.injections.is_empty() && drill.experiment == "exercise" && drill.log.is_empty());
     assert_eq!(drill.slis[0].name, "Success");
@@ -381,7 +425,7 @@ fn of_a_sealed_drill_a_stakeholder_is_sent_nothing_before_the_reveal() {
     let mut stream = raw(&link, &hello(&link));
     let mut all = Vec::new();
     let mut buffer = [0; 4_096];
-    while all.iter().filter(|byte| **byte == b'\n').count() < 6 {
+    while String::from_utf8_lossy(&all).lines().count() < 6 {
         let read = stream.read(&mut buffer).unwrap();
         assert!(read > 0);
         all.extend_from_slice(&buffer[..read]);
@@ -414,7 +458,11 @@ fn abort_only_is_sent_no_record_and_a_stakeholder_may_not_note() {
     assert!(watcher.scene.lock().drill.is_none());
     watcher.note("let me");
     watcher.until("a refusal", |scene| {
-        scene.messages.iter().any(|it| it.words.contains("does not allow")).then_some(())
+        scene
+            .messages
+            .iter()
+            .any(|it| it.words.contains("does not allow"))
+            .then_some(())
     });
     // Who does not ask its own console is refused by the host.
     let link = host.link(Role::Stakeholder);
@@ -480,7 +528,11 @@ fn notes_are_taken_once_and_refusals_are_said() {
     };
     assert_eq!(taken, [note("one"), note("two"), note("three")]);
     watcher.until("the refusal", |scene| {
-        scene.messages.iter().any(|it| it.words.contains("refuse me") && it.words.contains("full")).then_some(())
+        scene
+            .messages
+            .iter()
+            .any(|it| it.words.contains("refuse me") && it.words.contains("full"))
+            .then_some(())
     });
     assert!(way.connections.load(Ordering::SeqCst) > 1, "nothing was cut");
 }
@@ -495,7 +547,10 @@ fn the_next_drill_is_said_and_not_mixed_with_the_one_before() {
     std::fs::write(&next, host.lines[..20].concat()).unwrap();
     host.share().drill("e", &next);
     watcher.until("the next drill", |scene| {
-        let said = scene.messages.iter().any(|it| it.words.contains("another drill now: e"));
+        let said = scene
+            .messages
+            .iter()
+            .any(|it| it.words.contains("another drill now: e"));
         let fresh = scene.drill.as_ref().is_some_and(|it| it.verdict.is_none());
         (said && fresh).then_some(())
     });
@@ -566,7 +621,11 @@ fn who_does_not_read_holds_nobody() {
 fn it_is_tried_whether_this_computer_answers() {
     let host = Host::new();
     until("the try", || {
-        host.share().scene().reach.iter().all(|it| it.answered == Some(Ok(())))
+        host.share()
+            .scene()
+            .reach
+            .iter()
+            .all(|it| it.answered == Some(Ok(())))
     });
     let reach = Arc::clone(&host.share().scene().reach);
     assert_eq!(reach.len(), 1);

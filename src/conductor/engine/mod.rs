@@ -31,8 +31,8 @@ use parking_lot::Mutex;
 pub use plan_file::{PlanFileError, is_newer, read_plan, save_plan};
 use publish::Publisher;
 pub use publish::Waker;
-pub use watching::{WatchHandle, watch};
 use tokio::sync::mpsc;
+pub use watching::{WatchHandle, watch};
 
 use self::app::{App, Work};
 use crate::{

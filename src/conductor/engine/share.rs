@@ -1,10 +1,6 @@
 //! Sharing in the window: the listener, what it may ask of this engine, and what the window shows of it.
 
-use std::{
-    net::SocketAddr,
-    path::PathBuf,
-    sync::Arc,
-};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 
 use firedrill_broadcast::{Desk, Share};
 use firedrill_scene::{GameDayAsk, Level, Look, Scene, ShareAsk, ShareScene, Wish};
@@ -127,7 +123,7 @@ impl App {
                 let Some(drill) = predicts(&self.publisher.scene()) else {
                     return;
                 };
-                prediction.who = who.to_owned();
+                who.clone_into(&mut prediction.who);
                 self.gameday_asked(GameDayAsk::Predict { drill, prediction });
             }
             Wish::Note { .. } | Wish::Approve => {}

@@ -7,7 +7,7 @@ mod table;
 use egui::{InputState, Key, KeyboardShortcut, Modifiers, Response, Ui};
 use firedrill_drill::{HoldStage, Outcome, Phase};
 use firedrill_gameday::Clock;
-use firedrill_scene::Scene;
+use firedrill_scene::{Role, Scene, WatchScene};
 
 use crate::{
     View,
@@ -92,6 +92,8 @@ pub enum Command {
     Stage,
     /// The Stage gives nothing away, or all again.
     Seal,
+    /// Others who follow.
+    Share,
     /// The small window above other programs.
     AbortWindow,
     /// Everything larger.
@@ -230,6 +232,7 @@ pub const ALL: &[Command] = &[
     Command::Help,
     Command::Stage,
     Command::Seal,
+    Command::Share,
     Command::AbortWindow,
     Command::Theme,
     Command::Speak(Language::English),
@@ -243,6 +246,11 @@ pub const ALL: &[Command] = &[
 impl Command {
     /// Whether it can be given now, or why not.
     pub fn enabled(self, scene: &Scene, view: View) -> Result<(), Words> {
+        if let Some(watch) = &scene.watch
+            && !self.for_watchers(watch)
+        {
+            return Err(Say::why_watching);
+        }
         let phase = scene.drill.as_ref().map(|drill| drill.phase);
         match self {
             Self::Finish => match phase {
@@ -331,11 +339,22 @@ impl Command {
             | Self::TestAbort
             | Self::Stage
             | Self::Seal
+            | Self::Share
             | Self::AbortWindow
             | Self::Larger
             | Self::Smaller
             | Self::FirstSize
             | Self::Help => Ok(()),
+        }
+    }
+
+    /// Whether a console that follows another one has it.
+    fn for_watchers(self, watch: &WatchScene) -> bool {
+        match self {
+            Self::Note => watch.role.is_some_and(Role::may_note),
+            Self::Stage | Self::Seal | Self::Share => false,
+            Self::Abort | Self::CopyOurs => true,
+            _ => matches!(self.info().group, Group::Plots | Group::Window),
         }
     }
 

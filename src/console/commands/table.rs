@@ -257,6 +257,7 @@ impl Command {
                 CTRL_SHIFT,
                 Key::E,
             ),
+            Self::Share => bare(Group::Window, Say::command_share, Say::command_share_tip),
             Self::AbortWindow => bare(
                 Group::Window,
                 Say::command_abort_window,

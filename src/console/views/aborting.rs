@@ -122,7 +122,8 @@ fn foot(ui: &mut Ui, abort: &AbortScene, latched: bool) -> Option<Act> {
     if close { Some(Act::Close) } else { act }
 }
 
-fn stage(say: Say, row: &AbortRow) -> (State, &'static str) {
+/// How far it is: shape and word.
+pub fn stage(say: Say, row: &AbortRow) -> (State, &'static str) {
     match row.stage {
         AbortStage::Requested => (State::Waiting, say.abort_requested()),
         AbortStage::Received => (State::Fault, say.abort_received()),

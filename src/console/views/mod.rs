@@ -15,5 +15,7 @@ pub mod open;
 pub mod palette;
 pub mod review;
 pub mod safety;
+pub mod share;
 pub mod stage;
+pub mod watch;
 pub mod welcome;

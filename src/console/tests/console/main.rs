@@ -12,4 +12,5 @@ mod library;
 mod pictures;
 mod reach;
 mod review;
+mod sharing;
 mod stage;

@@ -135,11 +135,12 @@ pub fn verdict(ui: &mut Ui, rect: Rect, verdict: &Verdict, drill: &DrillScene, c
                 }
             },
             |ui| {
-                if !cx.past && widgets::button(ui, cx.say.open_review()).clicked() {
+                if !cx.only_looks() && widgets::button(ui, cx.say.open_review()).clicked() {
                     cx.goto = Some(View::Review);
                 }
                 // A drill of which nothing can be said is begun again with one key.
                 if verdict.outcome == Outcome::Inconclusive
+                    && !cx.only_looks()
                     && cx.view == View::Live
                     && Command::Retry.button(ui, cx.scene, cx.view).clicked()
                 {
@@ -207,7 +208,7 @@ pub fn held(ui: &mut Ui, rect: Rect, hold: &HoldScene, drill: &DrillScene, cx: &
                 widgets::one_line(ui, rich(first, medium(size::LEAD), t.strong));
             },
             |ui| {
-                if !cx.past && Command::Resume.button(ui, cx.scene, cx.view).clicked() {
+                if !cx.only_looks() && Command::Resume.button(ui, cx.scene, cx.view).clicked() {
                     cx.ask(Ask::Resume);
                 }
             },

@@ -60,7 +60,7 @@ impl Levers {
                     .trailing_fill(true)
                     .handle_shape(HandleShape::Circle)
                     .show_value(false);
-                let response = widgets::focus_ring(ui, |ui| ui.add_enabled(!cx.past, slider));
+                let response = widgets::focus_ring(ui, |ui| ui.add_enabled(!cx.only_looks(), slider));
                 let name = cx.say.lever_name(&injection.fault, &injection.agent);
                 let said = shown.clone();
                 ui.ctx().accesskit_node_builder(response.id, |node| {
@@ -127,6 +127,7 @@ impl Levers {
             match &scene.asked {
                 None if cx.past => say.lever_then().to_owned(),
                 Some((_, asked)) => say.lever_asked(&scene.on_words, asked),
+                None if cx.only_looks() => String::new(),
                 None => say.lever_hint().to_owned(),
             },
         );

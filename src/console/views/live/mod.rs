@@ -126,6 +126,10 @@ fn take_top(rest: &mut Rect, height: f32, draw: impl FnOnce(Rect)) {
 
 fn nothing(ui: &mut Ui, cx: &mut Cx<'_>) {
     let say = cx.say;
+    if cx.scene.watch.is_some() {
+        widgets::empty(ui, say.stage_no_drill(), say.watch_no_drill(), |_| {});
+        return;
+    }
     widgets::empty(ui, say.live_empty(), say.live_empty_words(), |ui| {
         ui.horizontal(|ui| {
             ui.add_space((ui.available_width() - 260.0).max(0.0) / 2.0);

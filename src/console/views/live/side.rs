@@ -2,7 +2,7 @@
 
 use egui::{Id, Rect, ScrollArea, TextEdit, Ui, pos2, vec2};
 use firedrill_drill::Phase;
-use firedrill_scene::{Ask, DrillScene, InjectionScene, LogKind, LogLine};
+use firedrill_scene::{Ask, DrillScene, InjectionScene, LogKind, LogLine, Role};
 use firedrill_wire::InjectionState;
 
 use super::lever::{self, Levers};
@@ -84,7 +84,9 @@ impl Side {
         );
         people(ui, drill);
         ui.add_space(space::S);
-        let live = drill.phase != Phase::Verdict && !cx.past;
+        let follows = cx.scene.watch.as_ref();
+        let notes = follows.is_none_or(|it| it.role.is_some_and(Role::may_note));
+        let live = drill.phase != Phase::Verdict && !cx.past && notes;
         let foot = if live { 46.0 } else { 0.0 };
         let list = Rect::from_min_max(ui.cursor().min, ui.max_rect().max - vec2(0.0, foot));
         widgets::region(ui, list, |ui| log_lines(ui, drill, self.filter, cx));
@@ -245,7 +247,7 @@ fn faults(ui: &mut Ui, drill: &DrillScene, levers: &mut Levers, cx: &mut Cx<'_>)
                 }
                 fault(ui, drill, injection, levers, cx);
             }
-            asked = actions(ui, drill, cx.past);
+            asked = actions(ui, drill, cx.only_looks());
         });
     if let Some(action) = asked {
         cx.ask(Ask::RunAction(action));

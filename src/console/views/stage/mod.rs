@@ -146,7 +146,8 @@ pub fn abort_only(ui: &mut Ui, scene: &Scene, since_ms: u64, zone: &TimeZone, se
     shell::abort(ui, button, &cx)
 }
 
-fn sealed_words(scene: &Scene, say: Say) -> (String, Option<String>) {
+/// What a sealed drill says: an exercise, and whether it was stopped.
+pub fn sealed_words(scene: &Scene, say: Say) -> (String, Option<String>) {
     match (scene.abort.pressed_ms, scene.abort.finished) {
         (None, _) => (
             say.stage_exercise().into(),
