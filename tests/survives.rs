@@ -27,6 +27,16 @@ pub fn tests() -> Vec<Trial> {
         test("keeper_killed", &[Peer::Root], keeper_killed),
         test("agent_stopped", &[Peer::Root], agent_stopped),
         test("agent_and_keeper_killed", &[Peer::Root], agent_and_keeper_killed),
+        test(
+            "keeper_killed_while_the_agent_is_stopped",
+            &[Peer::Root],
+            keeper_killed_while_the_agent_is_stopped,
+        ),
+        test(
+            "agent_stopped_and_keeper_killed_aborted_on_the_host",
+            &[Peer::Root],
+            aborted_on_the_host,
+        ),
     ]
 }
 
@@ -311,6 +321,53 @@ fn agent_stopped() -> anyhow::Result<()> {
         ensure!(missing.is_none(), "{missing:?} in {audit}");
         Ok(Some(()))
     })?;
+    Ok(())
+}
+
+/// An agent that stands still, and nobody who would see it: its child keeper is dead. What ends by itself does.
+fn stopped_without_a_keeper(lease_ms: u64) -> anyhow::Result<AllOn> {
+    let mut on = AllOn::start(lease_ms)?;
+    let keeper = on.keeper()?;
+    on.agent.process.signal(Signal::SIGSTOP)?;
+    kill(keeper, Signal::SIGKILL)?;
+    Ok(on)
+}
+
+fn keeper_killed_while_the_agent_is_stopped() -> anyhow::Result<()> {
+    const LEASE: Duration = Duration::from_secs(3);
+    let mut on = stopped_without_a_keeper(3_000)?;
+    let stopped = Instant::now();
+    // Its lease lapses meanwhile, and nothing renews it.
+    std::thread::sleep(LEASE + Duration::from_millis(200));
+    let began = Instant::now();
+    on.agent.process.signal(Signal::SIGCONT)?;
+    on.wait_until_normal()?;
+    let took = began.elapsed();
+    eprintln!(
+        "keeper killed, agent stopped for {:.0} ms: all is as it was {:.0} ms after it goes on",
+        millis(began - stopped),
+        millis(took)
+    );
+    ensure!(took <= Duration::from_secs(1) + BUSY, "only after {took:?}");
+    for id in ["latency", "burn", "pause"] {
+        on.agent.wait_for_state(id, "reverted")?;
+    }
+    wait_until(PATIENCE, "a new keeper, and no record", || {
+        Ok((on.keeper().is_ok() && on.agent.records()?.is_empty()).then_some(()))
+    })?;
+    Ok(())
+}
+
+fn aborted_on_the_host() -> anyhow::Result<()> {
+    let mut on = stopped_without_a_keeper(60_000)?;
+    let (code, said) = on.agent.on_host("doctor")?;
+    ensure!(code == Some(5) && said.contains("pause"), "{code:?}: {said}");
+    let (code, said) = on.agent.on_host("abort")?;
+    ensure!(code == Some(0) && said.contains("hangs"), "{code:?}: {said}");
+    on.wait_until_normal()?;
+    on.agent.process.wait(PATIENCE)?;
+    let (code, said) = on.agent.on_host("doctor")?;
+    ensure!(code == Some(0), "{code:?}: {said}");
     Ok(())
 }
 

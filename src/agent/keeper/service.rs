@@ -2,7 +2,9 @@
 //!
 //! It listens in the state folder. Whoever holds that folder is the agent, and nobody else is kept. Between two
 //! agents it looks after records that a dead one left: also when agent and keeper were killed at once, the one that is
-//! started again takes back what was on. A connection is the pair of [`super::process`], and all of its rules hold.
+//! started again takes back what was on. One that lives and has something on comes to a new keeper at once: if it does
+//! not, it hangs, and is ended like one that says nothing. A connection is the pair of [`super::process`], and all of
+//! its rules hold.
 
 use std::fs::{File, OpenOptions};
 use std::io::ErrorKind;
@@ -10,6 +12,7 @@ use std::os::fd::AsFd as _;
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use nix::fcntl::{Flock, FlockArg};
@@ -25,6 +28,13 @@ use crate::undo::records::Records;
 /// How often it looks whether a dead agent left something, in milliseconds.
 const LOOK_EVERY_MS: u16 = 1_000;
 
+/// An agent that has something on and has not come in so many looks, and not for as many seconds, hangs; one that
+/// runs comes within the first. Looks too: a keeper that was stopped itself has to listen first.
+const LOOKS_ALONE: u32 = 5;
+
+/// How long an agent that is killed may take to be gone.
+const DEATH_WITHIN: Duration = Duration::from_secs(5);
+
 /// Where it listens.
 pub fn socket(state: &Path) -> PathBuf {
     state.join("keeper.sock")
@@ -38,6 +48,7 @@ pub fn run(state: &Path) -> anyhow::Result<()> {
     let mut orphans = Orphans {
         log: Log::of(state),
         told: Vec::new(),
+        alone: None,
     };
     tracing::info!(state = %state.display(), "the keeper waits for an agent");
     loop {
@@ -45,10 +56,11 @@ pub fn run(state: &Path) -> anyhow::Result<()> {
         if let Err(error) = orphans.look(state) {
             tracing::error!("{error:#}");
         }
-        if let Some(stream) = accept(&listener)?
-            && let Err(error) = keep_one(state, stream)
-        {
-            tracing::error!("an agent is not kept: {error:#}");
+        if let Some(stream) = accept(&listener)? {
+            match keep_one(state, stream) {
+                Ok(()) => orphans.alone = None,
+                Err(error) => tracing::error!("an agent is not kept: {error:#}"),
+            }
         }
     }
 }
@@ -120,10 +132,12 @@ fn keep_one(state: &Path, stream: UnixStream) -> anyhow::Result<()> {
     keep(state, agent, Link::of(stream)?, false)
 }
 
-/// What dead agents left.
+/// What agents left that are dead, or hang.
 struct Orphans {
     log: Log,
     told: Vec<String>,
+    /// An agent that lives and has not come, since when, and in how many looks.
+    alone: Option<(Exactly, Instant, u32)>,
 }
 
 impl Orphans {
@@ -131,15 +145,31 @@ impl Orphans {
         let records = Records::open(state)?;
         if records.find()?.records.iter().all(|it| it.undone.is_some()) {
             self.told.clear();
+            self.alone = None;
             return Ok(());
         }
-        // One that lives connects soon, and takes back itself what a former life left.
-        if StateFolder::holder(state).is_some_and(|it: Exactly| it.runs()) {
-            return Ok(());
-        }
+        // Another one is at work, or keeps an agent of its own.
         let Some(_turn) = Turn::try_take(state)? else {
+            self.alone = None;
             return Ok(());
         };
+        if let Some(agent) = StateFolder::holder(state).filter(Exactly::runs) {
+            // One that runs connects soon, and takes back itself what a former life left.
+            let alone = self.alone.filter(|it| it.0 == agent);
+            let (_, since, looks) = alone.unwrap_or((agent, Instant::now(), 0));
+            self.alone = Some((agent, since, looks + 1));
+            if looks < LOOKS_ALONE || since.elapsed() < Duration::from_secs(LOOKS_ALONE.into()) {
+                return Ok(());
+            }
+            agent
+                .kill(DEATH_WITHIN)
+                .context("the agent hangs and cannot be ended")?;
+            self.log.tell(&format!(
+                "the agent hangs: process {} has something on and did not come to its keeper for {LOOKS_ALONE} s; it was killed",
+                agent.pid
+            ));
+        }
+        self.alone = None;
         for (record, undone) in records.run(|_| true)? {
             let words = words(&record.key.id.0, &undone);
             if !self.told.contains(&words) {

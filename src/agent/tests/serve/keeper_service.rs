@@ -10,7 +10,7 @@ use nix::unistd::Pid;
 use serde_json::{Value, json};
 
 use crate::keeping::{audited, burn, changed_file, former, keeper, records};
-use crate::rig::{Drill, Process, agent, children, until};
+use crate::rig::{Drill, Process, agent, burners, children, runs, until};
 
 pub const TESTS: &[(&str, fn())] = &[
     (
@@ -28,6 +28,10 @@ pub const TESTS: &[(&str, fn())] = &[
     (
         "killed_at_once_the_keepers_service_alone_takes_back",
         killed_at_once_the_keepers_service_alone_takes_back,
+    ),
+    (
+        "an_agent_that_hangs_when_its_keepers_service_dies_is_ended_by_the_next",
+        an_agent_that_hangs_is_ended_by_the_next,
     ),
     (
         "strangers_and_second_keepers_are_turned_away",
@@ -169,6 +173,30 @@ fn killed_at_once_the_keepers_service_alone_takes_back() {
     let _service = Service::start(&state);
     audited(&state, "keeper: left by a dead agent: i1 is undone");
     assert_eq!(std::fs::read_to_string(&file).unwrap(), "before\n");
+}
+
+/// As a service manager would: it starts the keeper again, and the agent is not dead.
+fn an_agent_that_hangs_is_ended_by_the_next() {
+    let (_temp, state) = folder();
+    let service = Service::start(&state);
+    let mut process = serve(&state);
+    kept_by(&state, &service);
+    let mut drill = Drill::open_for(process.client(), "d1", 60_000);
+    burn(&mut drill, "i1");
+    let burning = burners(process.child.id().cast_signed());
+    process.signal(Signal::SIGSTOP);
+    drop(service);
+    assert!(process.child.try_wait().unwrap().is_none() && runs(burning[0]));
+    let mut service = Service::start(&state);
+    audited(&state, "it was killed");
+    audited(&state, "keeper: left by a dead agent: i1 is undone");
+    assert!(!runs(burning[0]));
+    assert!(!process.child.wait().unwrap().success());
+    // The next agent finds a keeper, and nothing of the last.
+    let process = serve(&state);
+    kept_by(&state, &service);
+    Drill::open(process.client(), "d2").start("i2", "noop", Value::Null, json!({}));
+    assert!(service.lives());
 }
 
 fn strangers_and_second_keepers_are_turned_away() {
