@@ -18,6 +18,7 @@ use super::delay::{BACKLOG, Line, Link, Packet, flow, length};
 use super::nft::Hook;
 use super::queue::Queue;
 use crate::proxy::delay;
+use crate::urgency;
 
 /// Datagrams read before the packets that are due are looked for again.
 const AT_ONCE: usize = 256;
@@ -27,9 +28,6 @@ const LET_GO: usize = 128;
 
 /// How long the thread may take to end.
 const PATIENCE: Duration = Duration::from_secs(1);
-
-/// The thread's nice value: it works for some microseconds at a time.
-const BEFORE_OTHERS: i32 = -19;
 
 /// After an error that is not the kernel's usual one.
 const REST: Duration = Duration::from_millis(1);
@@ -213,8 +211,8 @@ struct Work {
 impl Work {
     fn run(mut self) -> Queue {
         // On a busy host each packet would wait for a processor twice, on top of its delay: when it comes and when it
-        // goes. Where that is not allowed, it does.
-        rustix::process::setpriority_process(None, BEFORE_OTHERS).ok();
+        // goes.
+        urgency::first();
         let mut buffer = Vec::new();
         while !self.shared.stop.load(Ordering::Acquire) {
             self.wait();
