@@ -479,6 +479,38 @@ fn abort_only_is_sent_no_record_and_a_stakeholder_may_not_note() {
     assert!(host.wishes.lock().is_empty());
 }
 
+/// Reads on until these words have come.
+fn read_until(stream: &mut impl std::io::Read, words: &str) {
+    let mut all = String::new();
+    let mut buffer = [0; 4_096];
+    while !all.contains(words) {
+        let read = stream.read(&mut buffer).unwrap();
+        assert!(read > 0, "{all}");
+        all += &String::from_utf8_lossy(&buffer[..read]);
+    }
+}
+
+#[test]
+fn what_is_sent_again_after_its_answer_was_lost_is_done_once() {
+    let host = Host::new();
+    let link = host.link(Role::Observer);
+    let note = r#"{"frame":"wish","id":"one","drill":"d","wish":{"wish":"note","text":"hm"}}"#;
+    let abort = r#"{"frame":"abort","id":"two","drill":"d"}"#;
+    for _ in 0..3 {
+        let mut stream = raw(&link, &hello(&link));
+        stream.write_all(format!("{note}\n{abort}\n").as_bytes()).unwrap();
+        read_until(&mut stream, r#"{"frame":"ack","id":"two","refused":null}"#);
+    }
+    assert_eq!(host.wishes.lock().len(), 1);
+    assert_eq!(host.presses.lock().len(), 1);
+    // An abort for a drill that is over does not latch the next one's agents.
+    let mut stream = raw(&link, &hello(&link));
+    let late = r#"{"frame":"abort","id":"three","drill":"c"}"#;
+    stream.write_all(format!("{late}\n").as_bytes()).unwrap();
+    read_until(&mut stream, "press again to abort the one that runs now");
+    assert_eq!(host.presses.lock().len(), 1);
+}
+
 #[test]
 fn an_abort_is_pressed_once_however_often_its_answer_is_lost() {
     let mut host = Host::new();
