@@ -75,6 +75,13 @@ impl Engine {
         }
     }
 
+    fn press_for_incident(&self) {
+        match self {
+            Self::Own(engine) => engine.press_for_incident(),
+            Self::Follows(watch) => watch.press(),
+        }
+    }
+
     fn shutdown(&self) {
         if let Self::Own(engine) = self {
             engine.shutdown();
@@ -170,11 +177,13 @@ impl Seen {
 /// What the windows beside the console's work with.
 fn feed(engine: &Arc<Engine>, seen: &Arc<Seen>) -> Feed {
     let (for_scene, for_ask, for_abort) = (Arc::clone(engine), Arc::clone(engine), Arc::clone(engine));
+    let for_incident = Arc::clone(engine);
     let seen = Arc::clone(seen);
     Feed {
         scene: Arc::new(move || seen.newest(&for_scene)),
         ask: Arc::new(move |ask| for_ask.ask(ask)),
         abort: Arc::new(move || for_abort.press()),
+        incident: Arc::new(move || for_incident.press_for_incident()),
     }
 }
 

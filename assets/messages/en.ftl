@@ -30,6 +30,14 @@ command-test-abort = Test abort
     .tip = Starts the fault noop, which changes nothing, and aborts it on every agent
 command-open-gameday = Open a game day …
     .tip = Opens the folder that gameday.toml is in
+command-enter = Enter for somebody
+    .tip = Types a line in the name of somebody who does not have the program
+command-next-person = Next person
+    .tip = Clocks are in the name of the next person of the game day
+command-reveal = Reveal
+    .tip = What the sealed drill is, or was, may be told from now on
+command-responder = Responder
+    .tip = A window for people on call: symptoms, clocks and ABORT, nothing of the plan
 command-noticed = Noticed
     .tip = Somebody noticed that something is wrong
 command-paged = Paged
@@ -133,6 +141,8 @@ why-only-live = Only in Live and in a replay, with a drill
 why-only-replay = Only in Review, while a drill is replayed
 why-only-review = Only in Review, with a drill that is over
 why-no-gameday-drill = No drill of a game day is on
+why-no-gameday = No game day is open
+why-nothing-sealed = Nothing is sealed
 why-only-design = Only in Design
 
 ## Notices of the desktop
@@ -372,6 +382,42 @@ write-first = Write something first
 arming-name = Confirm the start
 arming-back = Back
 arming-not-ready = It can start when every check has passed.
+surprise-title = Or by surprise, within
+surprise-earliest = Earliest
+surprise-latest = Latest
+surprise-blind = I do not want to know when
+surprise-written = Earliest and latest, counted from now, are written like 5m and 40m
+surprise-order = The latest comes after the earliest, within 8 h
+surprise-start = Start by surprise
+
+## Before a reveal while a fault is on
+
+reveal-name = Reveal
+reveal-title = A fault is still on
+reveal-words = Whoever is rehearsed will see at once what it is. The drill goes on.
+reveal-stay = Keep it sealed
+reveal-now = Reveal now
+
+## The responder's window
+
+responder-title = Responder · Firedrill
+responder-what-you-see = You see what your monitoring shows. If it is real, press Real incident.
+responder-it-was = It was: { $experiment }
+responder-real = Real incident
+    .short = stops and reveals all
+    .tip = Aborts whatever is on, stops the agenda, and tells everybody what it was
+responder-empty = Nothing to see yet
+    .words = Indicators stand here from the begin of an exercise. ABORT works all the time.
+responder-fault = { $fault } on { $agent }, from { $from } until { $until }
+responder-did = What you did
+responder-think = What you think it is
+responder-note = Hypothesis
+    .hint = It is the database pool …
+    .empty = Write something first
+    .keep = Keep
+responder-alerts = Alerts
+responder-no-alerts = None fired.
+responder-alert = Alert { $name } fired.
 
 ## While ABORT works
 
@@ -608,6 +654,15 @@ clock-line = { $at }  { $clock }, by { $by }
 clock-line-back = { $at }  { $clock }, written { $written }, by { $by }
 clock-struck = struck by { $by }
 clock-struck-because = struck by { $by }: { $why }
+clock-for = { $who }, written by { $by }
+quick-title = In another's name
+quick-keys = { $enter } for a line, { $next } for the next person
+quick-myself = myself
+quick-hint = ana: noticed 14:03
+quick-clock = { $who }: { $clock } at { $at }. Enter keeps it.
+quick-strike = { $who }: { $clock } does not count. Enter strikes it.
+quick-note = { $who } at { $at }: { $words }. Enter keeps it.
+quick-predict = { $who } predicts: { $verdict }. Enter seals it.
 strike = Strike
 strike-name = Strike: { $clock } at { $at }
 clock-after-fault = { $at }, { $span } after the fault began

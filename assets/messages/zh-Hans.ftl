@@ -31,6 +31,14 @@ command-test-abort = 测试中止
     .tip = 在每个 Agent 上启动不做任何改动的 noop 故障，再将其中止
 command-open-gameday = 打开演练日 …
     .tip = 打开 gameday.toml 所在的文件夹
+command-enter = 代为记录
+    .tip = 为没有本程序的人输入一行记录
+command-next-person = 下一人
+    .tip = 以演练日下一人的名义记录时间
+command-reveal = 揭晓
+    .tip = 从现在起，可以说明密封的演练是什么
+command-responder = 响应者
+    .tip = 给值班人员的窗口：症状、时间记录与 ABORT，不显示方案内容
 command-noticed = 已察觉
     .tip = 有人察觉到异常
 command-paged = 已告警
@@ -134,6 +142,8 @@ why-only-live = 仅在实时视图或回放中且有演练时可用
 why-only-replay = 仅在回顾中回放演练时可用
 why-only-review = 仅在回顾中有结束的演练时可用
 why-no-gameday-drill = 没有进行中的演练日演练
+why-no-gameday = 没有打开的演练日
+why-nothing-sealed = 没有密封的内容
 why-only-design = 仅在设计视图可用
 
 ## Notices of the desktop
@@ -351,6 +361,42 @@ write-first = 请先填写内容
 arming-name = 确认启动
 arming-back = 返回
 arming-not-ready = 所有检查通过后才能启动。
+surprise-title = 或在此范围内突然启动
+surprise-earliest = 最早
+surprise-latest = 最晚
+surprise-blind = 我也不想知道时间
+surprise-written = 最早和最晚从现在起算，写作 5m 和 40m
+surprise-order = 最晚须在最早之后，且在 8 小时之内
+surprise-start = 突然启动
+
+## Before a reveal while a fault is on
+
+reveal-name = 揭晓
+reveal-title = 仍有故障在生效
+reveal-words = 被演练的人会立即看到它是什么。演练会继续。
+reveal-stay = 保持密封
+reveal-now = 现在揭晓
+
+## The responder's window
+
+responder-title = 响应者 · Firedrill
+responder-what-you-see = 你看到的是监控显示的内容。如果是真实事故，请按“真实事故”。
+responder-it-was = 原来是：{ $experiment }
+responder-real = 真实事故
+    .short = 停止并说明一切
+    .tip = 中止一切，停止日程，并告诉所有人它是什么
+responder-empty = 暂无内容
+    .words = 演练开始后，指标显示在此。ABORT 始终可用。
+responder-fault = { $fault }，作用于 { $agent }，{ $from } 至 { $until }
+responder-did = 你做了什么
+responder-think = 你认为是什么
+responder-note = 判断
+    .hint = 是数据库连接 …
+    .empty = 请先输入内容
+    .keep = 记录
+responder-alerts = 告警
+responder-no-alerts = 没有告警。
+responder-alert = 告警 { $name } 已触发。
 
 ## While ABORT works
 
@@ -578,6 +624,15 @@ clock-line = { $at }  { $clock }，{ $by }
 clock-line-back = { $at }  { $clock }，补记于 { $written }，{ $by }
 clock-struck = 由 { $by } 划去
 clock-struck-because = 由 { $by } 划去：{ $why }
+clock-for = { $who }，由 { $by } 记录
+quick-title = 代他人记录
+quick-keys = 按 { $enter } 输入一行，按 { $next } 换下一人
+quick-myself = 我自己
+quick-hint = ana: noticed 14:03
+quick-clock = { $who }：{ $clock }，{ $at }。按 Enter 记录。
+quick-strike = { $who }：{ $clock } 不计入。按 Enter 划去。
+quick-note = { $who }，{ $at }：{ $words }。按 Enter 记录。
+quick-predict = { $who } 预测：{ $verdict }。按 Enter 密封。
 strike = 划去
 strike-name = 划去：{ $at } { $clock }
 clock-after-fault = { $at }，故障开始后 { $span }

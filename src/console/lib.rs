@@ -199,6 +199,8 @@ pub struct Console {
     safety: views::safety::Safety,
     share: views::share::Share,
     watch: views::watch::Watch,
+    surprise: views::arming::Surprise,
+    reveal: views::reveal::Reveal,
     windows: windows::Windows,
     notices: notices::Notices,
     /// Of the window itself: what no engine knows.
@@ -218,6 +220,7 @@ enum Dialog {
     Aborting,
     Arming,
     Open,
+    Reveal,
     Leave,
     Palette,
     Help,
@@ -246,6 +249,8 @@ impl Console {
             safety: views::safety::Safety::default(),
             share: views::share::Share::default(),
             watch: views::watch::Watch::default(),
+            surprise: views::arming::Surprise::default(),
+            reveal: views::reveal::Reveal::default(),
             windows: windows::Windows::default(),
             notices: notices::Notices::default(),
             own: Vec::new(),
@@ -331,12 +336,14 @@ impl Console {
         self.design.take(scene);
         let window = ui.ctx().content_rect();
         ui.set_clip_rect(window);
-        if self.windows.stage && ui.ctx().embed_viewports() {
-            // No second window here: the Stage takes this one.
-            if self.embedded_stage(ui, scene, since_ms) {
+        if ui.ctx().embed_viewports() && (self.windows.stage || self.windows.responder) {
+            // No second window here: the other one takes this one.
+            let mut wishes = Vec::new();
+            if self.embedded(ui, scene, since_ms, &mut wishes) {
                 abort();
                 ask(Ask::Abort);
             }
+            wishes.into_iter().for_each(ask);
             return;
         }
         if scene.watch.is_some() {
@@ -379,8 +386,11 @@ impl Console {
         commands.extend(self.show_view(ui, &places, &mut cx));
         match dialog {
             Dialog::Aborting => views::aborting::ui(ui, &places, &mut cx),
-            Dialog::Arming => views::arming::ui(ui, &places, &mut cx, &mut self.safety),
+            Dialog::Arming => {
+                views::arming::ui(ui, &places, &mut cx, &mut self.safety, &mut self.surprise);
+            }
             Dialog::Open => self.open.ui(ui, &places, &mut cx),
+            Dialog::Reveal => self.reveal.ui(ui, &places, &mut cx),
             Dialog::Leave => self.leave.ui(ui, &places, &mut cx, &mut self.design),
             Dialog::Palette => commands.extend(self.palette.ui(ui, &places, &cx)),
             Dialog::Help => self.help.ui(ui, &places),
@@ -426,6 +436,8 @@ impl Console {
             Dialog::Arming
         } else if self.open.wanted(scene) {
             Dialog::Open
+        } else if self.reveal.wanted(scene) {
+            Dialog::Reveal
         } else if self.leave.wanted() {
             Dialog::Leave
         } else if self.palette.wanted() {
@@ -490,6 +502,18 @@ impl Console {
             Command::Palette => self.palette.open(),
             Command::Help => self.help.open(),
             Command::Stage => self.windows.stage = !self.windows.stage,
+            Command::Responder => self.windows.responder = !self.windows.responder,
+            Command::Reveal => wishes.extend(self.reveal.given(scene)),
+            Command::Enter => {
+                self.view = View::Agenda;
+                self.agenda.enter();
+            }
+            Command::NextPerson => {
+                self.view = View::Agenda;
+                if let Some(day) = &scene.gameday {
+                    self.agenda.next_person(day);
+                }
+            }
             Command::Seal => self.windows.sealed = !self.windows.sealed,
             Command::Share => self.share.open(),
             Command::AbortWindow => self.windows.wish_abort(scene),
@@ -528,7 +552,7 @@ impl Console {
                 clock,
                 drill: None,
                 when: String::new(),
-                who: None,
+                who: self.agenda.whose().filter(|_| self.view == View::Agenda),
             })),
             Command::Play | Command::PreviousEvent | Command::NextEvent | Command::Mark | Command::Export => {
                 self.review.given(command, scene, wishes);

@@ -1,6 +1,6 @@
-//! The windows beside the console's: the Stage for the projector, and ABORT above other programs.
+//! The windows beside the console's: the Stage for the projector, the responder's, and ABORT above other programs.
 //!
-//! Both are drawn on their own, also while the console's window is minimized or covered. So each fetches the newest
+//! They are drawn on their own, also while the console's window is minimized or covered. So each fetches the newest
 //! scene itself whenever it is drawn, and its ABORT needs nothing of the console's window.
 
 use std::sync::{
@@ -9,10 +9,16 @@ use std::sync::{
 };
 
 use egui::{Context, Pos2, Ui, Vec2, ViewportBuilder, ViewportCommand, ViewportId, vec2};
-use firedrill_scene::{Ask, Ours, Scene};
+use firedrill_scene::{Ask, GameDayAsk, Ours, Scene};
 use jiff::tz::TimeZone;
 
-use crate::{Console, Size, Theme, commands::Command, messages::Say, shell, theme, views::stage};
+use crate::{
+    Console, Size, Theme,
+    commands::Command,
+    messages::Say,
+    shell, theme,
+    views::{responder, stage},
+};
 
 /// Gives the newest scene and how many milliseconds ago it was published.
 type Newest = dyn Fn() -> (Arc<Scene>, u64) + Send + Sync;
@@ -26,12 +32,20 @@ pub struct Feed {
     pub ask: Arc<dyn Fn(Ask) + Send + Sync>,
     /// Stops everything now.
     pub abort: Arc<dyn Fn() + Send + Sync>,
+    /// The same, for a real incident.
+    pub incident: Arc<dyn Fn() + Send + Sync>,
 }
 
 impl Feed {
     fn press(&self) {
         (self.abort)();
         (self.ask)(Ask::Abort);
+    }
+
+    /// What is on first; what is written second.
+    fn real_incident(&self) {
+        (self.incident)();
+        (self.ask)(Ask::GameDay(GameDayAsk::RealIncident));
     }
 }
 
@@ -40,6 +54,8 @@ impl Feed {
 pub struct Windows {
     /// The Stage is open.
     pub stage: bool,
+    /// The responder's window is open.
+    pub responder: bool,
     /// Nothing that others see says more than that there is an exercise.
     pub sealed: bool,
     /// The ABORT window was asked for.
@@ -59,6 +75,7 @@ pub struct Windows {
 #[derive(Default)]
 struct Closed {
     stage: AtomicBool,
+    responder: AtomicBool,
     abort: AtomicBool,
 }
 
@@ -71,7 +88,7 @@ impl Windows {
 
     /// While the Stage is sealed it stands there all the time: its coming would tell that a fault began.
     fn shows_abort(&self, scene: &Scene) -> bool {
-        let sealed = scene.redaction(self.sealed).hides() && (self.stage || !self.sealed);
+        let sealed = scene.redaction(self.sealed).hides() && (self.stage || self.responder || !self.sealed);
         self.wished || ((is_on(scene) || sealed) && !self.dismissed)
     }
 }
@@ -83,6 +100,10 @@ fn is_on(scene: &Scene) -> bool {
 
 fn stage_id() -> ViewportId {
     ViewportId::from_hash_of("stage")
+}
+
+fn responder_id() -> ViewportId {
+    ViewportId::from_hash_of("responder")
 }
 
 fn abort_id() -> ViewportId {
@@ -104,6 +125,9 @@ impl Console {
         if windows.closed.stage.swap(false, Ordering::AcqRel) {
             windows.stage = false;
         }
+        if windows.closed.responder.swap(false, Ordering::AcqRel) {
+            windows.responder = false;
+        }
         if windows.closed.abort.swap(false, Ordering::AcqRel) {
             (windows.wished, windows.dismissed) = (false, true);
         }
@@ -112,6 +136,9 @@ impl Console {
         }
         if windows.stage {
             self.show_stage(ctx, feed.clone());
+        }
+        if self.windows.responder {
+            self.show_responder(ctx, feed.clone());
         }
         if self.windows.shows_abort(&scene) {
             self.show_abort(ctx, feed.clone());
@@ -133,6 +160,9 @@ impl Console {
         if self.windows.stage {
             ctx.request_repaint_of(stage_id());
         }
+        if self.windows.responder {
+            ctx.request_repaint_of(responder_id());
+        }
         if self.windows.abort {
             ctx.request_repaint_of(abort_id());
         }
@@ -148,6 +178,19 @@ impl Console {
         let closed = Arc::clone(&self.windows.closed);
         ctx.show_viewport_deferred(stage_id(), builder, move |ui, _| {
             stage_window(ui, &feed, &zone, sealed, &closed);
+        });
+    }
+
+    fn show_responder(&self, ctx: &Context, feed: Feed) {
+        let builder = ViewportBuilder::default()
+            .with_title(self.say().responder_title())
+            .with_app_id("firedrill")
+            .with_inner_size([1280.0, 800.0])
+            .with_min_inner_size([900.0, 600.0]);
+        let (zone, sealed) = (self.zone.clone(), self.windows.sealed);
+        let closed = Arc::clone(&self.windows.closed);
+        ctx.show_viewport_deferred(responder_id(), builder, move |ui, _| {
+            responder_window(ui, &feed, &zone, sealed, &closed);
         });
     }
 
@@ -186,19 +229,56 @@ impl Console {
         });
     }
 
-    /// The Stage in the console's own window, where there is no other. Gives whether ABORT was pressed.
-    pub(crate) fn embedded_stage(&mut self, ui: &mut Ui, scene: &Scene, since_ms: u64) -> bool {
-        let acts = stage::ui(ui, scene, since_ms, &self.zone, self.windows.sealed);
+    /// The Stage or the responder's window in the console's own, where there is no other. Gives whether ABORT was
+    /// pressed.
+    pub(crate) fn embedded(
+        &mut self,
+        ui: &mut Ui,
+        scene: &Scene,
+        since_ms: u64,
+        wishes: &mut Vec<Ask>,
+    ) -> bool {
+        let sealed = self.windows.sealed;
+        let (abort, close) = if self.windows.stage {
+            let acts = stage::ui(ui, scene, since_ms, &self.zone, sealed);
+            (acts.abort, acts.close)
+        } else {
+            let acts = responder::ui(ui, scene, since_ms, &self.zone, sealed);
+            wishes.extend(acts.asks);
+            if acts.incident {
+                wishes.push(Ask::GameDay(GameDayAsk::RealIncident));
+            }
+            (acts.abort, acts.close)
+        };
         // What changes only the window goes on working.
         let commands = Command::pressed(ui, scene, self.view, Command::above_dialogs);
         for command in commands {
             self.run(command, scene, since_ms, &mut Vec::new());
         }
-        if acts.close {
-            self.windows.stage = false;
+        if close {
+            (self.windows.stage, self.windows.responder) = (false, false);
         }
-        acts.abort
+        abort
     }
+}
+
+fn responder_window(ui: &mut Ui, feed: &Feed, zone: &TimeZone, sealed: bool, closed: &Closed) {
+    let hot = shell::hot_key(ui);
+    if hot {
+        feed.press();
+    }
+    let (scene, since_ms) = (feed.scene)();
+    let acts = responder::ui(ui, &scene, since_ms, zone, sealed);
+    if acts.incident {
+        feed.real_incident();
+    }
+    if acts.abort && !hot {
+        feed.press();
+    }
+    for ask in acts.asks {
+        (feed.ask)(ask);
+    }
+    close(ui, acts.close, &closed.responder);
 }
 
 fn stage_window(ui: &mut Ui, feed: &Feed, zone: &TimeZone, sealed: bool, closed: &Closed) {

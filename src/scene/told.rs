@@ -1,11 +1,12 @@
 //! Scenes for others than the person at the console.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use firedrill_drill::{EXERCISE, Outgoing, Phase, Redact, Redaction};
+use firedrill_gameday::{RowState, Run, State};
 use firedrill_plan::{Range, Say, Stop};
 
-use crate::{AbortScene, DrillScene, SafetyScene, Scene, SliScene};
+use crate::{AbortScene, DrillScene, GameDayScene, SafetyScene, Scene, SliScene};
 
 /// Who looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,9 +60,14 @@ impl Redact for Told {
             Viewer::Responder => scene.drill.as_deref().map(|drill| Arc::new(symptoms(drill))),
             Viewer::Crew | Viewer::Room => None,
         };
+        let gameday = match viewer {
+            Viewer::Responder => scene.gameday.as_deref().and_then(clocks).map(Arc::new),
+            Viewer::Crew | Viewer::Room => None,
+        };
         let scene = Scene {
             wall_ms: scene.wall_ms,
             drill,
+            gameday,
             abort: AbortScene {
                 armed: true,
                 pressed_ms: scene.abort.pressed_ms,
@@ -72,6 +78,42 @@ impl Redact for Told {
         };
         Self { scene, viewer }
     }
+}
+
+/// Of a game day the clocks of the drill that is meant, and nothing of its agenda.
+fn clocks(day: &GameDayScene) -> Option<GameDayScene> {
+    let state = &day.state;
+    let sealed = || {
+        state
+            .rows
+            .iter()
+            .rfind(|row| row.is_sealed() && !row.runs.is_empty())
+    };
+    let row = state.running().or_else(sealed)?;
+    let run = Run {
+        id: String::new(),
+        began_ms: 0,
+        ended_ms: None,
+        found: None,
+    };
+    let row = RowState {
+        id: EXERCISE.to_owned(),
+        // As many as there are, so that clocks are of the same run.
+        runs: vec![run; row.runs.len()],
+        clocks: row.clocks.clone(),
+        ..RowState::default()
+    };
+    Some(GameDayScene {
+        folder: PathBuf::new(),
+        day: None,
+        mistakes: Vec::new(),
+        state: State {
+            rows: vec![row],
+            ..State::default()
+        },
+        needs: Vec::new(),
+        slis: BTreeMap::new(),
+    })
 }
 
 /// What people on call would see of a drill by their own monitoring. Field by field, so that a new one is decided upon.

@@ -25,6 +25,7 @@ use std::{
     time::Duration,
 };
 
+use firedrill_drill::REAL_INCIDENT;
 use firedrill_fleet::BoxFuture;
 use firedrill_scene::{Ask, Level, Review, Scene};
 use parking_lot::Mutex;
@@ -191,6 +192,15 @@ impl EngineHandle {
     /// the same press.
     pub fn press(&self) {
         press_once(&self.abort, "ABORT was pressed", &self.who);
+    }
+
+    /// The same for a real incident: a drill that runs is aborted, and with that reason revealed. Where nothing runs
+    /// nobody is latched.
+    pub fn press_for_incident(&self) {
+        let scene = self.publisher.scene();
+        if scene.drill.as_ref().is_some_and(|drill| drill.verdict.is_none()) {
+            self.abort.press(REAL_INCIDENT, &self.who);
+        }
     }
 
     /// To press ABORT from elsewhere.

@@ -7,7 +7,7 @@ mod table;
 use egui::{InputState, Key, KeyboardShortcut, Modifiers, Response, Ui};
 use firedrill_drill::{HoldStage, Outcome, Phase};
 use firedrill_gameday::Clock;
-use firedrill_scene::{Role, Scene, WatchScene};
+use firedrill_scene::{Role, Scene, Seal, WatchScene};
 
 use crate::{
     View,
@@ -90,6 +90,14 @@ pub enum Command {
     Arm,
     /// The window for the projector.
     Stage,
+    /// The window for who is rehearsed.
+    Responder,
+    /// What a sealed drill was may be told.
+    Reveal,
+    /// A line in another's name.
+    Enter,
+    /// Clocks are of the next person.
+    NextPerson,
     /// The Stage gives nothing away, or all again.
     Seal,
     /// Others who follow.
@@ -197,7 +205,10 @@ pub const ALL: &[Command] = &[
     Command::CopyOurs,
     Command::TestAbort,
     Command::Demo,
+    Command::Reveal,
     Command::OpenGameDay,
+    Command::Enter,
+    Command::NextPerson,
     Command::Clock(Clock::Noticed),
     Command::Clock(Clock::Paged),
     Command::Clock(Clock::Acknowledged),
@@ -231,6 +242,7 @@ pub const ALL: &[Command] = &[
     Command::Palette,
     Command::Help,
     Command::Stage,
+    Command::Responder,
     Command::Seal,
     Command::Share,
     Command::AbortWindow,
@@ -320,14 +332,25 @@ impl Command {
             Self::Clock(_) => {
                 let gameday = scene.gameday.as_ref();
                 let on = gameday.is_some_and(|it| it.state.running().is_some());
-                if on {
+                // Without a game day a rehearsal's own journal keeps them.
+                let rehearsed = scene.drill.as_ref().filter(|it| it.verdict.is_none());
+                let alone = gameday.is_none() && rehearsed.is_some_and(|it| it.seal != Seal::Open);
+                if on || alone {
                     Ok(())
                 } else {
                     Err(Say::why_no_gameday_drill)
                 }
             }
+            Self::Reveal => sealed(scene).map(|_| ()).ok_or(Say::why_nothing_sealed as Words),
+            Self::Enter | Self::NextPerson => scene
+                .gameday
+                .as_ref()
+                .and_then(|it| it.day.as_ref())
+                .map(|_| ())
+                .ok_or(Say::why_no_gameday as Words),
             Self::Abort
             | Self::OpenGameDay
+            | Self::Responder
             | Self::Show(_)
             | Self::Theme
             | Self::Speak(_)
@@ -427,7 +450,7 @@ impl Command {
         order.sort_by_key(|command| std::cmp::Reverse(command.modifiers()));
         for command in order {
             let Some(keys) = command.info().keys else { continue };
-            let text = typing && !keys.modifiers.command && keys.logical_key != Key::F11;
+            let text = typing && !keys.modifiers.command && !matches!(keys.logical_key, Key::F10 | Key::F11);
             // The hot key is looked for in the raw events, by the shell, before everything else.
             let heard = command != Self::Abort && heard(command);
             let taken = held && matches!(keys.logical_key, Key::Space | Key::ArrowLeft | Key::ArrowRight);
@@ -441,6 +464,23 @@ impl Command {
         }
         pressed
     }
+}
+
+/// The drill that a reveal is of: the one on screen, or the newest that is over and sealed.
+pub fn sealed(scene: &Scene) -> Option<String> {
+    let shown = scene
+        .drill
+        .as_ref()
+        .filter(|it| it.seal.is_sealed())
+        .map(|it| &it.id);
+    let over = || {
+        scene
+            .reviews
+            .iter()
+            .find(|it| it.scene.seal.is_sealed())
+            .map(|it| &it.drill)
+    };
+    shown.or_else(over).cloned()
 }
 
 /// A moment of a drill is shown again.

@@ -13,6 +13,8 @@ pub mod library;
 pub mod live;
 pub mod open;
 pub mod palette;
+pub mod responder;
+pub mod reveal;
 pub mod review;
 pub mod safety;
 pub mod share;

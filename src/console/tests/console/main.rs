@@ -11,6 +11,7 @@ mod levers;
 mod library;
 mod pictures;
 mod reach;
+mod rehearsal;
 mod review;
 mod sharing;
 mod stage;

@@ -258,6 +258,7 @@ impl Desk {
             abort: Arc::new(move || {
                 pressed.fetch_add(1, Ordering::Relaxed);
             }),
+            incident: Arc::new(|| panic!("nobody said so")),
         };
         Self {
             context,

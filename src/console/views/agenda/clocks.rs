@@ -22,8 +22,8 @@ pub struct Clocks {
 }
 
 impl Clocks {
-    /// Draws them for a row.
-    pub fn ui(&mut self, ui: &mut Ui, page: &Page<'_>, row: &str, cx: &mut Cx<'_>) {
+    /// Draws them for a row; a press is in the name of `whose`.
+    pub fn ui(&mut self, ui: &mut Ui, page: &Page<'_>, row: &str, whose: Option<&str>, cx: &mut Cx<'_>) {
         let t = cx.tokens;
         let Some(state) = page.scene.state.rows.iter().find(|it| it.id == row) else {
             return;
@@ -79,7 +79,7 @@ impl Clocks {
                             clock,
                             drill: Some(row.to_owned()),
                             when: std::mem::take(&mut self.when),
-                            who: None,
+                            who: whose.map(str::to_owned),
                         }));
                     }
                 },
@@ -102,11 +102,15 @@ impl Clocks {
         let (t, say) = (cx.tokens, cx.say);
         let at = words::clock(stamp.when_ms, &page.zone);
         let word = word(stamp.clock, say);
+        let by = match &stamp.who {
+            Some(who) => say.clock_for(who, &stamp.by),
+            None => stamp.by.clone(),
+        };
         let line = if stamp.when_ms == stamp.at_ms {
-            say.clock_line(&at, &word, &stamp.by)
+            say.clock_line(&at, &word, by)
         } else {
             let written = words::clock(stamp.at_ms, &page.zone);
-            say.clock_line_back(&at, &word, written, &stamp.by)
+            say.clock_line_back(&at, &word, written, by)
         };
         widgets::ends(
             ui,

@@ -9,11 +9,12 @@ mod findings;
 mod head;
 mod list;
 mod predict;
+mod quick;
 
 use std::sync::Arc;
 
 use egui::{ScrollArea, Ui};
-use firedrill_gameday::{Change, GameDay, Schedule, schedule};
+use firedrill_gameday::{Change, GameDay, Schedule, everybody, schedule};
 use firedrill_scene::{Ask, GameDayAsk, GameDayScene};
 use jiff::tz::TimeZone;
 
@@ -40,6 +41,7 @@ pub struct AgendaView {
     clocks: clocks::Clocks,
     findings: findings::Findings,
     exercise: exercise::Exercise,
+    quick: quick::Quick,
 }
 
 /// What the right side shows.
@@ -121,6 +123,25 @@ impl AgendaView {
         }
     }
 
+    /// A line is typed in somebody's name.
+    pub fn enter(&mut self) {
+        self.panel = Some(Panel::Clocks);
+        self.quick.focus = true;
+    }
+
+    /// Clocks are of the next person of the day.
+    pub fn next_person(&mut self, scene: &GameDayScene) {
+        self.panel = Some(Panel::Clocks);
+        if let Some(day) = &scene.day {
+            self.quick.next(&everybody(day));
+        }
+    }
+
+    /// In whose name a clock's key is; `None`: of who is at the console.
+    pub fn whose(&self) -> Option<String> {
+        self.quick.who.clone()
+    }
+
     /// The row that is chosen, or the one that is on, or the next one.
     fn row(&self, page: &Page<'_>) -> Option<String> {
         let state = &page.scene.state;
@@ -156,7 +177,11 @@ impl AgendaView {
                 match (shown, row) {
                     (Panel::Before, _) => self.before.ui(ui, page, cx),
                     (Panel::Predictions, Some(row)) => self.predict.ui(ui, page, &row, cx),
-                    (Panel::Clocks, Some(row)) => self.clocks.ui(ui, page, &row, cx),
+                    (Panel::Clocks, Some(row)) => {
+                        self.quick.ui(ui, page, &row, cx);
+                        ui.add_space(space::XS);
+                        self.clocks.ui(ui, page, &row, self.quick.who.as_deref(), cx);
+                    }
                     (Panel::Findings, row) => self.findings.ui(ui, page, row.as_deref(), cx),
                     (Panel::Exercise, _) => self.exercise.ui(ui, page, cx),
                     (_, None) => drop(widgets::dim(ui, cx.say.agenda_no_drill())),
