@@ -44,10 +44,6 @@ const NEEDED: &[(Capability, &str)] = &[
         Capability::CAP_SYS_RESOURCE,
         "fd.exhaust on processes of other users",
     ),
-    (
-        Capability::CAP_SYS_NICE,
-        "packet.latency and packet.rate in time on a busy host",
-    ),
     (Capability::CAP_NET_BIND_SERVICE, "listening on ports below 1024"),
 ];
 

@@ -65,7 +65,7 @@ OOMScoreAdjust=-500
 # What stops and takes back comes before others on a busy host.
 LimitNICE=-10
 # The agent itself gives up what its policy does not need, CAP_SETPCAP included.
-CapabilityBoundingSet=CAP_SYS_PTRACE CAP_KILL CAP_SYS_RESOURCE CAP_DAC_OVERRIDE CAP_NET_BIND_SERVICE CAP_BPF CAP_NET_ADMIN CAP_SYS_ADMIN CAP_SYS_NICE CAP_SETPCAP
+CapabilityBoundingSet=CAP_SYS_PTRACE CAP_KILL CAP_SYS_RESOURCE CAP_DAC_OVERRIDE CAP_NET_BIND_SERVICE CAP_BPF CAP_NET_ADMIN CAP_SYS_ADMIN CAP_SETPCAP
 {RIGHTS}
 [Install]
 WantedBy=multi-user.target
@@ -302,6 +302,7 @@ mod tests {
                 "StateDirectoryMode",
                 "UMask",
                 "LimitNOFILE",
+                "LimitNICE",
                 "OOMScoreAdjust",
                 "NoNewPrivileges",
                 "CapabilityBoundingSet",

@@ -35,8 +35,6 @@ pub fn needed<'a>(faults: impl Iterator<Item = &'a str>, ports: impl Iterator<It
             needed.insert(Capability::CAP_NET_ADMIN);
             needed.insert(Capability::CAP_SYS_PTRACE);
             needed.insert(Capability::CAP_SYS_ADMIN);
-            // To let them go in time on a busy host.
-            needed.insert(Capability::CAP_SYS_NICE);
         }
         if fault == "fd.exhaust" || fault == "memory.oom" {
             // To see and to limit processes of other users, and to set them back.
@@ -121,7 +119,7 @@ mod tests {
         );
         assert_eq!(
             of(&["packet.loss"], &[]),
-            ["CAP_NET_ADMIN", "CAP_SYS_ADMIN", "CAP_SYS_NICE", "CAP_SYS_PTRACE"]
+            ["CAP_NET_ADMIN", "CAP_SYS_ADMIN", "CAP_SYS_PTRACE"]
         );
         assert_eq!(of(&[], &[443]), ["CAP_NET_BIND_SERVICE"]);
     }

@@ -42,7 +42,7 @@ pub const FAMILIES: &[Family] = &[
         name: "packet",
         title: "A whole network namespace: `packet.*`",
         prefixes: &["packet"],
-        needs: "An nftables table that belongs to the agent's socket does it, and a queue from the kernel to the agent: both go when the agent dies, and packets then pass. Everything in the network namespace that fits the filter is hit, the agent's own connections excepted. Packets that the namespace passes on between others, as a host does for its containers, are hit with `direction = \"through\"`. Needs Linux 5.12 or later with nftables, CAP_NET_ADMIN, and for delays the kernel's NFQUEUE; with CAP_SYS_NICE delays are kept on a busy host too. netem, tbf and htb are not used, also where the kernel has them: they would stay when the agent is killed.",
+        needs: "An nftables table that belongs to the agent's socket does it, and a queue from the kernel to the agent: both go when the agent dies, and packets then pass. Everything in the network namespace that fits the filter is hit, the agent's own connections excepted. Packets that the namespace passes on between others, as a host does for its containers, are hit with `direction = \"through\"`. Needs Linux 5.12 or later with nftables, CAP_NET_ADMIN, and for delays the kernel's NFQUEUE. netem, tbf and htb are not used, also where the kernel has them: they would stay when the agent is killed.",
     },
     Family {
         name: "resource",

@@ -4,6 +4,7 @@ use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::{Duration, Instant};
 
@@ -111,9 +112,19 @@ pub fn start(
     (agent, events)
 }
 
-/// A port that was free a moment ago.
+/// A port that was free a moment ago, below those that the kernel gives away: one of these might be another test's
+/// before it is used.
 pub fn free_port() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+    static TAKEN: AtomicU16 = AtomicU16::new(0);
+    let first = 12_000 + (std::process::id() % 100) as u16 * 200;
+    let next = |_| {
+        SocketAddr::from((
+            [127, 0, 0, 1],
+            first + TAKEN.fetch_add(1, Ordering::Relaxed) % 200,
+        ))
+    };
+    let free = |address: &SocketAddr| TcpListener::bind(address).is_ok();
+    (0..200).map(next).find(free).unwrap()
 }
 
 fn upstream() -> SocketAddr {
