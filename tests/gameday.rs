@@ -286,7 +286,7 @@ fn what_happened_makes_the_report() -> anyhow::Result<()> {
         "- Verdict: **held**",
         "- Held: started Thu 3 Dec 2026, 10:00",
         "- facilitator: 1",
-        "| noticed | 10:00:00, dated back |",
+        "| noticed, dated back | 10:00:00 |",
         "### The breaker opens late (overdue)",
         "- Owner: the responder",
     ] {

@@ -300,6 +300,7 @@ fn wrong_and_gone() -> anyhow::Result<()> {
 
     let mut watcher = shared.watch("observer")?;
     until(&mut watcher, "in the role", PATIENCE)?;
+    shared.wait_for_the_fault()?;
     shared.host.process.kill()?;
     until(&mut watcher, "CONNECTION LOST", PATIENCE)?;
     watcher.say("abort")?;

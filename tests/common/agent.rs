@@ -5,14 +5,21 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, bail, ensure};
 use firedrill_trust::Fingerprint;
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
 use crate::{Connection, Folder, PATIENCE, Process, Programs, Response, Upstream, wait_until, working_in};
+
+/// Ports that the kernel does not give away (`net.ipv4.ip_local_port_range` begins at 32768), and few services use.
+const FIRST_PORT: u16 = 12_000;
+
+/// How many of them a process of tests has.
+const PORTS: u16 = 200;
 
 /// How an agent is started.
 #[derive(Debug)]
@@ -75,8 +82,20 @@ impl AgentBuilder {
     }
 }
 
+/// An address that nobody listens on, for who has to be told which. Below the ports that the kernel gives away: one of
+/// those may be another scenario's before it is used.
 fn free_address() -> anyhow::Result<SocketAddr> {
-    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?)
+    static TAKEN: AtomicU16 = AtomicU16::new(0);
+    // Another process of tests begins elsewhere.
+    let first = FIRST_PORT + (std::process::id() % 100) as u16 * PORTS;
+    for _ in 0..PORTS {
+        let port = first + TAKEN.fetch_add(1, Ordering::Relaxed) % PORTS;
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        if TcpListener::bind(address).is_ok() {
+            return Ok(address);
+        }
+    }
+    bail!("no port of {first} to {} is free on loopback", first + PORTS)
 }
 
 /// A running agent; SIGTERM, then SIGKILL for whatever of it is left, when dropped.
