@@ -32,7 +32,7 @@ pub fn tests() -> Vec<Trial> {
     ]
 }
 
-fn rig(build: Build, fault_s: u32, more: &str) -> anyhow::Result<Rig> {
+pub fn rig(build: Build, fault_s: u32, more: &str) -> anyhow::Result<Rig> {
     let times = Times {
         fault_s,
         ..Times::default()
@@ -174,13 +174,13 @@ fn a_harm_budget_ends_a_drill() -> anyhow::Result<()> {
 }
 
 /// Keeps what it is sent: path and body.
-struct Recorder {
-    address: SocketAddr,
+pub struct Recorder {
+    pub address: SocketAddr,
     heard: Arc<Mutex<Vec<(String, String)>>>,
 }
 
 impl Recorder {
-    fn start() -> anyhow::Result<Self> {
+    pub fn start() -> anyhow::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         let address = listener.local_addr()?;
         let heard = Arc::new(Mutex::new(Vec::new()));
@@ -197,7 +197,7 @@ impl Recorder {
         Ok(Self { address, heard })
     }
 
-    fn heard(&self) -> Vec<(String, String)> {
+    pub fn heard(&self) -> Vec<(String, String)> {
         self.heard.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }

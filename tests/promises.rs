@@ -15,6 +15,7 @@ mod left_behind;
 mod library;
 mod prometheus;
 mod recovery;
+mod rehearsal;
 mod security;
 mod survives;
 mod watch;
@@ -38,6 +39,7 @@ fn main() -> ExitCode {
         ("gameday", gameday::tests()),
         ("guardrails", guardrails::tests()),
         ("recovery", recovery::tests()),
+        ("rehearsal", rehearsal::tests()),
         ("watch", watch::tests()),
         ("alertmanager", alertmanager::tests()),
         ("journal", journal::tests()),
