@@ -3,6 +3,7 @@
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use firedrill_analysis::{Record, review};
@@ -27,6 +28,10 @@ use crate::{
 
 /// Wishes of those who follow that wait for the drill.
 const COMMANDS: usize = 16;
+
+/// How long those who follow wait for the proofs of an abort when the drill is over. What takes longer goes on without
+/// this process.
+const PROVED_WITHIN: Duration = Duration::from_secs(2);
 
 /// What to run.
 #[derive(Clone, Debug)]
@@ -153,10 +158,21 @@ pub(crate) async fn run(
         () = telling => return Err(BeginError::BrokeOff.into()),
     };
     if let Some(shared) = shared {
-        // The verdict too is theirs to see.
+        // The verdict too is theirs to see, and what an abort has come to: its proofs may be a moment behind.
+        tokio::time::timeout(PROVED_WITHIN, proved(line)).await.ok();
         shared.end().await;
     }
     reviewed(&journal, &finished?)
+}
+
+/// Returns when no abort is under way.
+async fn proved(line: &AbortLine) {
+    let mut version = line.handle().version();
+    while line.handle().board().is_aborting() {
+        if version.changed().await.is_err() {
+            return;
+        }
+    }
 }
 
 /// A finished drill from its journal, as everybody will read it.
