@@ -528,8 +528,10 @@ fn the_host_aborts_with_the_agent_hung() {
         String::from_utf8_lossy(&output.stderr)
     );
     assert_eq!(output.status.code(), Some(0), "{said}");
-    assert!(said.contains("hangs"), "{said}");
-    assert!(!runs(burning[0]), "{said}");
+    assert!(said.contains("does not answer"), "{said}");
+    // On a busy host the keeper may be first: then the agent is gone.
+    let ended = said.contains("hangs") || said.contains(r#""agent":"not running""#);
+    assert!(ended && !runs(burning[0]), "{said}");
 }
 
 fn the_doctor_tells_what_is_left() {
