@@ -120,7 +120,12 @@ struct Told {
 
 impl Told {
     fn tell(&mut self, scene: &Scene) {
-        if let Some(watch) = scene.watch.as_deref() {
+        let watch = scene.watch.as_deref();
+        let (ended, going) = match watch {
+            Some(watch) if matches!(watch.contact, Contact::Ended { .. }) => (Some(watch), None),
+            going => (None, going),
+        };
+        if let Some(watch) = going {
             self.contact(watch);
         }
         for message in scene.messages.iter().filter(|it| it.id > self.messages) {
@@ -135,6 +140,10 @@ impl Told {
             self.ours = Some(scene.ours.clone());
         }
         self.abort(&scene.abort);
+        // What there was at the end comes before it.
+        if let Some(watch) = ended {
+            self.contact(watch);
+        }
     }
 
     fn contact(&mut self, watch: &WatchScene) {
