@@ -1,5 +1,5 @@
-//! Who comes first where processors are scarce, be it by a fault of ours: what stops and takes back, before what
-//! writes it down, before nothing else of the host.
+//! Who comes first where processors are scarce, be it by a fault of ours: what stops and takes back comes before
+//! ordinary threads of the host, what writes it down after them.
 //!
 //! A thread's place is Linux' niceness, which is each thread's own (`setpriority(2)`). A place before others needs a
 //! right, which is asked for before the agent gives up its own; without it the thread is one among many.
